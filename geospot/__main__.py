@@ -1,0 +1,5 @@
+"""`python -m geospot` is `geospot`."""
+
+from geospot.cli import main
+
+main()

@@ -1,0 +1,66 @@
+"""The program: thin commands over the library."""
+
+import os
+import sys
+
+import typer
+
+from geospot import __version__
+from geospot.cli.lazy import LazyGroup
+from geospot.errors import GeospotError
+
+EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished but incomplete, 130 interrupted."
+
+
+class Commands(LazyGroup):
+    """Every command of `geospot`; one module each."""
+
+    table = {  # noqa: RUF012
+        "demo": ("geospot.cli.demo", "Score the baselines on the procedural world and rank them."),
+        "eval": ("geospot.cli.eval", "Score a backend on a data set."),
+        "predict": ("geospot.cli.predict", "Ask a backend where your own photos were taken."),
+        "score": ("geospot.cli.score", "Score a finished file of predictions."),
+        "rescore": ("geospot.cli.rescore", "Read a result's stored answers again, offline."),
+        "parse": ("geospot.cli.parse", "Show what is read from a model's answer."),
+        "leaderboard": ("geospot.cli.leaderboard", "Rank, export and compare results."),
+        "data": ("geospot.cli.data", "Check and prepare data sets."),
+        "backends": ("geospot.cli.backends", "List the backends that are installed."),
+        "doctor": (
+            "geospot.cli.doctor",
+            "Say what is installed, which keys are set, what answers.",
+        ),
+    }
+
+
+app = typer.Typer(cls=Commands, rich_markup_mode=None, no_args_is_help=True, epilog=EPILOG)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"geospot {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def geospot(
+    version: bool = typer.Option(
+        False,
+        "--version",
+        callback=_print_version,
+        is_eager=True,
+        help="Print the version and exit.",
+    ),
+) -> None:
+    """Train vision-language models to say where a photo was taken, and measure how good they are."""
+
+
+def main() -> None:
+    """Entry point. A GeospotError becomes its sentence and its advice; anything else is a bug."""
+    try:
+        app()
+    except GeospotError as error:
+        typer.echo(f"geospot: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of our pipe, `head` perhaps, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,121 @@
+"""The one shape that every data source is brought into: a sample, and a columnar table of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+SAMPLE_SCHEMA: Final = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("latitude", pa.float64(), nullable=False),
+        pa.field("longitude", pa.float64(), nullable=False),
+        pa.field("image", pa.string(), nullable=False),
+        pa.field("city", pa.string()),
+        pa.field("region", pa.string()),
+        pa.field("sub_region", pa.string()),
+        pa.field("country", pa.string()),
+        pa.field("unique_city", pa.string()),
+        pa.field("unique_region", pa.string()),
+        pa.field("unique_sub_region", pa.string()),
+        pa.field("sequence", pa.string()),
+    ]
+)
+"""Columns of a sample table. `image` is a handle that only its own source understands (a zip member,
+a path, a URL); `country` is what the data set says, ISO 3166-1 alpha-2 where it is OSV-5M; the
+`unique_*` columns are OSV-5M's composed labels (`Region_CC`, …), null elsewhere."""
+
+LABELS: Final = (
+    "city",
+    "region",
+    "sub_region",
+    "country",
+    "unique_city",
+    "unique_region",
+    "unique_sub_region",
+)
+"""The place labels among the columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class GeoSample:
+    """One photo with its true place. Degrees, WGS84; labels are None where unknown."""
+
+    id: str
+    latitude: float
+    longitude: float
+    image: str
+    city: str | None = None
+    region: str | None = None
+    sub_region: str | None = None
+    country: str | None = None
+    unique_city: str | None = None
+    unique_region: str | None = None
+    unique_sub_region: str | None = None
+    sequence: str | None = None
+
+    def labels(self) -> dict[str, str]:
+        """The place labels that are known."""
+        return {name: value for name in LABELS if (value := getattr(self, name)) is not None}
+
+
+class SampleTable:
+    """N samples with valid truth, column by column, so that five million of them fit in memory.
+
+    Args:
+        table: Arrow table of `SAMPLE_SCHEMA`.
+        dropped: rows of the source that are not in the table, counted by reason
+            (`missing_coordinates`, `not_a_number`, `out_of_range`, `null_island`, `duplicate_id`, …).
+    """
+
+    def __init__(self, table: pa.Table, dropped: Mapping[str, int] | None = None) -> None:
+        if table.schema != SAMPLE_SCHEMA:
+            table = table.select(SAMPLE_SCHEMA.names).cast(SAMPLE_SCHEMA)
+        self._table = table.combine_chunks()
+        self.dropped: dict[str, int] = dict(dropped or {})
+
+    @classmethod
+    def from_samples(
+        cls, samples: Sequence[GeoSample], dropped: Mapping[str, int] | None = None
+    ) -> "SampleTable":
+        """A table of samples already made one by one; for sources of modest size."""
+        rows = [asdict(sample) for sample in samples]
+        return cls(pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA), dropped)
+
+    def __len__(self) -> int:
+        return self._table.num_rows
+
+    def __getitem__(self, index: int) -> GeoSample:
+        return GeoSample(**self._table.slice(index, 1).to_pylist()[0])
+
+    def __iter__(self) -> Iterator[GeoSample]:
+        for batch in self._table.to_batches(max_chunksize=1024):
+            for row in batch.to_pylist():
+                yield GeoSample(**row)
+
+    @property
+    def arrow(self) -> pa.Table:
+        """The Arrow table itself."""
+        return self._table
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids in table order."""
+        return cast(list[str], self._table.column("id").to_pylist())
+
+    @property
+    def latitude_N(self) -> npt.NDArray[np.float64]:
+        """True latitudes in degrees."""
+        return self._table.column("latitude").to_numpy()
+
+    @property
+    def longitude_N(self) -> npt.NDArray[np.float64]:
+        """True longitudes in degrees."""
+        return self._table.column("longitude").to_numpy()
+
+    def take(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> "SampleTable":
+        """The samples at these indices, in that order."""
+        return SampleTable(self._table.take(pa.array(indices, type=pa.int64())), self.dropped)

@@ -1,0 +1,65 @@
+"""Which images are asked: a deterministic choice that doesn't depend on the order of a file."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import Literal
+
+from geospot.data.sample import SampleTable
+
+Order = Literal["hash", "stream"]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The chosen samples, in the order in which they are asked, and the fingerprint of the choice."""
+
+    table: SampleTable
+    dataset: str
+    split: str
+    order: Order
+    seed: int
+    limit: int | None
+    available: int | None
+    """Rows with valid truth that could have been chosen; None for a stream of unknown length."""
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+def select_by_hash(
+    table: SampleTable, *, dataset: str, split: str, limit: int | None, seed: int
+) -> Selection:
+    """The `limit` samples with the smallest SHA-256 of `seed:id`; all of them if limit is None.
+
+    A larger limit with the same seed always contains the smaller one.
+    """
+    ranked = ((_rank(seed, sample_id), index) for index, sample_id in enumerate(table.ids))
+    chosen = sorted(ranked) if limit is None else nsmallest(limit, ranked)
+    selected = table.take([index for _, index in chosen])
+    return Selection(
+        table=selected,
+        dataset=dataset,
+        split=split,
+        order="hash",
+        seed=seed,
+        limit=limit,
+        available=len(table),
+        fingerprint=fingerprint(dataset, split, selected.ids, order="hash"),
+    )
+
+
+def fingerprint(dataset: str, split: str, ids: Iterable[str], *, order: Order) -> str:
+    """SHA-256 (hexadecimal) of data set name, split and the sorted ids, one a line, UTF-8.
+
+    A selection in stream order is marked `order=stream:` in front: its ids depend on how the source
+    was served, so it ranks only among its like.
+    """
+    digest = hashlib.sha256("\n".join([dataset, split, *sorted(ids)]).encode()).hexdigest()
+    return f"order=stream:{digest}" if order == "stream" else digest
+
+
+def _rank(seed: int, sample_id: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{sample_id}".encode()).digest()

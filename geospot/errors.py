@@ -1,0 +1,78 @@
+"""Every error that geospot raises on purpose.
+
+One root, `GeospotError`. Each error carries a sentence that says what is wrong and, in `advice`, a
+sentence that says what to do next; the command line prints both and no traceback. Each also inherits
+the matching standard error, so that callers who don't know geospot can catch what they expect.
+"""
+
+
+class GeospotError(Exception):
+    """Root of the errors that a person can do something about.
+
+    `exit_code` is what the command line ends with: 1 failed, 2 wrong usage, 3 finished but
+    incomplete.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}".strip()
+
+
+class UsageError(GeospotError, ValueError):
+    """Something asked for on the command line or in a configuration makes no sense."""
+
+    exit_code = 2
+
+
+class ResultMismatchError(UsageError):
+    """A result directory holds an evaluation of another configuration."""
+
+
+class PluginError(GeospotError, LookupError):
+    """A backend or service that isn't installed, or whose entry point doesn't load."""
+
+    exit_code = 2
+
+
+class DataError(GeospotError, ValueError):
+    """A data set that can't be found, opened or understood."""
+
+
+class ColumnsError(DataError):
+    """The columns with image or coordinates couldn't be told."""
+
+    exit_code = 2
+
+
+class SourceUnavailableError(DataError, ConnectionError):
+    """A remote data source didn't answer: the image may be fine, ask again later."""
+
+
+class ImageError(GeospotError, ValueError):
+    """One image that can't be read, decoded or sent. Costs that sample, never the run."""
+
+
+class ResultFormatError(GeospotError, ValueError):
+    """A result or prediction file that isn't in the format it should be in."""
+
+
+class BackendError(GeospotError):
+    """A backend can't be used at all: wrong key, unknown model, unreachable host."""
+
+
+class KeyMissingError(BackendError, PermissionError):
+    """The environment variable that should hold the key is unset or refused by the server."""
+
+
+class ModelNotFoundError(BackendError, LookupError):
+    """The server is there but doesn't serve this model."""
+
+
+class UnreachableError(BackendError, ConnectionError):
+    """Nothing answers at this address."""

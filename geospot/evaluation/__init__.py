@@ -1,0 +1,1 @@
+"""Asks a backend about every selected image and says honestly how good the answers are."""

@@ -1,0 +1,1 @@
+"""Model text to outcome, coordinates and place names."""

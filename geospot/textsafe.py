@@ -1,0 +1,39 @@
+"""Model text is hostile: make it harmless before a terminal, a log or a spreadsheet sees it."""
+
+import unicodedata
+
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+
+
+def printable(text: str, *, limit: int | None = None) -> str:
+    """`text` on one line, with control, format and bidirectional characters shown as escapes.
+
+    Nothing in the result can move a cursor, change a colour or reorder what stands around it.
+    `limit` cuts after so many characters and says so with an ellipsis.
+    """
+    shown = text if limit is None else text[: limit + 1]
+    escaped = "".join(
+        char.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(char) in _INVISIBLE
+        else char
+        for char in shown
+    )
+    if limit is not None and len(escaped) > limit:
+        return escaped[: max(limit - 1, 0)] + "…"
+    return escaped
+
+
+def spreadsheet_cell(text: str) -> str:
+    """`text` so that no spreadsheet runs it as a formula.
+
+    A leading apostrophe makes a text cell of it (OWASP, "CSV Injection"); plain numbers are left
+    alone, a minus sign in front of one included.
+    """
+    try:
+        float(text)
+    except ValueError:
+        stripped = text.lstrip(" \u00a0\ufeff")
+        dangerous = text.startswith(_FORMULA_STARTS) or stripped.startswith(_FORMULA_STARTS)
+        return f"'{text}" if dangerous else text
+    return text

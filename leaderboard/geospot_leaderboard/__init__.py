@@ -1,0 +1,1 @@
+"""Ranks evaluation results, compares them in pairs and exports them."""
