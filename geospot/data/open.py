@@ -1,0 +1,229 @@
+"""The front door to every data source: one word says which, the rest follows."""
+
+import difflib
+import glob
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from geospot.data.dataset import GeoDataset
+from geospot.data.progress import Progress, silent
+from geospot.errors import DataError, UsageError
+from geospot.textsafe import printable
+
+FORMS: Final = (
+    "world, osv5m/osv5m, another owner/name on the Hugging Face hub, a folder in OSV-5M's layout, "
+    "a folder of photos, tars (*.tar), or a table (.csv, .tsv, .jsonl, .parquet)"
+)
+"""What a data set can be, in words."""
+
+TABLE_SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".parquet")
+PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp")
+
+_HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_METADATA: Final = ("metadata.csv", "metadata.jsonl")
+
+
+def open_dataset(
+    spec: str,
+    split: str = "test",
+    *,
+    columns: Mapping[str, str] | None = None,
+    revision: str | None = None,
+    cache_dir: Path | None = None,
+    progress: Progress = silent,
+) -> GeoDataset:
+    """Opens the split `split` of the data set that `spec` names.
+
+    Args:
+        spec: `world` or `world:seed=3,size=5000`; `osv5m/osv5m`; another `owner/name` on the hub; a
+            folder in OSV-5M's layout (`{split}.csv` and `images/{split}/`, zips or extracted); a
+            `.tar`, a pattern of them or a folder of them (WebDataset); a `.csv`, `.tsv`, `.jsonl` or
+            `.parquet` with a column of paths or URLs, or a folder with such a file called
+            `{split}.*`; a folder of photos with `metadata.csv`, `metadata.jsonl` or GPS in EXIF.
+        split: which part of it, where the source has parts.
+        columns: which column is what, where it can't be told by name: `{"latitude": "Breite"}`.
+        revision: commit, tag or branch of a data set on the hub.
+        cache_dir: where indexes and downloads are kept; `default_cache_dir()` by default.
+        progress: is told how far a long piece of work is.
+
+    Raises:
+        DataError: there is no such data set, or it can't be understood.
+        ColumnsError: image or coordinates can't be found among the columns.
+        SourceUnavailableError: the source is remote and doesn't answer.
+    """
+    cache_dir = cache_dir or default_cache_dir()
+    if spec == "world" or spec.startswith("world:"):
+        from geospot.data.world import open_world
+
+        return open_world(split, **_world_options(spec.partition(":")[2]))
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        return _open_folder(path, split, columns, cache_dir, progress)
+    if path.is_file():
+        return _open_file(path, split, columns, progress)
+    if spec.endswith(".tar") and (tars := sorted(expand_pattern(str(path)))):
+        from geospot.data.webdataset import open_webdataset
+
+        return open_webdataset(tars, split, columns=columns, progress=progress)
+    if spec == "osv5m/osv5m":
+        from geospot.data.osv5m import open_hub_osv5m
+
+        return open_hub_osv5m(split, revision=revision, cache_dir=cache_dir, progress=progress)
+    if _HUB_NAME.fullmatch(spec) and not spec.lower().endswith((*TABLE_SUFFIXES, ".tar")):
+        from geospot.data.hub import open_hub
+
+        return open_hub(
+            spec, split, columns=columns, revision=revision, cache_dir=cache_dir, progress=progress
+        )
+    raise DataError(
+        f"There is no data set {printable(spec, limit=200)!r}.", _advice_for_nothing(path)
+    )
+
+
+def default_cache_dir() -> Path:
+    """`$GEOSPOT_CACHE`, or `geospot` in the user's cache folder (XDG Base Directory)."""
+    if chosen := os.environ.get("GEOSPOT_CACHE"):
+        return Path(chosen).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")  # the standard says: ignore it unless absolute
+    return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "geospot"
+
+
+def expand_pattern(pattern: str) -> Iterator[Path]:
+    """The files that a pattern names: `*`, `?`, `[…]`, `{a,b}` and `{000..003}`."""
+    if braces := re.search(r"\{([^{}]*)\}", pattern):
+        before, after = pattern[: braces.start()], pattern[braces.end() :]
+        for choice in _brace_choices(braces[1]):
+            yield from expand_pattern(before + choice + after)
+    else:
+        yield from (Path(found) for found in glob.glob(pattern, recursive=True))  # noqa: PTH207
+
+
+def _brace_choices(inside: str) -> list[str]:
+    """What a brace stands for: `a,b`, or `000..003` with the first number's width."""
+    if span := re.fullmatch(r"(\d{1,9})\.\.(\d{1,9})", inside):
+        first, last = int(span[1]), int(span[2])
+        if last - first > 1_000_000:
+            raise UsageError(f"The pattern {{{inside}}} names more than a million files.")
+        return [f"{number:0{len(span[1])}d}" for number in range(first, last + 1)]
+    return inside.split(",")
+
+
+def _world_options(text: str) -> dict[str, int]:
+    """`seed=3,size=5000` as keyword arguments of `open_world`."""
+    options: dict[str, int] = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        if name.strip() not in ("seed", "size") or not value.strip().isdecimal():
+            raise UsageError(
+                f"{printable(part)!r} is no option of the procedural world.",
+                "Write for example world:seed=3,size=5000; both are whole numbers.",
+            )
+        options[name.strip()] = int(value)
+    return options
+
+
+def _open_folder(
+    root: Path,
+    split: str,
+    columns: Mapping[str, str] | None,
+    cache_dir: Path,
+    progress: Progress,
+) -> GeoDataset:
+    """What is in the folder says what it is: OSV-5M, tars, a table, or photos, in this order."""
+    if (root / f"{split}.csv").is_file() and (root / "images" / split).is_dir():
+        from geospot.data.columns import names_an_image
+
+        if not names_an_image(root / f"{split}.csv", columns):
+            from geospot.data.osv5m import open_local_osv5m
+
+            return open_local_osv5m(root, split, cache_dir=cache_dir, progress=progress)
+    if tars := tars_of(root, split):
+        from geospot.data.webdataset import open_webdataset
+
+        return open_webdataset(tars, split, columns=columns, progress=progress)
+    if tables := tables_of(root, split):
+        from geospot.data.table import open_table
+
+        return open_table(tables, split, columns=columns, progress=progress)
+    if _has_photos(root):
+        from geospot.data.folder import open_folder
+
+        return open_folder(root, split, columns=columns, progress=progress)
+    raise DataError(
+        f"The folder {printable(str(root))} holds no data set with a split {printable(split)!r}.",
+        f"Found there: {_contents(root)}. A data set is one of: {FORMS}.",
+    )
+
+
+def _open_file(
+    path: Path, split: str, columns: Mapping[str, str] | None, progress: Progress
+) -> GeoDataset:
+    name = path.name.lower()
+    if name.endswith((".tar", ".tar.gz", ".tgz")):
+        from geospot.data.webdataset import open_webdataset
+
+        return open_webdataset([path], split, columns=columns, progress=progress)
+    if name.endswith(TABLE_SUFFIXES):
+        from geospot.data.table import open_table
+
+        return open_table([path], split, columns=columns, progress=progress)
+    raise DataError(
+        f"{printable(str(path))} is a file of a kind that isn't known as a data set.",
+        f"A data set is one of: {FORMS}."
+        + (" A single photo is for `geospot predict`." if name.endswith(PHOTO_SUFFIXES) else ""),
+    )
+
+
+def tars_of(root: Path, split: str) -> list[Path]:
+    """The tars of a split: in a folder of its name, named after it, or all of them.
+
+    All of them only where none is named after a split at all.
+    """
+    own = [*(root / split).glob("*.tar"), *root.glob(f"{glob.escape(split)}[-_.]*tar")]
+    if own:
+        return sorted(own)
+    named = re.compile(r"(train|test|val|valid|validation|dev)[-_.].*", re.IGNORECASE)
+    every = sorted(root.glob("*.tar"))
+    return [] if any(named.fullmatch(tar.name) for tar in every) else every
+
+
+def tables_of(root: Path, split: str) -> list[Path]:
+    """The table of a split: `{split}.csv` and the like, or Parquet shards `{split}-*.parquet`."""
+    for suffix in TABLE_SUFFIXES:
+        if (root / f"{split}{suffix}").is_file():
+            return [root / f"{split}{suffix}"]
+    shards = f"{glob.escape(split)}-*.parquet"
+    return sorted(root.glob(shards)) or sorted((root / "data").glob(shards))
+
+
+def _has_photos(root: Path) -> bool:
+    """Whether a photo or an imagefolder's metadata file is anywhere below."""
+    return any(
+        name in _METADATA or name.lower().endswith(PHOTO_SUFFIXES)
+        for _, _, names in os.walk(root)
+        for name in names
+    )
+
+
+def _contents(root: Path, most: int = 8) -> str:
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in root.iterdir())
+    shown = ", ".join(printable(name, limit=60) for name in names[:most]) or "nothing"
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def _advice_for_nothing(path: Path) -> str:
+    """What to do about a name that is nothing: the nearest path there is, or the forms."""
+    there = path.parent
+    while not there.is_dir():
+        there = there.parent
+    try:
+        names = [entry.name for entry in there.iterdir()]
+    except PermissionError:
+        names = []
+    missing = path.relative_to(there).parts[0] if path != there else path.name
+    near = difflib.get_close_matches(missing, names, n=1, cutoff=0.6)
+    hint = f"Did you mean {printable(str(there / near[0]))}? " if near else ""
+    return f"{hint}A data set is one of: {FORMS}."

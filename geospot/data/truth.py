@@ -1,0 +1,147 @@
+"""Which rows have a true place that can be scored against, and why the others have none.
+
+A row leaves for exactly one reason, the first of `REASONS` that holds, and every one is counted: a
+data set that quietly lost a third of its rows is another data set.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute
+
+from geospot.data.sample import SAMPLE_SCHEMA, SampleTable
+from geospot.errors import DataError
+
+REASONS: Final = (
+    "missing_id",
+    "missing_image",
+    "missing_coordinates",
+    "not_a_number",
+    "out_of_range",
+    "null_island",
+    "duplicate_id",
+)
+"""Why a row has no valid truth, in the order in which the reasons are looked for. `null_island` is
+exactly (0, 0), which is what broken location services write; `duplicate_id` keeps the first row."""
+
+_NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
+
+Mask = npt.NDArray[np.bool_]
+Column = Any  # a chunked array; its stubs know too few of the calls that Arrow accepts
+pc: Any = pyarrow.compute
+
+
+def valid_rows(raw: pa.Table) -> SampleTable:
+    """The rows with valid truth, and how many left for which reason. Five million take seconds.
+
+    Args:
+        raw: columns named as in `SAMPLE_SCHEMA`, in any order; others are ignored, absent ones are
+            null throughout. Latitude and longitude in degrees, as text or numbers; every other
+            column as text or integers. Empty text is null; `NA` and `NaN` are text like any other
+            (Namibia is `NA`).
+
+    Raises:
+        DataError: the ids are floating point, so the digits of long ones are already lost.
+    """
+    raw = raw.select([name for name in SAMPLE_SCHEMA.names if name in raw.column_names])
+    texts = [name for name in SAMPLE_SCHEMA.names if name not in ("latitude", "longitude")]
+    columns = {name: _text(raw, name) for name in texts}
+    latitude_N, latitude_given_N = _degrees(raw, "latitude")
+    longitude_N, longitude_given_N = _degrees(raw, "longitude")
+    broken = {
+        "missing_id": _null(columns["id"]),
+        "missing_image": _null(columns["image"]),
+        "missing_coordinates": ~(latitude_given_N & longitude_given_N),
+        "not_a_number": ~(np.isfinite(latitude_N) & np.isfinite(longitude_N)),
+        "out_of_range": (np.abs(latitude_N) > 90) | (np.abs(longitude_N) > 180),
+        "null_island": (latitude_N == 0) & (longitude_N == 0),
+    }
+    keep = np.ones(raw.num_rows, dtype=np.bool_)
+    dropped: dict[str, int] = {}
+    for reason, broken_N in broken.items():
+        _drop(keep, broken_N, reason, dropped)
+    _drop(keep, _repeated(columns["id"], keep), "duplicate_id", dropped)
+
+    columns["latitude"] = pa.array(latitude_N)
+    columns["longitude"] = pa.array(longitude_N)
+    table = pa.Table.from_arrays(
+        [columns[name] for name in SAMPLE_SCHEMA.names], names=SAMPLE_SCHEMA.names
+    )
+    if dropped:
+        table = table.filter(pa.array(keep))
+    return SampleTable(table, dropped)
+
+
+def _text(raw: pa.Table, name: str) -> Column:
+    """Column `name` as text without blanks around it, empty text as null."""
+    if name not in raw.column_names:
+        return pa.chunked_array([pa.nulls(raw.num_rows, pa.string())])
+    column = raw.column(name)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_floating(column.type):
+        column = _text_of_floats(column, name)
+    column = column.cast(pa.string())
+    if name != "image":  # a path may begin or end with a blank, strange as that is
+        column = pc.utf8_trim_whitespace(column)
+    return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+
+
+def _text_of_floats(column: Column, name: str) -> Column:
+    """A column that is floating point only because all of it is missing; ids are never accepted."""
+    present = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    if name == "id" and present.null_count < len(present):
+        raise DataError(
+            "The ids are floating-point numbers, which can't hold the digits of a long id.",
+            "Store the id column as text or integers, or name another one with --columns id=….",
+        )
+    return present.cast(pa.string())
+
+
+def _degrees(raw: pa.Table, name: str) -> tuple[npt.NDArray[np.float64], Mask]:
+    """Column `name` as degrees, NaN where it is no number, and where it holds anything at all."""
+    if name not in raw.column_names:
+        return np.full(raw.num_rows, np.nan), np.zeros(raw.num_rows, dtype=np.bool_)
+    column = raw.column(name)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = pc.utf8_trim_whitespace(column)
+        given_N = ~_null(pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column))
+        numeric = pc.if_else(
+            pc.match_substring_regex(column, _NUMBER), column, pa.scalar(None, column.type)
+        )
+        column = pc.utf8_ltrim(numeric, characters="+")  # Arrow's cast reads no plus sign
+    else:
+        given_N = ~_null(column)
+    degrees = pc.fill_null(column.cast(pa.float64()), float("nan"))
+    return degrees.to_numpy(), given_N
+
+
+def _null(column: Column) -> Mask:
+    return pc.is_null(column).to_numpy()
+
+
+def _drop(keep: Mask, broken_N: Mask, reason: str, dropped: dict[str, int]) -> None:
+    """Takes the broken rows out of `keep`, counting those that were still in it."""
+    count = int(np.count_nonzero(keep & broken_N))
+    if count:
+        dropped[reason] = count
+        keep &= ~broken_N
+
+
+def _repeated(ids: Column, keep: Mask) -> Mask:
+    """Where an id stands that an earlier kept row has already.
+
+    Dictionary codes are dealt in order of appearance, so a row is new exactly where its code is
+    above every code before it: no sorting, no Python loop.
+    """
+    repeated_N = np.zeros(len(keep), dtype=np.bool_)
+    kept = ids.filter(pa.array(keep)).combine_chunks()
+    codes_K = kept.dictionary_encode().indices.to_numpy()
+    if len(codes_K):
+        before_K = np.concatenate([[-1], np.maximum.accumulate(codes_K)[:-1]])
+        repeated_N[keep] = codes_K <= before_K
+    return repeated_N
