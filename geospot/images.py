@@ -281,10 +281,14 @@ def _open(data: bytes) -> "Image":
 
 @cache
 def _quiet_pillow() -> None:
-    """Pillow warns of large images; here `_check_size` decides. Once: filters belong to no thread."""
+    """Pillow warns of large images and broken EXIF; here `_check_size` decides, and EXIF goes anyway.
+
+    Once: warning filters belong to no thread.
+    """
     from PIL import Image
 
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 # What Pillow's decoders raise on hostile bytes; each of them means the same: a broken image.

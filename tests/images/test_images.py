@@ -171,7 +171,7 @@ HOPELESS = {
     "empty": (b"", "empty"),
     "text": (b"no image at all", "no image that can be read"),
     "web page": (b"<html>404</html>", "no image that can be read"),
-    "cut JPEG": (encoded(picture(), "JPEG")[:-200], "can't be decoded"),
+    "cut JPEG": (encoded(picture(640, 480), "JPEG")[:-200], "can't be decoded"),
     "stub of a JPEG": (encoded(picture(), "JPEG")[:100], "no image"),
     "cut PNG": (encoded(picture(), "PNG")[:-60], "[Tt]runcated"),
     "no pixels": (png_header_only(0, 0), "."),
