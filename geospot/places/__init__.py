@@ -1,0 +1,32 @@
+"""Names of places and countries, and offline reverse geocoding as OSV-5M defines it.
+
+Two names are the same place when they are equal after normalisation, never when one contains the
+other. Countries are compared by ISO 3166-1 alpha-2 code; an unknown name equals nothing.
+"""
+
+from geospot.places.continents import continent
+from geospot.places.countries import country_code, same_country
+from geospot.places.geocode import (
+    Place,
+    PlaceColumns,
+    city_table,
+    reverse_geocode,
+)
+from geospot.places.labels import LabelScore, UniqueLabels, score_labels, unique_labels
+from geospot.places.names import normalise, same_place
+
+__all__ = [
+    "LabelScore",
+    "Place",
+    "PlaceColumns",
+    "UniqueLabels",
+    "city_table",
+    "continent",
+    "country_code",
+    "normalise",
+    "reverse_geocode",
+    "same_country",
+    "same_place",
+    "score_labels",
+    "unique_labels",
+]

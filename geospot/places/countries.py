@@ -1,0 +1,185 @@
+"""Countries by ISO 3166-1 alpha-2 code, from codes and from names in many languages.
+
+Looked up in this order, whole names only: code, curated alias, ISO's English names (pycountry),
+CLDR's English names, CLDR's names in all other languages (Babel). A name that other languages give
+to several countries is dropped.
+"""
+
+import re
+from functools import cache, lru_cache
+from typing import Any, Final, cast
+
+from geospot.places.names import normalise
+
+KOSOVO: Final = "XK"
+"""User-assigned, but what GeoNames, CLDR and OSV-5M call Kosovo."""
+
+_ALIASES: Final = {
+    "AE": "uae, emirates",
+    "BA": "bosnia, bosnia herzegovina",
+    "BN": "brunei",
+    "BO": "bolivia",
+    "CD": "drc, dr congo, congo drc, democratic republic of congo, congo kinshasa, zaire, east congo",
+    "CG": "congo, republic of congo, congo brazzaville",
+    "CI": "ivory coast",
+    "CN": "prc, mainland china, p r china",
+    "CV": "cape verde",
+    "CZ": "czech republic, czechia",
+    "DO": "dominican rep, dominican republic",
+    "FK": "falklands, falkland islands, malvinas",
+    "FM": "micronesia",
+    "FO": "faroe islands, faroes, faeroe islands",
+    "GB": "uk, great britain, britain, england, scotland, wales, northern ireland",
+    "GE": "georgia",
+    "GM": "gambia",
+    "HK": "hong kong, hong kong sar, hongkong",
+    "IE": "republic of ireland, eire",
+    "IR": "iran",
+    "KP": "north korea, dprk",
+    "KR": "south korea, korea, rok, korea republic, s korea",
+    "LA": "laos",
+    "MD": "moldova",
+    "MK": "macedonia, north macedonia, fyrom",
+    "MM": "burma, myanmar",
+    "MO": "macau, macao, macau sar",
+    "NL": "holland, netherlands",
+    "PS": "palestine, palestinian territories, palestinian territory, west bank, gaza, gaza strip",
+    "RU": "russia, ussr, soviet union",
+    "SA": "ksa, saudi",
+    "SH": "saint helena",
+    "ST": "sao tome, sao tome and principe",
+    "SY": "syria",
+    "SZ": "swaziland, eswatini",
+    "TL": "east timor, timor",
+    "TR": "turkey, turkiye",
+    "TW": "taiwan",
+    "TZ": "tanzania",
+    "US": "usa, us, america, united states, united states of america, u s a, u s",
+    "VA": "vatican, vatican city",
+    "VE": "venezuela",
+    "VG": "british virgin islands",
+    "VI": "us virgin islands, united states virgin islands, usvi",
+    "VN": "vietnam",
+    "XK": "kosovo, republic of kosovo",
+    "ZA": "rsa",
+}
+"""Names in common use that the standards lack, or that must not depend on them."""
+
+_CODES_IN_USE: Final = {"UK": "GB", "XK": "XK", "XKX": "XK"}
+_PARENTHESES: Final = re.compile(r"^(.+?)\s*[(（]([^()（）]+)[)）]\s*$")
+
+
+@lru_cache(maxsize=100_000)
+def country_code(name_or_code: str) -> str | None:
+    """ISO 3166-1 alpha-2 of a code (alpha-2, alpha-3; any case) or of a country's name.
+
+    Names may be English (official, common, former) or any language of CLDR. Territories with codes
+    of their own (`PR`, `HK`, `GG`) are themselves, the parts of the United Kingdom are `GB`, `Georgia`
+    is the country, `NA` is Namibia. An unknown or ambiguous name gives None; so does a longer text
+    that merely contains a country's name. `Myanmar (Burma)` is read if both names agree.
+    """
+    text = name_or_code.strip()
+    if text.isascii() and (code := _codes().get(text.upper())):
+        return code
+    found = _by_name(text)
+    if found is None and (match := _PARENTHESES.match(text)):
+        outer, inner = country_code(match[1]), country_code(match[2])
+        found = outer if outer == inner else None
+    return found
+
+
+def same_country(a: str | None, b: str | None) -> bool:
+    """Whether two codes or names are the same country. None and unknown names equal nothing."""
+    if a is None or b is None:
+        return False
+    code = country_code(a)
+    return code is not None and code == country_code(b)
+
+
+def country_codes() -> frozenset[str]:
+    """Every ISO 3166-1 alpha-2 code, and Kosovo's."""
+    return frozenset(_codes().values())
+
+
+def _by_name(text: str) -> str | None:
+    key = _key(text)
+    if not key:
+        return None
+    return _english().get(key) or _other_languages().get(key)
+
+
+def _key(name: str) -> str:
+    """The normalised name; a very short one keeps its accents: Vietnamese `Áo` is not `AO`."""
+    key = normalise(name)
+    return key if len(key) > 2 or name.isascii() else name.strip().casefold()
+
+
+@cache
+def _codes() -> dict[str, str]:
+    codes = dict(_CODES_IN_USE)
+    for country in _iso():
+        codes[country.alpha_2] = codes[country.alpha_3] = country.alpha_2
+    return codes
+
+
+@cache
+def _english() -> dict[str, str]:
+    """Normalised English names; what comes first here wins."""
+    names: dict[str, str] = {}
+    for code, aliases in _ALIASES.items():
+        for alias in aliases.split(", "):
+            names.setdefault(_key(alias), code)
+    for country in _iso():
+        for name in _iso_names(country):
+            names.setdefault(_key(name), country.alpha_2)
+    for code, name in _territories("en"):
+        for variant in _variants(name):
+            names.setdefault(_key(variant), code)
+    return names
+
+
+@cache
+def _other_languages() -> dict[str, str]:
+    """Normalised names in every language of CLDR (about 30,000; a second, once)."""
+    from babel import localedata
+
+    claims: dict[str, set[str]] = {}
+    for identifier in localedata.locale_identifiers():
+        parts = identifier.split("_")
+        if len(parts) > 2 or (len(parts) == 2 and len(parts[1]) != 4):
+            continue  # a country's variety of a language names hardly anything anew
+        for code, name in _territories(identifier):
+            for variant in _variants(name):
+                claims.setdefault(_key(variant), set()).add(code)
+    return {name: codes.pop() for name, codes in claims.items() if len(codes) == 1}
+
+
+def _territories(locale: str) -> list[tuple[str, str]]:
+    from babel import Locale
+
+    names = cast(dict[str, str], Locale.parse(locale).territories)
+    known = country_codes()
+    return [(code, name) for code, name in names.items() if code in known]
+
+
+def _iso() -> list[Any]:
+    import pycountry
+
+    return list(pycountry.countries)
+
+
+def _iso_names(country: Any) -> list[str]:
+    """ISO's names, also turned around: `Korea, Republic of` is `Republic of Korea`."""
+    names: list[str] = []
+    for field in ("name", "official_name", "common_name"):
+        name: str | None = getattr(country, field, None)
+        if name:
+            first, _, rest = name.partition(", ")
+            names += [name, f"{rest} {first}"] if rest else [name]
+    return names
+
+
+def _variants(name: str) -> list[str]:
+    """`Myanmar (Burma)` also as `Myanmar`, `Hong Kong SAR China` also as it stands."""
+    match = _PARENTHESES.match(name)
+    return [name, match[1], match[2]] if match else [name]
