@@ -1,0 +1,148 @@
+"""What `geospot eval` and `geospot predict` can be told."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from geospot.prompts import DEFAULT_PROMPT
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class AskConfig(BaseModel):
+    """How a backend is asked; common to every command that asks one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backend: str = Field(
+        "openai", description="Who answers; `geospot backends` lists what is installed."
+    )
+    model: str | None = Field(
+        None,
+        description="Model name as the server knows it; LAT,LON for `constant`; a file for `replay`.",
+    )
+    base_url: str | None = Field(
+        None,
+        description="Address of an OpenAI-compatible server, /v1 included. Default: OpenAI's own.",
+    )
+    api_key_env: str | None = Field(
+        None,
+        description="NAME of the environment variable with the key. Default: OPENAI_API_KEY or "
+        "OPENROUTER_API_KEY for those hosts, no key for any other.",
+    )
+    prompt: str = Field(
+        DEFAULT_PROMPT,
+        description="five-lines, coordinates, json or reasoned, or a text file.",
+    )
+    system_prompt: str | None = Field(None, description="Text sent as the system message.")
+    max_image_size: Annotated[int, Field(ge=16)] | None = Field(
+        2048,
+        description="Longest side in pixels; larger images shrink, others go out as they are.",
+    )
+    max_tokens: int = Field(512, ge=1, description="Token limit of an answer.")
+    temperature: Annotated[float, Field(ge=0)] | Literal["none"] = Field(
+        0.0, description="Sampling temperature; `none` leaves it to the server."
+    )
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict[str, Any],
+        description="JSON object merged into every request: '{\"top_p\": 0.9}'.",
+    )
+    timeout: Positive = Field(120.0, description="Seconds one request may take.")
+    max_retries: int = Field(
+        6, ge=0, description="Tries after a server or network fault; rate limits don't count."
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(
+                f"{value!r} is no http address; write it like http://127.0.0.1:8000/v1"
+            )
+        if parts.username or parts.password or parts.query:
+            raise ValueError("put the key into an environment variable, not into the address")
+        return value.rstrip("/")
+
+    @property
+    def temperature_or_none(self) -> float | None:
+        """The temperature, None where the server decides."""
+        return None if self.temperature == "none" else self.temperature
+
+
+class EvalConfig(AskConfig):
+    """Everything `geospot eval` can be told, by option or by TOML."""
+
+    dataset: str = Field(
+        "world",
+        description="Folder, file, hub id or `world`; docs/data.md shows every form.",
+    )
+    split: str = Field("test", description="Split of the data set.")
+    columns: list[str] = Field(
+        default_factory=list[str],
+        description="Where a column isn't found: lat=…, lon=…, image=…, id=…. Repeatable.",
+    )
+    limit: int | Literal["all"] = Field(
+        1000, description="How many images, or `all`. Which ones depends on --seed alone."
+    )
+    seed: int = Field(0, description="Seed of the selection.")
+    samples: int = Field(
+        1, ge=1, le=64, description="Answers an image; the score is their mean, with its spread."
+    )
+    concurrency: int = Field(
+        64,
+        ge=1,
+        le=4096,
+        description="Most requests at once; fewer while the server can't keep up.",
+    )
+    rpm: Positive | None = Field(None, description="Most requests a minute.")
+    tpm: Positive | None = Field(None, description="Most tokens a minute, in and out.")
+    price_in: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="USD per million input tokens."
+    )
+    price_out: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="USD per million output tokens."
+    )
+    max_cost: Positive | None = Field(
+        None, description="USD after which nothing more is asked; needs both prices."
+    )
+    canary: bool = Field(
+        True, description="First send two images with a number to read: are images seen at all?"
+    )
+    out: Path | None = Field(
+        None, description="Result directory. Default: results/BACKEND-MODEL-FINGERPRINT."
+    )
+    resume: bool = Field(
+        True, description="Go on where the directory stands; --no-resume sets it aside."
+    )
+    dry_run: bool = Field(
+        False, description="Say how many images, tokens, dollars and minutes; ask nothing."
+    )
+
+    @field_validator("limit")
+    @classmethod
+    def _check_limit(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 1:
+            raise ValueError("should be 1 or more, or `all`")
+        return value
+
+    @model_validator(mode="after")
+    def _cost_needs_prices(self) -> "EvalConfig":
+        if self.max_cost is not None and (self.price_in is None or self.price_out is None):
+            raise ValueError("max-cost needs price-in and price-out to know what has been spent")
+        return self
+
+    @property
+    def limit_or_none(self) -> int | None:
+        """The limit as a number, None for all."""
+        return None if self.limit == "all" else int(self.limit)
+
+    def cost_usd(self, input_tokens: float, output_tokens: float) -> float | None:
+        """Dollars for so many tokens, None where a price isn't known."""
+        if self.price_in is None or self.price_out is None:
+            return None
+        return (input_tokens * self.price_in + output_tokens * self.price_out) / 1e6

@@ -1,0 +1,75 @@
+"""What a run may spend: requests and tokens a minute, and dollars in all."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+_SMOOTHING: Final = 0.1
+
+
+class RatePacer:
+    """Spaces requests so that no minute holds more than `rpm` requests or `tpm` tokens.
+
+    The tokens of a request are known only afterwards, so each is booked at the running average and
+    corrected when its usage arrives. Without limits it never waits.
+    """
+
+    def __init__(
+        self,
+        rpm: float | None,
+        tpm: float | None,
+        *,
+        tokens_guess: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._request_s = 60.0 / rpm if rpm else 0.0
+        self._token_s = 60.0 / tpm if tpm else 0.0
+        self._tokens = tokens_guess
+        self._clock = clock
+        self._next_request_s = 0.0
+        self._next_token_s = 0.0
+
+    def book(self) -> float:
+        """Books one request and returns how many seconds it has to wait before it is sent."""
+        now = self._clock()
+        start = max(now, self._next_request_s, self._next_token_s)
+        if self._request_s:
+            self._next_request_s = start + self._request_s
+        if self._token_s:
+            self._next_token_s = start + self._tokens * self._token_s
+        return start - now
+
+    def used(self, tokens: int) -> None:
+        """Corrects the books by what a request really took."""
+        if not tokens:
+            return
+        if self._token_s:
+            self._next_token_s += (tokens - self._tokens) * self._token_s
+        self._tokens += _SMOOTHING * (tokens - self._tokens)
+
+
+class CostCap:
+    """Says when the next request might take the run over its dollars.
+
+    Requests under way are counted at the average cost of those answered (the first few at nothing:
+    their cost isn't known), so a run overshoots by a few answers at most.
+    """
+
+    def __init__(self, max_cost_usd: float | None, spent_usd: float = 0.0) -> None:
+        self._max_usd = max_cost_usd
+        self.spent_usd = spent_usd
+        self._answers = 0
+        self._session_usd = 0.0
+
+    def spend(self, cost_usd: float) -> None:
+        """Books one answer."""
+        self.spent_usd += cost_usd
+        self._session_usd += cost_usd
+        self._answers += 1
+
+    def allows(self, under_way: int) -> bool:
+        """Whether one more request fits beside those under way."""
+        if self._max_usd is None:
+            return True
+        average = self._session_usd / self._answers if self._answers else 0.0
+        return self.spent_usd + average * (under_way + 1) <= self._max_usd
