@@ -218,7 +218,7 @@ def _encode_again(data: bytes, max_side: int | None) -> PreparedImage:
         try:
             upright = ImageOps.exif_transpose(image)
             picture = _to_rgb(upright)
-        except _PILLOW_ERRORS as error:
+        except PILLOW_ERRORS as error:
             raise ImageError(f"The image can't be decoded: {_reason(error)}.") from error
         if _orientation(data) != 1:
             changes.append("rotated")
@@ -262,7 +262,7 @@ def _orientation(data: bytes) -> int:
     with _open(data) as image:
         try:
             value = image.getexif().get(_ORIENTATION_TAG, 1)
-        except _PILLOW_ERRORS:
+        except PILLOW_ERRORS:
             return 1  # broken EXIF says nothing, and goes no further
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -275,7 +275,7 @@ def _open(data: bytes) -> "Image":
         return Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
         raise ImageError(f"The image is absurdly large: {_reason(error)}.") from error
-    except _PILLOW_ERRORS as error:
+    except PILLOW_ERRORS as error:
         raise ImageError(f"This is no image that can be read: {_reason(error)}.") from error
 
 
@@ -292,7 +292,7 @@ def _quiet_pillow() -> None:
 
 
 # What Pillow's decoders raise on hostile bytes; each of them means the same: a broken image.
-_PILLOW_ERRORS: Final = (
+PILLOW_ERRORS: Final = (
     OSError,
     SyntaxError,
     ValueError,
