@@ -66,28 +66,30 @@ class RemoteEntry:
 
 
 class HubRepo:
-    """One data set repository at one commit.
+    """One data set repository at one commit; what it is asked for is retried and explained."""
 
-    Args:
-        repo_id: `owner/name`.
-        revision: branch, tag or commit; the main branch if None.
-
-    Raises:
-        DataError: there is no such repository or revision, or no access to it.
-        SourceUnavailableError: the hub doesn't answer, or offline mode is on.
-    """
-
-    def __init__(self, repo_id: str, revision: str | None = None) -> None:
+    def __init__(self, repo_id: str, commit: str) -> None:
         self.repo_id = repo_id
+        self.commit = commit
         self.endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
         self._api = HfApi(endpoint=self.endpoint)
-        self._asked = revision or "main"
-        info = self.ask(
-            lambda: self._api.dataset_info(repo_id, revision=revision, timeout=_TIMEOUT_S)
+
+    @classmethod
+    def resolve(cls, repo_id: str, revision: str | None = None) -> "HubRepo":
+        """The repository at the commit that `revision` stands for now; the main branch if None.
+
+        Raises:
+            DataError: there is no such repository or revision, or no access to it.
+            SourceUnavailableError: the hub doesn't answer, or offline mode is on.
+        """
+        repo = cls(repo_id, revision or "main")
+        info = repo.ask(
+            lambda: repo._api.dataset_info(repo_id, revision=revision, timeout=_TIMEOUT_S)
         )
         if info.sha is None:
-            raise SourceUnavailableError(f"The hub names no commit of {repo_id}.")
-        self.commit: str = info.sha
+            raise SourceUnavailableError(f"The hub names no commit of {printable(repo_id)}.")
+        repo.commit = info.sha
+        return repo
 
     def entries(self, folder: str = "") -> list[RemoteEntry]:
         """The files in one folder, by path; empty where there is no such folder."""
@@ -142,7 +144,7 @@ class HubRepo:
             )
         if isinstance(error, RevisionNotFoundError):
             return DataError(
-                f"The data set {name} has no revision {printable(self._asked, limit=80)!r}.",
+                f"The data set {name} has no revision {printable(self.commit, limit=80)!r}.",
                 "Name a branch, a tag or a full commit hash that its page on the hub lists.",
             )
         if isinstance(error, EntryNotFoundError):

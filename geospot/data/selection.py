@@ -36,9 +36,30 @@ def select_by_hash(
 
     A larger limit with the same seed always contains the smaller one.
     """
-    ranked = ((_rank(seed, sample_id), index) for index, sample_id in enumerate(table.ids))
+    return selection_of(
+        table.take(ranked_indices(table.ids, limit=limit, seed=seed)),
+        dataset=dataset,
+        split=split,
+        limit=limit,
+        seed=seed,
+        available=len(table),
+    )
+
+
+def ranked_indices(ids: Iterable[str], *, limit: int | None, seed: int) -> list[int]:
+    """Where the chosen ids stand, in the order in which they are asked.
+
+    `ids` may be a stream: with a limit, no more than `limit` of them are held.
+    """
+    ranked = ((_rank(seed, sample_id), index) for index, sample_id in enumerate(ids))
     chosen = sorted(ranked) if limit is None else nsmallest(limit, ranked)
-    selected = table.take([index for _, index in chosen])
+    return [index for _, index in chosen]
+
+
+def selection_of(
+    selected: SampleTable, *, dataset: str, split: str, limit: int | None, seed: int, available: int
+) -> Selection:
+    """The selection of samples that were chosen by hash, with its fingerprint."""
     return Selection(
         table=selected,
         dataset=dataset,
@@ -46,7 +67,7 @@ def select_by_hash(
         order="hash",
         seed=seed,
         limit=limit,
-        available=len(table),
+        available=available,
         fingerprint=fingerprint(dataset, split, selected.ids, order="hash"),
     )
 

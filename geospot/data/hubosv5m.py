@@ -1,0 +1,89 @@
+"""OSV-5M on the hub: what is prepared of a commit, and its images by range request."""
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from geospot.data import prepared
+from geospot.data.osv5m import Osv5mDataset
+from geospot.data.progress import Progress
+from geospot.data.remote import HubFile, HubRepo, RemoteEntry, download
+from geospot.data.sample import GeoSample
+from geospot.data.zipindex import RangeReader
+from geospot.errors import DataError, SourceUnavailableError
+from geospot.textsafe import printable
+
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+_ZIPS: Final = "zips.json"
+
+
+def open_prepared(
+    repo_id: str, split: str, revision: str | None, cache_dir: Path, progress: Progress
+) -> Osv5mDataset:
+    """The split of a repository in OSV-5M's layout, prepared now unless it was before."""
+    home = cache_dir / "osv5m" / repo_id.replace("/", "--")
+    repo = _resolve(repo_id, revision, home, split)
+    folder = _folder(home, repo.commit, split)
+    if not (folder / prepared.PREPARED).exists():
+        with prepared.locked(folder):
+            _prepare(repo, split, folder, progress)
+    entries = json.loads((folder / _ZIPS).read_text(encoding="utf-8"))
+    zips = {Path(entry["path"]).name: repo.open(RemoteEntry(**entry)) for entry in entries}
+    return Osv5mDataset(split, folder / prepared.PREPARED, _HubImages(zips))
+
+
+def _resolve(repo_id: str, revision: str | None, home: Path, split: str) -> HubRepo:
+    """The repository at a commit: asked from the hub, or remembered where the hub can't be asked."""
+    if revision is not None and _COMMIT.fullmatch(revision):
+        return HubRepo(repo_id, revision)
+    remembered = home / "refs" / f"{(revision or 'main').replace('/', '--')}.txt"
+    try:
+        repo = HubRepo.resolve(repo_id, revision)
+    except SourceUnavailableError:
+        commit = remembered.read_text(encoding="ascii") if remembered.exists() else ""
+        if not (_folder(home, commit, split) / prepared.PREPARED).exists():
+            raise
+        return HubRepo(repo_id, commit)
+    prepared.write_text(remembered, repo.commit)
+    return repo
+
+
+def _folder(home: Path, commit: str, split: str) -> Path:
+    return home / f"{commit}-{prepared.FORMAT}" / split
+
+
+def _prepare(repo: HubRepo, split: str, folder: Path, progress: Progress) -> None:
+    root = {entry.path: entry for entry in repo.entries()}
+    csv = root.get(f"{split}.csv")
+    zips = [e for e in repo.entries(f"images/{split}") if e.path.endswith(".zip")]
+    if csv is None or not zips:
+        splits = [path.removesuffix(".csv") for path in root if path.endswith(".csv")]
+        raise DataError(
+            f"{repo.repo_id} has no split {printable(split)!r}.",
+            f"Its splits are: {', '.join(splits) or 'none'}.",
+        )
+    local = folder / csv.path
+    if not local.exists() and not (folder / prepared.ROWS).exists():
+        download(repo.open(csv), local, progress)
+    readers: list[tuple[str, RangeReader]] = [(Path(e.path).name, repo.open(e)) for e in zips]
+    prepared.write_text(folder / _ZIPS, json.dumps([asdict(entry) for entry in zips]))
+    prepared.build(folder, local, readers, progress)
+    local.unlink(missing_ok=True)  # what is needed of it is in the Parquet file
+
+
+class _HubImages:
+    """Zips on the hub. Images are fetched when asked for, each by one request."""
+
+    def __init__(self, zips: dict[str, HubFile]) -> None:
+        self._zips = zips
+
+    def zip(self, name: str) -> RangeReader:
+        return self._zips[name]
+
+    def outside_zips(self, sample: GeoSample) -> bytes | None:
+        return None
+
+    def close(self) -> None:
+        """The connections belong to the hub's client, which closes them itself."""

@@ -1,0 +1,333 @@
+"""A split of OSV-5M made ready once: one Parquet file of the needed columns and each image's place.
+
+Three steps, each in bounded memory and each kept as it ends, so that a killed process goes on where
+it stopped: the directory of every zip, the rows with valid truth, and the two joined. A file is
+written under another name and renamed when whole: what is there is complete.
+"""
+
+import fcntl
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+from typing import Any, Final, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.csv
+import pyarrow.parquet
+
+from geospot.data.progress import Progress
+from geospot.data.sample import SAMPLE_SCHEMA, SampleTable
+from geospot.data.truth import valid_rows
+from geospot.data.zipindex import RangeReader, read_directory
+from geospot.errors import ColumnsError, DataError
+from geospot.textsafe import printable
+
+FORMAT: Final = "1"
+"""Of the cache; raised when it changes, so that older caches are built anew."""
+PREPARED: Final = "samples.parquet"
+ROWS: Final = "rows.parquet"
+NO_MEMBER: Final = "-"
+"""The handle of an image that is in no zip."""
+IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp")
+
+_RENAMED: Final = {"sub-region": "sub_region", "unique_sub-region": "unique_sub_region"}
+_CSV_BLOCK_BYTES: Final = 8 << 20
+_ROW_GROUP: Final = 1 << 16
+_READERS: Final = 4
+_MEMBERS_SCHEMA: Final = pa.schema([("id", pa.string()), ("handle", pa.string())])
+_DROPPED: Final = "geospot.dropped"
+
+Column = Any  # arrays and chunked arrays; the stubs leave half of their types unknown
+pc: Any = pyarrow.compute
+pq: Any = pyarrow.parquet
+
+
+def build(
+    folder: Path, csv: Path, zips: Sequence[tuple[str, RangeReader]], progress: Progress
+) -> Path:
+    """Writes `folder/samples.parquet` from a CSV and the zips' directories, unless it is there.
+
+    Args:
+        folder: where this split's cache is; its unfinished parts are taken up.
+        csv: the split's CSV file.
+        zips: name (unique, as it will stand in image handles) and reader of every zip.
+
+    Raises:
+        DataError: the CSV or a zip can't be read.
+        ColumnsError: the CSV has no id or coordinates.
+        SourceUnavailableError: a remote zip didn't answer; finished parts are kept.
+    """
+    target = folder / PREPARED
+    if target.exists():
+        return target
+    index_members(folder / "members", zips, progress)
+    _write_rows(csv, folder / ROWS, progress)
+    _join(folder, [folder / "members" / f"{name}.parquet" for name, _ in zips], progress)
+    rmtree(folder / "members", ignore_errors=True)
+    (folder / ROWS).unlink()
+    return target
+
+
+@contextmanager
+def locked(folder: Path) -> Generator[None]:
+    """Only one process at a time builds in `folder`; the lock goes with the process, also by kill."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / "lock").open("a")
+    except OSError as error:
+        raise DataError(
+            f"The cache folder {printable(str(folder))} can't be written ({error.strerror}).",
+            "Name another one with GEOSPOT_CACHE.",
+        ) from error
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def index_members(
+    folder: Path, zips: Sequence[tuple[str, RangeReader]], progress: Progress
+) -> None:
+    """One Parquet file of ids and image handles a zip, each kept as soon as it is read."""
+    folder.mkdir(exist_ok=True)
+    missing = [(name, reader) for name, reader in zips if not _part(folder, name).exists()]
+    done = len(zips) - len(missing)
+    progress("read zip directories", done, len(zips))
+
+    def index(item: tuple[str, RangeReader]) -> None:
+        name, reader = item
+        ids: list[str] = []
+        handles: list[str] = []
+        for member in read_directory(reader):
+            base = member.name.replace("\\", "/").rpartition("/")[2]
+            stem, dot, suffix = base.rpartition(".")
+            if (dot + suffix).lower() in IMAGE_SUFFIXES and not base.startswith("._"):
+                ids.append(stem)
+                handles.append(member.handle(name))
+        table = pa.Table.from_arrays([pa.array(ids, pa.string()), pa.array(handles, pa.string())],
+                                     schema=_MEMBERS_SCHEMA)  # fmt: skip
+        with _whole(_part(folder, name)) as part:
+            pq.write_table(table, part, compression="zstd")
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        for _ in pool.map(index, missing):
+            done += 1
+            progress("read zip directories", done, len(zips))
+
+
+def dropped_rows(prepared: Path) -> dict[str, int]:
+    """How many rows of the CSV aren't in the prepared file, by reason."""
+    metadata: dict[bytes, bytes] = pq.read_metadata(prepared).metadata or {}
+    return dict(json.loads(metadata.get(_DROPPED.encode(), b"{}")))
+
+
+def write_text(target: Path, text: str) -> None:
+    """Writes a small file whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _whole(target) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def row_count(prepared: Path) -> int:
+    """How many rows a prepared file has."""
+    return pq.read_metadata(prepared).num_rows
+
+
+def all_rows(prepared: Path) -> SampleTable:
+    """Every row of a prepared file."""
+    table = pq.read_table(prepared, schema=SAMPLE_SCHEMA).replace_schema_metadata()
+    return SampleTable(table, dropped_rows(prepared))
+
+
+def iter_ids(prepared: Path) -> Iterator[str]:
+    """All ids of a prepared file in its order, without holding them all."""
+    for batch in pq.ParquetFile(prepared).iter_batches(_ROW_GROUP, columns=["id"]):
+        yield from cast(list[str], batch.column(0).to_pylist())
+
+
+def take_rows(prepared: Path, indices: Sequence[int]) -> SampleTable:
+    """The rows at these indices in that order, reading no row group that has none of them."""
+    wanted_K = np.asarray(indices, dtype=np.int64)
+    order_K = np.argsort(wanted_K, kind="stable")
+    ordered_K = wanted_K[order_K]
+    source = pq.ParquetFile(prepared)
+    parts: list[pa.Table] = [SAMPLE_SCHEMA.empty_table()]
+    first = 0
+    for group in range(source.num_row_groups):
+        last = first + source.metadata.row_group(group).num_rows
+        begin, end = np.searchsorted(ordered_K, [first, last])
+        if begin < end:
+            local_K: Column = pa.array(ordered_K[begin:end] - first)
+            parts.append(source.read_row_group(group).take(local_K).replace_schema_metadata())
+        first = last
+    back_K = np.empty_like(order_K)
+    back_K[order_K] = np.arange(len(order_K))
+    restore_K: Column = pa.array(back_K)
+    return SampleTable(pa.concat_tables(parts).take(restore_K), dropped_rows(prepared))
+
+
+def _write_rows(csv: Path, target: Path, progress: Progress) -> None:
+    """The rows of the CSV with valid truth, every column as text until it is checked."""
+    if target.exists():
+        return
+    counts: Counter[str] = Counter()
+    total = csv.stat().st_size
+    what = f"read {csv.name}"
+    with csv.open("rb") as source, _writer(target) as writer:
+        for batch in _csv_batches(source, csv, counts):
+            rows = valid_rows(batch)
+            counts.update(rows.dropped)
+            writer.write_table(rows.arrow, row_group_size=_ROW_GROUP)
+            progress(what, source.tell(), total)
+        writer.add_key_value_metadata({_DROPPED: json.dumps(counts)})
+    progress(what, total, total)
+
+
+def _csv_batches(source: Any, csv: Path, counts: Counter[str]) -> Iterator[pa.Table]:
+    header = _header(csv)
+    wanted = {name: _RENAMED.get(name, name) for name in header}
+    columns = [name for name in header if wanted[name] in SAMPLE_SCHEMA.names and name != "image"]
+
+    def skip(_: object) -> Literal["skip"]:
+        counts["malformed_row"] += 1
+        return "skip"
+
+    try:
+        reader = pyarrow.csv.open_csv(
+            source,
+            read_options=pyarrow.csv.ReadOptions(block_size=_CSV_BLOCK_BYTES),
+            parse_options=pyarrow.csv.ParseOptions(
+                newlines_in_values=True, invalid_row_handler=skip
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                include_columns=columns,
+                column_types=dict.fromkeys(columns, pa.string()),
+                strings_can_be_null=False,
+            ),
+        )
+        for batch in reader:
+            table = pa.Table.from_batches([batch])
+            table = table.rename_columns([wanted[name] for name in table.column_names])
+            handles = pa.array([NO_MEMBER], pa.string()).take(pa.array([0] * len(table)))
+            yield table.append_column("image", handles)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"{printable(str(csv))} can't be read as CSV: {printable(str(error), limit=200)}.",
+            "Download it again, or repair the line that it names.",
+        ) from error
+
+
+def _header(csv: Path) -> list[str]:
+    """The column names of the first line, checked for those that can't be done without."""
+    try:
+        with csv.open("rb") as source:
+            first = source.readline(1 << 20)
+        table = pyarrow.csv.read_csv(io.BytesIO(first)) if first.strip() else pa.table({})
+    except OSError as error:
+        raise DataError(f"{printable(str(csv))} can't be read ({error.strerror}).") from error
+    names = [name.removeprefix("\ufeff") for name in table.column_names]
+    missing = [name for name in ("id", "latitude", "longitude") if name not in names]
+    if missing:
+        raise ColumnsError(
+            f"{printable(str(csv))} lacks the column {missing[0]!r} that OSV-5M's CSV files have.",
+            f"Its columns are: {printable(', '.join(names), limit=400) or 'none'}.",
+        )
+    if len(set(names)) != len(names):
+        raise ColumnsError(f"{printable(str(csv))} has two columns of one name.", "Rename one.")
+    return names
+
+
+def _join(folder: Path, parts: Sequence[Path], progress: Progress) -> None:
+    """Gives every row the handle of its image; the first of rows with one id stays."""
+    rows = pq.ParquetFile(folder / ROWS)
+    total = rows.metadata.num_rows
+    progress("join rows and images", 0, total)
+    ids = rows.read(columns=["id"]).column("id")
+    handles, position_N = _positions(ids, parts)
+    keep_N = _first_of_each(ids)
+    del ids
+    counts = Counter(dropped_rows(folder / ROWS))
+    if repeated := int(np.count_nonzero(~keep_N)):
+        counts["duplicate_id"] += repeated
+    image, image_field = (
+        SAMPLE_SCHEMA.get_field_index("image"),
+        pa.field("image", pa.string(), False),
+    )
+    done = 0
+    with _writer(folder / PREPARED) as writer:
+        for batch in rows.iter_batches(_ROW_GROUP):
+            here = slice(done, done + len(batch))
+            table = pa.Table.from_batches([batch]).replace_schema_metadata()
+            found = handles.take(pa.array(position_N[here]))
+            table = table.set_column(image, image_field, found)
+            writer.write_table(table.filter(pa.array(keep_N[here])))
+            done += len(batch)
+            progress("join rows and images", done, total)
+        writer.add_key_value_metadata({_DROPPED: json.dumps(counts)})
+
+
+def _positions(ids: Column, parts: Sequence[Path]) -> tuple[Column, npt.NDArray[np.int64]]:
+    """All handles, and for every id the index of its own among them.
+
+    Index 0 stands for an image that is in no zip. An id that several members claim gets a handle
+    that says so: which of them is meant can't be told.
+    """
+    tables = [_MEMBERS_SCHEMA.empty_table(), *(pq.read_table(path) for path in parts)]
+    members = pa.concat_tables(tables).combine_chunks()
+    encoded: Column = pc.dictionary_encode(_one_chunk(members.column("id")))
+    codes_M = encoded.indices.to_numpy()
+    unique: Column = encoded.dictionary
+    first_U = np.zeros(len(unique), dtype=np.int64)
+    first_U[codes_M[::-1]] = np.arange(len(codes_M), dtype=np.int64)[::-1]
+    counts_U = np.bincount(codes_M, minlength=len(unique))
+    target_U = np.where(counts_U > 1, 1, first_U + 2)
+    special = [NO_MEMBER, "!Its file name is in the zips more than once, so it isn't clear which"
+               " image is meant"]  # fmt: skip
+    handles = pa.chunked_array([pa.array(special), *members.column("handle").chunks])
+    code_N = pc.fill_null(pc.index_in(ids, value_set=unique), -1).to_numpy()
+    if not len(unique):
+        return handles, np.zeros(len(code_N), dtype=np.int64)
+    return handles, np.where(code_N < 0, 0, target_U[code_N])
+
+
+def _first_of_each(ids: Column) -> npt.NDArray[np.bool_]:
+    """Where an id stands for the first time; dictionary codes are dealt in order of appearance."""
+    codes_N = pc.dictionary_encode(_one_chunk(ids)).indices.to_numpy()
+    if not len(codes_N):
+        return np.ones(0, dtype=np.bool_)
+    return codes_N > np.concatenate([[-1], np.maximum.accumulate(codes_N)[:-1]])
+
+
+def _one_chunk(column: Column) -> Column:
+    chunked: bool = isinstance(column, pa.ChunkedArray)
+    return column.combine_chunks() if chunked else column
+
+
+def _part(folder: Path, name: str) -> Path:
+    return folder / f"{name}.parquet"
+
+
+@contextmanager
+def _writer(target: Path) -> Generator[Any]:
+    """A Parquet writer of samples, for a file that appears when it is whole."""
+    with _whole(target) as part, pq.ParquetWriter(part, SAMPLE_SCHEMA, compression="zstd") as out:
+        yield out
+
+
+@contextmanager
+def _whole(target: Path) -> Generator[Path]:
+    """A path to write to; what was written takes the name `target` once it is whole."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
