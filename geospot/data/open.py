@@ -20,10 +20,8 @@ FORMS: Final = (
 """What a data set can be, in words."""
 
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".parquet")
-PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp")
 
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_METADATA: Final = ("metadata.csv", "metadata.jsonl")
 
 
 def open_dataset(
@@ -64,7 +62,7 @@ def open_dataset(
         return _open_folder(path, split, columns, cache_dir, progress)
     if path.is_file():
         return _open_file(path, split, columns, progress)
-    if spec.endswith(".tar") and (tars := sorted(expand_pattern(str(path)))):
+    if spec.endswith((".tar", "}")) and (tars := expand_pattern(str(path))):
         from geospot.data.webdataset import open_webdataset
 
         return open_webdataset(tars, split, columns=columns, progress=progress)
@@ -91,14 +89,33 @@ def default_cache_dir() -> Path:
     return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "geospot"
 
 
-def expand_pattern(pattern: str) -> Iterator[Path]:
-    """The files that a pattern names: `*`, `?`, `[…]`, `{a,b}` and `{000..003}`."""
-    if braces := re.search(r"\{([^{}]*)\}", pattern):
-        before, after = pattern[: braces.start()], pattern[braces.end() :]
-        for choice in _brace_choices(braces[1]):
-            yield from expand_pattern(before + choice + after)
-    else:
-        yield from (Path(found) for found in glob.glob(pattern, recursive=True))  # noqa: PTH207
+def expand_pattern(pattern: str) -> list[Path]:
+    """The files that a pattern names, sorted: `*`, `?`, `[…]`, `{a,b}` and `{000..003}`.
+
+    Raises:
+        DataError: a name that the braces spell out isn't there; a data set with a hole in it would
+            be another data set.
+    """
+    found: dict[Path, None] = {}
+    for spelt in _spelt_out(pattern):
+        matches = glob.glob(spelt, recursive=True)  # noqa: PTH207 - the pattern may be absolute
+        if not matches and spelt != pattern and not glob.has_magic(spelt):
+            raise DataError(
+                f"{printable(spelt)} isn't there, though {printable(pattern)} names it.",
+                "Get the missing file, or write a pattern of those that are there.",
+            )
+        found |= dict.fromkeys(Path(match) for match in matches)
+    return sorted(found)
+
+
+def _spelt_out(pattern: str) -> Iterator[str]:
+    """The pattern without braces, once for each of their choices."""
+    braces = re.search(r"\{([^{}]*)\}", pattern)
+    if braces is None:
+        yield pattern
+        return
+    for choice in _brace_choices(braces[1]):
+        yield from _spelt_out(pattern[: braces.start()] + choice + pattern[braces.end() :])
 
 
 def _brace_choices(inside: str) -> list[str]:
@@ -134,7 +151,7 @@ def _open_folder(
 ) -> GeoDataset:
     """What is in the folder says what it is: OSV-5M, tars, a table, or photos, in this order."""
     if (root / f"{split}.csv").is_file() and (root / "images" / split).is_dir():
-        from geospot.data.columns import names_an_image
+        from geospot.data.rows import names_an_image
 
         if not names_an_image(root / f"{split}.csv", columns):
             from geospot.data.osv5m import open_local_osv5m
@@ -148,9 +165,9 @@ def _open_folder(
         from geospot.data.table import open_table
 
         return open_table(tables, split, columns=columns, progress=progress)
-    if _has_photos(root):
-        from geospot.data.folder import open_folder
+    from geospot.data.folder import has_photos, open_folder
 
+    if has_photos(root):
         return open_folder(root, split, columns=columns, progress=progress)
     raise DataError(
         f"The folder {printable(str(root))} holds no data set with a split {printable(split)!r}.",
@@ -170,10 +187,12 @@ def _open_file(
         from geospot.data.table import open_table
 
         return open_table([path], split, columns=columns, progress=progress)
+    from geospot.data.folder import PHOTO_SUFFIXES
+
+    photo = " A single photo is for `geospot predict`." if name.endswith(PHOTO_SUFFIXES) else ""
     raise DataError(
         f"{printable(str(path))} is a file of a kind that isn't known as a data set.",
-        f"A data set is one of: {FORMS}."
-        + (" A single photo is for `geospot predict`." if name.endswith(PHOTO_SUFFIXES) else ""),
+        f"A data set is one of: {FORMS}.{photo}",
     )
 
 
@@ -197,15 +216,6 @@ def tables_of(root: Path, split: str) -> list[Path]:
             return [root / f"{split}{suffix}"]
     shards = f"{glob.escape(split)}-*.parquet"
     return sorted(root.glob(shards)) or sorted((root / "data").glob(shards))
-
-
-def _has_photos(root: Path) -> bool:
-    """Whether a photo or an imagefolder's metadata file is anywhere below."""
-    return any(
-        name in _METADATA or name.lower().endswith(PHOTO_SUFFIXES)
-        for _, _, names in os.walk(root)
-        for name in names
-    )
 
 
 def _contents(root: Path, most: int = 8) -> str:
