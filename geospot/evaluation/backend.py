@@ -55,7 +55,7 @@ class Reply:
     """Latitude and longitude in degrees, for a backend that answers in numbers (`text` may be '')."""
 
 
-FaultKind = Literal["rate_limit", "transient", "permanent", "missing"]
+FaultKind = Literal["rate_limit", "transient", "permanent", "image", "missing"]
 
 
 class BackendFault(Exception):  # noqa: N818 - not every fault is an error of ours
@@ -64,6 +64,7 @@ class BackendFault(Exception):  # noqa: N818 - not every fault is an error of ou
     `rate_limit`: the server asks for fewer requests (`retry_after_s` if it said for how long).
     `transient`: server or network failed; may work on another try.
     `permanent`: this request will fail however often it is made; the sample is a transport error.
+    `image`: the server can't use this image.
     `missing`: a recorded file has no answer for this id.
     """
 

@@ -1,0 +1,365 @@
+"""One evaluation from configuration to summary: what `geospot eval` runs."""
+
+import asyncio
+import re
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+from geospot.config.evaluation import AskConfig, EvalConfig
+from geospot.data import open_dataset
+from geospot.data.columns import parse_overrides
+from geospot.data.dataset import GeoDataset
+from geospot.data.progress import Progress, silent
+from geospot.data.sample import GeoSample
+from geospot.data.selection import Selection
+from geospot.errors import DataError, GeospotError
+from geospot.evaluation.backend import Backend, BackendFactory, BackendOptions
+from geospot.evaluation.budget import CostCap
+from geospot.evaluation.canary import Canary, ask_canary
+from geospot.evaluation.harness import Harness, Settings, Stats
+from geospot.evaluation.progress import View
+from geospot.evaluation.records import SampleRecord
+from geospot.evaluation.results import FORMAT, SUMMARY, ResultDirectory, read_json
+from geospot.evaluation.sessions import seconds_asking
+from geospot.evaluation.summary import summarise
+from geospot.outcomes import Outcome
+from geospot.plugins import BACKENDS, load
+from geospot.prompts import Prompt, load_prompt
+from geospot.provenance import git_state, versions
+
+_BEAT_S: Final = 0.25
+_EVENT_EVERY_S: Final = 10.0
+# Not part of what was evaluated: how the command was run this time.
+_NOT_RECORDED: Final = {"out", "resume", "dry_run", "columns", "backend", "model", "base_url"}
+
+Ending = Literal["complete", "incomplete", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How an evaluation ended."""
+
+    directory: Path
+    manifest: dict[str, Any]
+    summary: dict[str, Any]
+    ending: Ending
+    reason: str | None = None
+    """Why it stopped before its end."""
+
+
+async def evaluate(
+    config: EvalConfig,
+    view: View,
+    *,
+    progress: Progress = silent,
+    settings: Settings | None = None,
+) -> Finished:
+    """Asks what is still open, records every answer and writes the summary.
+
+    Args:
+        config: what to ask whom.
+        view: told what is going on.
+        progress: told of long work on the data set.
+        settings: replaces what follows from the configuration; for tests.
+
+    Raises:
+        GeospotError: before the first question, if the evaluation can't be done as asked.
+    """
+    prompt = load_prompt(config.prompt, config.system_prompt)
+    backend = make_backend(config)
+    try:
+        if not _is_finished(config.out) or not config.resume:
+            await backend.check()  # before the data set is walked: a wrong key shows at once
+        dataset, selection = await asyncio.to_thread(open_selection, config, progress)
+        try:
+            manifest = _manifest(config, prompt, backend, selection)
+            path = config.out or default_out(backend, selection.fingerprint)
+            directory = ResultDirectory.open(path, manifest, resume=config.resume)
+            try:
+                run = _Run(config, prompt, backend, dataset, selection, directory, view)
+                return await run.go(settings)
+            finally:
+                directory.close()
+        finally:
+            dataset.close()
+    finally:
+        await backend.aclose()
+
+
+def make_backend(config: AskConfig, *, seed: int = 0) -> Backend:
+    """The backend of a configuration; connects to nothing.
+
+    Raises:
+        PluginError: no such backend.
+        UsageError, KeyMissingError: it can't be made like this.
+    """
+    factory = cast(BackendFactory, load(BACKENDS, config.backend))
+    return factory(
+        BackendOptions(
+            model=config.model,
+            base_url=config.base_url,
+            api_key_env=config.api_key_env,
+            temperature=config.temperature_or_none,
+            max_tokens=config.max_tokens,
+            timeout_s=config.timeout,
+            seed=seed,
+            extra_body=config.extra_body,
+        )
+    )
+
+
+def open_selection(config: EvalConfig, progress: Progress = silent) -> tuple[GeoDataset, Selection]:
+    """The data set and the images that are asked.
+
+    Raises:
+        DataError: not there, not understood, or without a single valid row.
+    """
+    dataset = open_dataset(
+        config.dataset,
+        config.split,
+        columns=parse_overrides(config.columns),
+        progress=progress,
+    )
+    selection = dataset.select(config.limit_or_none, config.seed)
+    if not len(selection):
+        dataset.close()
+        raise DataError(
+            f"{config.dataset}, split {config.split}, has no row with valid coordinates.",
+            "`geospot data check` shows what is wrong with it.",
+        )
+    return dataset, selection
+
+
+def default_out(backend: Backend, fingerprint: str) -> Path:
+    """results/{backend}-{model}-{8 characters of the fingerprint}."""
+    model = re.sub(r"[^A-Za-z0-9._-]+", "-", backend.model).strip("-.")[-80:]
+    short = fingerprint.rpartition(":")[2][:8]
+    return Path("results") / "-".join(filter(None, [backend.name, model, short]))
+
+
+class _Run:
+    """What one call of `evaluate` holds together."""
+
+    def __init__(
+        self,
+        config: EvalConfig,
+        prompt: Prompt,
+        backend: Backend,
+        dataset: GeoDataset,
+        selection: Selection,
+        directory: ResultDirectory,
+        view: View,
+    ) -> None:
+        self.config = config
+        self.prompt = prompt
+        self.backend = backend
+        self.dataset = dataset
+        self.selection = selection
+        self.directory = directory
+        self.view = view
+        self.total = len(selection) * config.samples
+        self.done = bytearray(self.total)
+        self.stats = Stats(total=self.total)
+        self.cost = CostCap(config.max_cost)
+        self.manifest = directory.manifest() or {}
+
+    async def go(self, settings: Settings | None) -> Finished:
+        """Session from start to summary."""
+        self._take_stock()
+        left = self.total - sum(self.done)
+        harness = self._harness(settings or _settings(self.config))
+        if left:
+            if left < self.total:
+                self.view.say(f"Resuming: {self.total - left} answers are there, {left} to ask.")
+            self.directory.event("session", pending=left, versions=versions())
+            try:
+                self._record_canary(await self._canary())
+                await self._ask(harness)
+            finally:
+                self.manifest["backend"] |= self.backend.describe()
+                self.directory.write_manifest(self.manifest)
+                self.directory.event("session_end", stopped_by=harness.stopped_by)
+        summary = await asyncio.to_thread(self._summarise)
+        self.directory.write_summary(summary)
+        return Finished(
+            self.directory.path,
+            self.manifest,
+            summary,
+            _ending(harness, summary),
+            str(harness.failure) if harness.failure else harness.stopped_by,
+        )
+
+    def _take_stock(self) -> None:
+        """Finds out from the directory what needn't be asked again."""
+        index: dict[str, int] = {}
+        for record in self.directory.records():
+            index = index or {id_: at for at, id_ in enumerate(self.selection.table.ids)}
+            at = index[record.id] * self.config.samples + record.draw
+            cost = self._cost_of(record)
+            if record.outcome is Outcome.TRANSPORT_ERROR:
+                continue
+            self.done[at] = 1
+            self.stats.add(record)
+            self.cost.spent_usd += cost
+        self.stats.spent_usd = self.cost.spent_usd
+
+    def _cost_of(self, record: SampleRecord) -> float:
+        used = record.usage
+        cost = self.config.cost_usd(used.get("input_tokens", 0), used.get("output_tokens", 0))
+        return cost or 0.0
+
+    def _pending(self) -> Iterator[tuple[GeoSample, int]]:
+        k = self.config.samples
+        for at, sample in enumerate(self.selection.table):
+            for draw in range(k):
+                if not self.done[at * k + draw]:
+                    yield sample, draw
+
+    def _harness(self, settings: Settings) -> Harness:
+        return Harness(
+            self.backend,
+            self.dataset,
+            self.prompt,
+            settings,
+            on_record=self.directory.append,
+            on_event=self.directory.event,
+            price=self.config.cost_usd,
+            cost=self.cost,
+            stats=self.stats,
+        )
+
+    async def _canary(self) -> Canary | None:
+        """The canary's result, None where an earlier session's still holds."""
+        before: Mapping[str, Any] = self.manifest.get("canary") or {}
+        if before.get("passed"):
+            return None
+        if not (self.config.canary and self.backend.remote and self.backend.needs_image):
+            return None if before.get("asked") else Canary(asked=False)
+        self.view.say("Canary: sending two pictures with a number to read.")
+        return await ask_canary(self.backend)
+
+    def _record_canary(self, canary: Canary | None) -> None:
+        if canary is None:
+            return
+        self.manifest["canary"] = canary.to_json()
+        self.directory.write_manifest(self.manifest)
+        if canary.asked:
+            self.directory.event("canary", passed=canary.passed, detail=canary.detail)
+        if canary.passed is False:
+            self.view.warn(
+                "THE CANARY FAILED: the backend could not read a number in either of two pictures. "
+                f"Perhaps no image reaches the model ({canary.detail}). "
+                "The result will be marked and not ranked."
+            )
+
+    async def _ask(self, harness: Harness) -> None:
+        """Runs the harness under a live display, with Ctrl-C meaning: finish what is under way."""
+        asking = asyncio.create_task(harness.run(self._pending()))
+
+        def interrupt() -> None:
+            if harness.stopped_by == "interrupted":
+                asking.cancel()
+                return
+            self.stats.waiting_for = "stopping: requests under way are finished; again to drop them"
+            harness.stop("interrupted")
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupt)
+        try:
+            with self.view.live(self.stats, harness.limiter) as draw:
+                spoken = time.monotonic()
+                while not asking.done():
+                    await asyncio.wait([asking], timeout=_BEAT_S)
+                    draw()
+                    if time.monotonic() - spoken >= _EVENT_EVERY_S:
+                        spoken = time.monotonic()
+                        self.directory.event(
+                            "progress", done=self.stats.done, window=int(harness.limiter.window)
+                        )
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+            asking.cancel()
+        if not asking.cancelled():
+            asking.result()
+
+    def _summarise(self) -> dict[str, Any]:
+        return summarise(
+            self.directory.records(),
+            n=len(self.selection),
+            fingerprint=self.selection.fingerprint,
+            samples=self.config.samples,
+            canary=self.manifest.get("canary"),
+            seconds=seconds_asking(self.directory.path),
+            price_in=self.config.price_in,
+            price_out=self.config.price_out,
+        )
+
+
+def _ending(harness: Harness, summary: Mapping[str, Any]) -> Ending:
+    if harness.stopped_by == "interrupted":
+        return "interrupted"
+    return "complete" if summary["complete"] else "incomplete"
+
+
+def _is_finished(out: Path | None) -> bool:
+    """Whether the directory already has a complete summary, so that nothing will be asked."""
+    if out is None:
+        return False
+    try:
+        summary = read_json(out / SUMMARY)
+    except GeospotError:
+        return False  # opening the directory will say what is wrong with it
+    return bool(summary and summary.get("complete"))
+
+
+def _settings(config: EvalConfig) -> Settings:
+    return replace(
+        Settings(),
+        concurrency=config.concurrency,
+        rpm=config.rpm,
+        tpm=config.tpm,
+        max_retries=config.max_retries,
+        max_image_size=config.max_image_size,
+        max_tokens=config.max_tokens,
+    )
+
+
+def _manifest(
+    config: EvalConfig, prompt: Prompt, backend: Backend, selection: Selection
+) -> dict[str, Any]:
+    """Content of eval.json."""
+    described = backend.describe()
+    return {
+        "format": FORMAT,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "geospot_version": versions()["geospot"],
+        "backend": {"name": backend.name, "model": backend.model, "base_url": None} | described,
+        "dataset": {
+            "spec": config.dataset,
+            "name": selection.dataset,
+            "split": selection.split,
+            "order": selection.order,
+            "n": len(selection),
+            "available": selection.available,
+            "fingerprint": selection.fingerprint,
+            "self_selected": False,
+            "dropped": selection.table.dropped,
+        },
+        "prompt": {
+            "name": prompt.name,
+            "sha": prompt.sha,
+            "text": prompt.text,
+            "system": prompt.system,
+        },
+        "config": config.model_dump(mode="json", exclude=_NOT_RECORDED),
+        "canary": None,
+        "versions": versions(),
+        "git": git_state(),
+    }

@@ -1,0 +1,155 @@
+"""What a person sees while a run goes on: a live line in a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from geospot.evaluation.harness import Stats
+from geospot.evaluation.limiter import AdaptiveLimiter
+from geospot.outcomes import Outcome
+
+_PLAIN_EVERY_S: Final = 15.0
+_RATE_WINDOW_S: Final = 20.0
+
+
+class View(Protocol):
+    """Where a run says what it is doing."""
+
+    def say(self, message: str) -> None:
+        """One sentence that stays."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """One sentence that must not be overlooked."""
+        ...
+
+    @contextmanager
+    def live(self, stats: Stats, limiter: AdaptiveLimiter) -> Generator[Callable[[], None]]:
+        """Shows the figures while the block runs; calling what it yields draws them anew."""
+        ...
+
+
+class Meter:
+    """Answers a second over the last seconds, and the time that is left."""
+
+    def __init__(self, stats: Stats) -> None:
+        self._stats = stats
+        self._marks: list[tuple[float, int]] = [(time.monotonic(), stats.done)]
+
+    def update(self) -> None:
+        """Takes a reading."""
+        now = time.monotonic()
+        self._marks.append((now, self._stats.done))
+        while len(self._marks) > 2 and now - self._marks[0][0] > _RATE_WINDOW_S:
+            self._marks.pop(0)
+
+    @property
+    def per_s(self) -> float:
+        """Answers a second."""
+        (began, before), (now, after) = self._marks[0], self._marks[-1]
+        return (after - before) / (now - began) if now > began else 0.0
+
+    @property
+    def left(self) -> str:
+        """The time left, as h:mm:ss, `?` while nothing is known."""
+        if not self.per_s:
+            return "?"
+        seconds = int((self._stats.total - self._stats.done) / self.per_s)
+        return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+class TerminalView:
+    """A live display on a terminal; plain lines now and then where standard error is none."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(file=sys.stderr, highlight=False)
+
+    def say(self, message: str) -> None:
+        """One plain sentence."""
+        self.console.print(Text(message))
+
+    def warn(self, message: str) -> None:
+        """A sentence that starts with a word, not only with a colour."""
+        self.console.print(Text(f"Warning: {message}", style="bold yellow"))
+
+    @contextmanager
+    def live(self, stats: Stats, limiter: AdaptiveLimiter) -> Generator[Callable[[], None]]:
+        """A live panel, or a line every quarter of a minute."""
+        meter = Meter(stats)
+        if self.console.is_terminal:
+            with Live(console=self.console, auto_refresh=False, transient=True) as panel:
+
+                def draw() -> None:
+                    meter.update()
+                    panel.update(_panel(stats, limiter, meter), refresh=True)
+
+                draw()
+                yield draw
+            return
+        spoken = time.monotonic()
+
+        def speak() -> None:
+            nonlocal spoken
+            meter.update()
+            if time.monotonic() - spoken >= _PLAIN_EVERY_S:
+                spoken = time.monotonic()
+                self.say(_line(stats, limiter, meter))
+
+        yield speak
+        meter.update()
+        self.say(_line(stats, limiter, meter))
+
+
+def _figures(stats: Stats, limiter: AdaptiveLimiter, meter: Meter) -> list[str]:
+    done = max(stats.done, 1)
+    coverage = stats.outcomes[Outcome.OK] / done
+    figures = [
+        f"{meter.per_s:.1f}/s",
+        f"left {meter.left}",
+        f"GeoScore {stats.geoscore_sum / done:.0f}",
+        f"coverage {coverage:.1%}",
+        f"{limiter.in_flight} of {int(limiter.window)} at once",
+    ]
+    if stats.spent_usd:
+        figures.append(f"${stats.spent_usd:.2f}")
+    return figures
+
+
+def _failures(stats: Stats) -> str:
+    outcomes = [f"{name} {n}" for name, n in sorted(stats.outcomes.items()) if name != "ok"]
+    retries = [f"{name} ×{n}" for name, n in sorted(stats.faults.items())]
+    parts = ["failures: " + ", ".join(outcomes)] if outcomes else []
+    parts += ["retried: " + ", ".join(retries)] if retries else []
+    return "   ".join(parts)
+
+
+def _waiting(stats: Stats, limiter: AdaptiveLimiter) -> str:
+    if stats.waiting_for:
+        return stats.waiting_for
+    if limiter.paused_s > 0.0:
+        return f"waiting {limiter.paused_s:.0f} s as the server asked"
+    return ""
+
+
+def _line(stats: Stats, limiter: AdaptiveLimiter, meter: Meter) -> str:
+    parts = [f"{stats.done}/{stats.total}", *_figures(stats, limiter, meter)]
+    parts += [text for text in (_failures(stats), _waiting(stats, limiter)) if text]
+    return "  ".join(parts)
+
+
+def _panel(stats: Stats, limiter: AdaptiveLimiter, meter: Meter) -> RenderableType:
+    row = Table.grid(padding=(0, 2))
+    bar = ProgressBar(total=max(stats.total, 1), completed=stats.done, width=24)
+    row.add_row(
+        bar, Text(f"{stats.done}/{stats.total}"), *map(Text, _figures(stats, limiter, meter))
+    )
+    more = [Text(text) for text in (_failures(stats), _waiting(stats, limiter)) if text]
+    return Group(row, *more)
