@@ -55,6 +55,8 @@ def _folder(home: Path, commit: str, split: str) -> Path:
 
 
 def _prepare(repo: HubRepo, split: str, folder: Path, progress: Progress) -> None:
+    if (folder / prepared.PREPARED).exists():
+        return  # by another process, while this one waited for the lock
     root = {entry.path: entry for entry in repo.entries()}
     csv = root.get(f"{split}.csv")
     zips = [e for e in repo.entries(f"images/{split}") if e.path.endswith(".zip")]

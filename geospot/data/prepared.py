@@ -282,7 +282,7 @@ def _positions(ids: Column, parts: Sequence[Path]) -> tuple[Column, npt.NDArray[
     """
     tables = [_MEMBERS_SCHEMA.empty_table(), *(pq.read_table(path) for path in parts)]
     members = pa.concat_tables(tables).combine_chunks()
-    encoded: Column = pc.dictionary_encode(_one_chunk(members.column("id")))
+    encoded: Column = pc.dictionary_encode(members.column("id").combine_chunks())
     codes_M = encoded.indices.to_numpy()
     unique: Column = encoded.dictionary
     first_U = np.zeros(len(unique), dtype=np.int64)
@@ -300,15 +300,10 @@ def _positions(ids: Column, parts: Sequence[Path]) -> tuple[Column, npt.NDArray[
 
 def _first_of_each(ids: Column) -> npt.NDArray[np.bool_]:
     """Where an id stands for the first time; dictionary codes are dealt in order of appearance."""
-    codes_N = pc.dictionary_encode(_one_chunk(ids)).indices.to_numpy()
+    codes_N = pc.dictionary_encode(ids.combine_chunks()).indices.to_numpy()
     if not len(codes_N):
         return np.ones(0, dtype=np.bool_)
     return codes_N > np.concatenate([[-1], np.maximum.accumulate(codes_N)[:-1]])
-
-
-def _one_chunk(column: Column) -> Column:
-    chunked: bool = isinstance(column, pa.ChunkedArray)
-    return column.combine_chunks() if chunked else column
 
 
 def _part(folder: Path, name: str) -> Path:

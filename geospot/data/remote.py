@@ -49,7 +49,7 @@ ATTEMPTS: Final = 6
 LONGEST_WAIT_S: Final = 60.0
 """A server that asks for more patience than this is unavailable for now."""
 _TIMEOUT_S: Final = 30.0
-_CHUNK_BYTES: Final = 1 << 20
+_PROGRESS_BYTES: Final = 4 << 20
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _EXPIRED: Final = frozenset({400, 401, 403, 404, 410})
 
@@ -283,7 +283,7 @@ class HubFile:
                         f"(HTTP {status}).",
                         "A proxy between here and the hub may be the cause.",
                     )
-                yield from response.iter_raw(_CHUNK_BYTES)
+                yield from response.iter_raw()  # as it comes: what arrived before a break counts
         except HfHubHTTPError as error:
             raise self._repo.explained(error) from error
         except OfflineModeIsEnabled as error:
@@ -304,11 +304,16 @@ def download(file: HubFile, target: Path, progress: Progress) -> None:
         if done > file.size:
             out.truncate(0)
             done = 0
-        progress(f"download {file.label}", done, file.size)
+        what = f"download {file.label}"
+        progress(what, done, file.size)
+        told = done
         for chunk in file.stream(done, file.size - done):
             out.write(chunk)
             done += len(chunk)
-            progress(f"download {file.label}", done, file.size)
+            if done - told >= _PROGRESS_BYTES:
+                told = done
+                progress(what, done, file.size)
+        progress(what, done, file.size)
         out.flush()
         os.fsync(out.fileno())
     part.replace(target)
