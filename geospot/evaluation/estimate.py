@@ -1,0 +1,90 @@
+"""What a run would take, before anything is asked: images, tokens, dollars, minutes."""
+
+from statistics import fmean
+from typing import Final
+
+from geospot.config.evaluation import EvalConfig
+from geospot.data.dataset import GeoDataset
+from geospot.data.progress import Progress, silent
+from geospot.data.selection import Selection
+from geospot.errors import ImageError
+from geospot.evaluation.evaluate import make_backend, open_selection
+from geospot.images import PreparedImage, prepare_image
+from geospot.prompts import load_prompt
+
+_LOOKED_AT: Final = 8
+_PIXELS_PER_TOKEN: Final = 750.0
+"""Anthropic's published rule; Qwen-VL takes one a 28 × 28 patch, OpenAI's tiles come to about as many."""
+
+_CHARACTERS_PER_TOKEN: Final = 4.0
+_ANSWER_TOKENS: Final = 60.0
+"""Five lines take about so many; reasoning models take many more, up to --max-tokens."""
+
+_SECONDS_PER_REQUEST: Final = 3.0
+
+
+def estimate(config: EvalConfig, progress: Progress = silent) -> str:
+    """A few lines on what the run would take. Asks the backend nothing.
+
+    Raises:
+        GeospotError: as the run itself would before its first question.
+    """
+    backend = make_backend(config)
+    prompt = load_prompt(config.prompt, config.system_prompt)
+    dataset, selection = open_selection(config, progress)
+    try:
+        images = _look(dataset, selection, config.max_image_size) if backend.needs_image else []
+    finally:
+        dataset.close()
+    requests = len(selection) * config.samples
+    text_tokens = len(prompt.text + (prompt.system or "")) / _CHARACTERS_PER_TOKEN
+    image_tokens = fmean([i.width * i.height / _PIXELS_PER_TOKEN for i in images] or [0.0])
+    tokens_in = requests * (text_tokens + image_tokens)
+    tokens_out = requests * min(_ANSWER_TOKENS, config.max_tokens)
+    seconds = _seconds(config, requests, tokens_in + tokens_out)
+    cost = config.cost_usd(tokens_in, tokens_out)
+    ceiling = config.cost_usd(tokens_in, requests * config.max_tokens)
+    lines = [
+        f"images       {len(selection):,} of {config.dataset}, split {config.split}",
+        f"fingerprint  {selection.fingerprint}",
+        f"dropped      {_dropped(selection)}",
+        f"requests     {requests:,} ({config.samples} an image)",
+        f"tokens in    about {tokens_in:,.0f} (each image about {image_tokens:,.0f})",
+        f"tokens out   about {tokens_out:,.0f}, at most {requests * config.max_tokens:,}",
+        "cost         "
+        + (
+            f"about ${cost:,.2f}, at most ${ceiling:,.2f} if every answer runs to --max-tokens"
+            if cost is not None and ceiling is not None
+            else "unknown; give --price-in and --price-out in USD per million tokens"
+        ),
+        f"time         about {seconds / 60:,.1f} min at {_SECONDS_PER_REQUEST:g} s a request",
+    ]
+    if images:
+        size = fmean(len(image.data) for image in images) / 1000
+        lines.insert(4, f"upload       about {requests * size * 4 / 3 / 1000:,.1f} MB")
+    return "\n".join(lines)
+
+
+def _look(dataset: GeoDataset, selection: Selection, max_side: int | None) -> list[PreparedImage]:
+    """A few of the images as they would be sent; broken ones say nothing of the others."""
+    images: list[PreparedImage] = []
+    for sample in selection.table.take(range(min(_LOOKED_AT, len(selection)))):
+        try:
+            images.append(prepare_image(dataset.read_image(sample), max_side))
+        except ImageError:
+            continue
+    return images
+
+
+def _seconds(config: EvalConfig, requests: int, tokens: float) -> float:
+    bounds = [requests * _SECONDS_PER_REQUEST / config.concurrency]
+    if config.rpm:
+        bounds.append(requests / config.rpm * 60.0)
+    if config.tpm:
+        bounds.append(tokens / config.tpm * 60.0)
+    return max(bounds)
+
+
+def _dropped(selection: Selection) -> str:
+    dropped = selection.table.dropped
+    return ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "none"
