@@ -208,6 +208,8 @@ def permutation_test(
     """
     # Equal pairs change nothing; sorting makes the draws independent of the order of the rows.
     difference = np.sort(difference_N[difference_N != 0.0])
+    if difference.size == 0:
+        return 1.0
     observed = abs(float(difference.sum()))
     slack = 1e-12 * float(np.abs(difference).sum())
     rng = np.random.default_rng(seed)
@@ -240,7 +242,7 @@ def median_permutation_test(
 
 def _flips(rng: np.random.Generator, permutations: int, n: int) -> Iterator[FloatArray]:
     """0 or 1 for each of n signs, in blocks of at most so many permutations that memory stays small."""
-    block = max(1, _FLIPS_AT_ONCE // max(n, 1))
+    block = max(1, _FLIPS_AT_ONCE // n)
     for start in range(0, permutations, block):
         rows = min(block, permutations - start)
         packed = np.frombuffer(rng.bytes(rows * ((n + 7) // 8)), dtype=np.uint8)
@@ -269,6 +271,8 @@ def mcnemar(hit_a_N: BoolArray, hit_b_N: BoolArray) -> McNemar:
     only_a = int(np.count_nonzero(hit_a_N & ~hit_b_N))
     only_b = int(np.count_nonzero(~hit_a_N & hit_b_N))
     n, least = only_a + only_b, min(only_a, only_b)
+    if n == 0:
+        return McNemar(0, 0, p_exact=1.0, p_mid=1.0)
     probability = _fair_coin(n)
     exact = min(1.0, 2.0 * float(probability[: least + 1].sum()))
     half = 0.5 if only_a == only_b else 1.0  # a draw is in both tails, but only once in the exact p

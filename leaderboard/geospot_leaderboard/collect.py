@@ -1,0 +1,165 @@
+"""Finds result directories and reads what the leaderboard needs of them."""
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from geospot.errors import ResultFormatError, UsageError
+from geospot.evaluation import results
+from geospot.evaluation.metrics import HEADLINE
+from geospot.evaluation.standing import Flaw, flaws, section
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result directory that could be read."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    """Content of eval.json."""
+    summary: Mapping[str, Any]
+    """Content of summary.json."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Which images were asked."""
+        return str(self.summary["fingerprint"])
+
+    @property
+    def geoscore(self) -> float:
+        """GeoScore over all images."""
+        return float(self.summary["all"]["geoscore"])
+
+    @property
+    def flaws(self) -> list[Flaw]:
+        """What a reader must know, worst first."""
+        return flaws(self.manifest, self.summary)
+
+    @property
+    def marks(self) -> list[str]:
+        """Why the result may not be ranked; empty if it may."""
+        return [flaw.mark for flaw in self.flaws if flaw.unranked]
+
+    @property
+    def dataset(self) -> tuple[str, str]:
+        """Name and split of the data set."""
+        described = section(self.manifest, "dataset")
+        return str(described.get("name") or "?"), str(described.get("split") or "?")
+
+    @property
+    def label(self) -> str:
+        """Backend and model."""
+        backend = section(self.manifest, "backend")
+        return f"{backend.get('name') or '?'}/{backend.get('model') or '?'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A directory that looks like a result but can't be read, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What was found under a folder, each in the order of its path."""
+
+    results: list[Result]
+    broken: list[Broken]
+
+
+def collect(folder: Path) -> Collection:
+    """Every result directory at or below `folder`.
+
+    A directory with an eval.json is one; directories that `--no-resume` set aside are passed over.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}.", "Name the folder that holds the results.")
+    found: list[Result] = []
+    broken: list[Broken] = []
+    for path in _result_directories(folder):
+        try:
+            found.append(read_result(path))
+        except ResultFormatError as error:
+            broken.append(Broken(path, error.message))
+    return Collection(found, broken)
+
+
+def read_result(path: Path) -> Result:
+    """Reads one result directory.
+
+    Raises:
+        ResultFormatError: a file is missing or isn't what it should be.
+    """
+    manifest, summary = results.read_json(path / results.EVAL), _summary(path)
+    if manifest is None:
+        raise ResultFormatError(
+            f"{path} has no {results.EVAL}.", "Give a directory that `geospot eval` wrote."
+        )
+    for name, document in ((results.EVAL, manifest), (results.SUMMARY, summary)):
+        version = document.get("format", results.FORMAT)
+        if version != results.FORMAT:
+            raise ResultFormatError(
+                f"{path / name} is of format {version!r}, not {results.FORMAT}.",
+                "Read it with the geospot that wrote it, or a later one.",
+            )
+    _check_summary(path, summary)
+    asked = section(manifest, "dataset").get("fingerprint")
+    if asked is not None and asked != summary["fingerprint"]:
+        raise ResultFormatError(
+            f"{results.EVAL} and {results.SUMMARY} in {path} are about different images.",
+            "One of them was copied from elsewhere; `geospot rescore` writes the summary anew.",
+        )
+    return Result(path, manifest, summary)
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    summary = results.read_json(path / results.SUMMARY)
+    if summary is None:
+        raise ResultFormatError(
+            f"{path} has no {results.SUMMARY}: the evaluation hasn't ended.",
+            "Run the same `geospot eval` again, or `geospot rescore` for what is there.",
+        )
+    return summary
+
+
+def _check_summary(path: Path, summary: Mapping[str, Any]) -> None:
+    """What ranking rests on must be there; anything else may be missing and is left empty."""
+    if not isinstance(summary.get("fingerprint"), str):
+        raise _not_usable(path, "no fingerprint")
+    if not _is_number(summary.get("n")) or summary["n"] < 1:
+        raise _not_usable(path, "no images")
+    over_all = section(summary, "all")
+    wrong = [name for name in HEADLINE if not _is_number(over_all.get(name))]
+    if wrong:
+        raise _not_usable(path, f"no {', '.join(wrong)}")
+
+
+def _not_usable(path: Path, what: str) -> ResultFormatError:
+    return ResultFormatError(
+        f"{path / results.SUMMARY} has {what}.", "`geospot rescore` writes it anew."
+    )
+
+
+def _is_number(value: object) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(cast(float, value))
+    )
+
+
+def _result_directories(folder: Path) -> Iterator[Path]:
+    for path, names, files in os.walk(folder):
+        if results.EVAL in files or {results.SUMMARY, results.SAMPLES} <= set(files):
+            names.clear()
+            yield Path(path)
+        else:
+            names[:] = sorted(name for name in names if results.ASIDE not in name)

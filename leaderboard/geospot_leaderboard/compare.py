@@ -1,0 +1,339 @@
+"""Is B better than A? Two results on the images that both were asked, pair by pair.
+
+A is what is compared with, B what is new: differences are B − A, wins are B's, and a regression is an
+image on which B is worse. With several answers an image, an image has the mean GeoScore and the
+median distance of its answers. What server or network lost is no answer of a model: it is left out.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from geospot.errors import UsageError
+from geospot.evaluation import results
+from geospot.evaluation.metrics import ACCURACIES, BoolArray, Scores
+from geospot.evaluation.standing import section
+from geospot.evaluation.statistics import (
+    LEVEL,
+    RESAMPLES,
+    Interval,
+    holm,
+    mcnemar,
+    median_permutation_test,
+    paired_bootstrap,
+    permutation_test,
+)
+from geospot.geo import HALF_CIRCUMFERENCE_KM, FloatArray
+from geospot.outcomes import Outcome
+from geospot_leaderboard.collect import Result, read_result
+
+SIGNIFICANT: Final = 0.05
+"""A p-value below this is called significant."""
+
+_REGRESSIONS: Final = 10
+_SAME_TRUTH_DEGREES: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A figure of both results, B − A with its interval, and the permutation test's p-value."""
+
+    a: float
+    b: float
+    difference: float
+    interval: Interval | None
+    p: float
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference is more than chance would give."""
+        return self.p < SIGNIFICANT
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdTest:
+    """Accuracy within a radius: fractions, images that only one of them hits, McNemar's p-values."""
+
+    a: float
+    b: float
+    only_a: int
+    only_b: int
+    p_exact: float
+    p_mid: float
+    p_holm: float
+    """The mid-p, corrected for testing five radii."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """An image on which B is worse than A. GeoScore points and km."""
+
+    id: str
+    loss: float
+    a_km: float
+    b_km: float
+    a_outcome: str
+    b_outcome: str
+    true_latitude: float
+    true_longitude: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What there is to say about two results."""
+
+    a: Result
+    b: Result
+    common: int
+    only_a: int
+    only_b: int
+    other_truth: int
+    """Ids that both have, but with different true coordinates; left out."""
+    lost_a: int
+    """Images without an answer because server or network failed; left out."""
+    lost_b: int
+    geoscore: Difference
+    median_km: Difference
+    thresholds: Mapping[str, ThresholdTest]
+    wins: int
+    ties: int
+    losses: int
+    regressions: list[Regression]
+    caveats: list[str]
+
+    @property
+    def verdict(self) -> str:
+        """One plain sentence."""
+        if not self.geoscore.significant:
+            return (
+                f"The difference in GeoScore is not significant (p = {self.geoscore.p:.3g}):"
+                f" these {self.common:,} images don't show that either is better."
+            )
+        better = "B" if self.geoscore.difference > 0 else "A"
+        return (
+            f"{better} is better in GeoScore by {abs(self.geoscore.difference):,.1f} points"
+            f" (p = {self.geoscore.p:.3g}) on {self.common:,} images."
+        )
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The answers of one result, an image a row; `true_N_C` are latitudes and longitudes."""
+
+    ids: list[str]
+    scores: Scores
+    true_N_C: FloatArray
+    outcomes: list[str]
+    lost: int = 0
+
+    def take(self, index_N: npt.NDArray[np.intp]) -> "_Images":
+        return _Images(
+            [self.ids[int(i)] for i in index_N],
+            Scores(
+                self.scores.distance_km_N[index_N],
+                self.scores.geoscore_N[index_N],
+                self.scores.answered_N[index_N],
+            ),
+            self.true_N_C[index_N],
+            [self.outcomes[int(i)] for i in index_N],
+        )
+
+
+def compare(a: Path, b: Path, *, seed: int = 0) -> Comparison:
+    """Compares two result directories on their common images.
+
+    Raises:
+        ResultFormatError: one of them can't be read.
+        UsageError: they have no image in common.
+    """
+    result_a, result_b = read_result(a), read_result(b)
+    all_a, all_b = _images(a), _images(b)
+    paired_a, paired_b = _common(all_a, all_b)
+    apart = np.abs(paired_a.true_N_C - paired_b.true_N_C).max(axis=1, initial=0.0)
+    same = np.flatnonzero(apart <= _SAME_TRUTH_DEGREES)
+    if same.size == 0:
+        raise UsageError(
+            f"{a} and {b} have no image in common.",
+            "Compare two evaluations of the same data set; an equal --seed chooses the same images.",
+        )
+    images_a, images_b = paired_a.take(same), paired_b.take(same)
+    gain_N = images_b.scores.geoscore_N - images_a.scores.geoscore_N
+    geoscore, median_km = _differences(images_a.scores, images_b.scores, seed)
+    return Comparison(
+        a=result_a,
+        b=result_b,
+        common=same.size,
+        only_a=len(all_a.ids) - len(paired_a.ids),
+        only_b=len(all_b.ids) - len(paired_b.ids),
+        other_truth=len(paired_a.ids) - same.size,
+        lost_a=all_a.lost,
+        lost_b=all_b.lost,
+        geoscore=geoscore,
+        median_km=median_km,
+        thresholds=_thresholds(images_a.scores, images_b.scores),
+        wins=int(np.count_nonzero(gain_N > 0)),
+        ties=int(np.count_nonzero(gain_N == 0)),
+        losses=int(np.count_nonzero(gain_N < 0)),
+        regressions=_regressions(gain_N, images_a, images_b),
+        caveats=_caveats(result_a, result_b),
+    )
+
+
+def _common(a: _Images, b: _Images) -> tuple[_Images, _Images]:
+    """The images that both have, in the order of their ids."""
+    row_a = {name: row for row, name in enumerate(a.ids)}
+    row_b = {name: row for row, name in enumerate(b.ids)}
+    ids = sorted(row_a.keys() & row_b.keys())
+    return (
+        a.take(np.array([row_a[name] for name in ids], np.intp)),
+        b.take(np.array([row_b[name] for name in ids], np.intp)),
+    )
+
+
+def _images(path: Path) -> _Images:
+    """The answers of a result; several answers to an image become one row."""
+    distances: defaultdict[str, list[float]] = defaultdict(list)
+    scores: defaultdict[str, list[float]] = defaultdict(list)
+    outcomes: dict[str, str] = {}
+    truth: dict[str, tuple[float, float]] = {}
+    lost: set[str] = set()
+    for record in results.read_records(path / results.SAMPLES):
+        if record.outcome is Outcome.TRANSPORT_ERROR:
+            lost.add(record.id)
+            continue
+        answered = record.outcome is Outcome.OK
+        distances[record.id].append(record.distance_km if answered else HALF_CIRCUMFERENCE_KM)
+        scores[record.id].append(record.geoscore if answered else 0.0)
+        if outcomes.get(record.id) != Outcome.OK:
+            outcomes[record.id] = str(record.outcome)
+        truth[record.id] = (record.true_latitude, record.true_longitude)
+    per_image = Scores(
+        distance_km_N=np.array([float(np.median(km)) for km in distances.values()]),
+        geoscore_N=np.array([float(np.mean(points)) for points in scores.values()]),
+        answered_N=np.array([outcome == Outcome.OK for outcome in outcomes.values()], np.bool_),
+    )
+    return _Images(
+        ids=list(truth),
+        scores=per_image,
+        true_N_C=np.array(list(truth.values()), dtype=np.float64).reshape(-1, 2),
+        outcomes=list(outcomes.values()),
+        lost=len(lost - truth.keys()),
+    )
+
+
+def _differences(a: Scores, b: Scores, seed: int) -> tuple[Difference, Difference]:
+    intervals = paired_bootstrap(b, a, level=LEVEL, resamples=RESAMPLES, seed=seed)
+    score_a, score_b = float(a.geoscore_N.mean()), float(b.geoscore_N.mean())
+    median_a, median_b = float(np.median(a.distance_km_N)), float(np.median(b.distance_km_N))
+    geoscore = Difference(
+        score_a,
+        score_b,
+        score_b - score_a,
+        intervals.geoscore,
+        permutation_test(b.geoscore_N - a.geoscore_N, seed=seed),
+    )
+    median_km = Difference(
+        median_a,
+        median_b,
+        median_b - median_a,
+        intervals.median_km,
+        median_permutation_test(b.distance_km_N, a.distance_km_N, seed=seed),
+    )
+    return geoscore, median_km
+
+
+def _thresholds(a: Scores, b: Scores) -> dict[str, ThresholdTest]:
+    hits: dict[str, tuple[BoolArray, BoolArray]] = {
+        name: (a.distance_km_N < radius_km, b.distance_km_N < radius_km)
+        for name, radius_km in ACCURACIES.items()
+    }
+    tests = {name: mcnemar(*pair) for name, pair in hits.items()}
+    corrected = holm([test.p_mid for test in tests.values()])
+    return {
+        name: ThresholdTest(
+            a=float(hits[name][0].mean()),
+            b=float(hits[name][1].mean()),
+            only_a=test.only_a,
+            only_b=test.only_b,
+            p_exact=test.p_exact,
+            p_mid=test.p_mid,
+            p_holm=p_holm,
+        )
+        for (name, test), p_holm in zip(tests.items(), corrected, strict=True)
+    }
+
+
+def _regressions(gain_N: FloatArray, a: _Images, b: _Images) -> list[Regression]:
+    worst = np.argsort(gain_N, kind="stable")[:_REGRESSIONS]
+    return [
+        Regression(
+            id=a.ids[int(i)],
+            loss=-float(gain_N[i]),
+            a_km=float(a.scores.distance_km_N[i]),
+            b_km=float(b.scores.distance_km_N[i]),
+            a_outcome=a.outcomes[int(i)],
+            b_outcome=b.outcomes[int(i)],
+            true_latitude=float(a.true_N_C[i, 0]),
+            true_longitude=float(a.true_N_C[i, 1]),
+        )
+        for i in worst
+        if gain_N[i] < 0
+    ]
+
+
+def _caveats(a: Result, b: Result) -> list[str]:
+    """What stands between the figures and a conclusion."""
+    found: list[str] = []
+    if a.fingerprint != b.fingerprint:
+        found.append("They were asked different sets of images; only the common ones count here.")
+    prompts = [section(result.manifest, "prompt").get("sha") for result in (a, b)]
+    if prompts[0] != prompts[1]:
+        found.append("They were asked with different prompts: part of the difference may be that.")
+    draws = [result.summary.get("samples_per_image") or 1 for result in (a, b)]
+    if draws[0] != draws[1]:
+        found.append(f"A gave {draws[0]} answers an image, B gave {draws[1]}.")
+    for name, one in (("A", a), ("B", b)):
+        if one.summary.get("complete") is not True:
+            found.append(f"{name} is incomplete: what it lacks is left out of the comparison.")
+        found += [f"{name}: {flaw.sentence}" for flaw in one.flaws if flaw.mark != "incomplete"]
+    return found
+
+
+def to_json(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as plain JSON."""
+    return {
+        "a": {"path": str(comparison.a.path), "label": comparison.a.label},
+        "b": {"path": str(comparison.b.path), "label": comparison.b.label},
+        "common": comparison.common,
+        "only_a": comparison.only_a,
+        "only_b": comparison.only_b,
+        "other_truth": comparison.other_truth,
+        "lost_a": comparison.lost_a,
+        "lost_b": comparison.lost_b,
+        "geoscore": _difference_json(comparison.geoscore),
+        "median_km": _difference_json(comparison.median_km),
+        "thresholds": {name: asdict(test) for name, test in comparison.thresholds.items()},
+        "wins": comparison.wins,
+        "ties": comparison.ties,
+        "losses": comparison.losses,
+        "regressions": [asdict(one) for one in comparison.regressions],
+        "caveats": comparison.caveats,
+        "verdict": comparison.verdict,
+    }
+
+
+def _difference_json(difference: Difference) -> dict[str, Any]:
+    interval = difference.interval
+    return {
+        "a": difference.a,
+        "b": difference.b,
+        "difference": difference.difference,
+        "interval": [interval.low, interval.high] if interval else None,
+        "p": difference.p,
+        "significant": difference.significant,
+    }
