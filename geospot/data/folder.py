@@ -13,6 +13,7 @@ from geospot.data.columns import find_columns
 from geospot.data.dataset import GeoDataset
 from geospot.data.exif import gps_position
 from geospot.data.files import FilesDataset, resolve_below
+from geospot.data.open import SPLITS
 from geospot.data.progress import Progress, silent
 from geospot.data.rows import column_names, read_columns
 from geospot.data.sample import SampleTable
@@ -22,7 +23,6 @@ from geospot.textsafe import printable
 
 PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 METADATA: Final = ("metadata.csv", "metadata.jsonl")
-_SPLITS: Final = ("train", "test", "val", "valid", "validation", "dev")
 
 pc: Any = pyarrow.compute
 
@@ -68,11 +68,11 @@ def _split_folder(root: Path, split: str) -> Path:
     """The folder of the split; the root itself where nothing is divided into splits."""
     if (root / split).is_dir():
         return root / split
-    others = [name for name in _SPLITS if (root / name).is_dir() and has_photos(root / name)]
+    others = [name for name in SPLITS if (root / name).is_dir() and has_photos(root / name)]
     if others:
         raise DataError(
             f"{printable(str(root))} has no split {printable(split)!r}.",
-            f"Its splits are {', '.join(others)}; choose with --split.",
+            f"Splits there: {', '.join(others)}; choose with --split.",
         )
     return root
 

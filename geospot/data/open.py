@@ -19,6 +19,9 @@ FORMS: Final = (
 )
 """What a data set can be, in words."""
 
+SPLITS: Final = ("train", "test", "val", "valid", "validation", "dev")
+"""What people call the parts of a data set."""
+
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".parquet")
 
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -150,7 +153,7 @@ def _open_folder(
     progress: Progress,
 ) -> GeoDataset:
     """What is in the folder says what it is: OSV-5M, tars, a table, or photos, in this order."""
-    if (root / f"{split}.csv").is_file() and (root / "images" / split).is_dir():
+    if (root / f"{split}.csv").is_file() and (root / "images").is_dir():
         from geospot.data.rows import names_an_image
 
         if not names_an_image(root / f"{split}.csv", columns):
@@ -165,6 +168,13 @@ def _open_folder(
         from geospot.data.table import open_table
 
         return open_table(tables, split, columns=columns, progress=progress)
+    if others := [name for name in SPLITS if tars_of(root, name, all_of_them=False)] or [
+        name for name in SPLITS if tables_of(root, name)
+    ]:
+        raise DataError(
+            f"{printable(str(root))} has no split {printable(split)!r}.",
+            f"Splits there: {', '.join(others)}; choose with --split.",
+        )
     from geospot.data.folder import has_photos, open_folder
 
     if has_photos(root):
@@ -196,17 +206,17 @@ def _open_file(
     )
 
 
-def tars_of(root: Path, split: str) -> list[Path]:
-    """The tars of a split: in a folder of its name, named after it, or all of them.
+def tars_of(root: Path, split: str, *, all_of_them: bool = True) -> list[Path]:
+    """The tars of a split: in a folder of its name, or named after it.
 
-    All of them only where none is named after a split at all.
+    Where none is named after any split, all tars of the folder, if `all_of_them`.
     """
     own = [*(root / split).glob("*.tar"), *root.glob(f"{glob.escape(split)}[-_.]*tar")]
-    if own:
+    if own or not all_of_them:
         return sorted(own)
-    named = re.compile(r"(train|test|val|valid|validation|dev)[-_.].*", re.IGNORECASE)
-    every = sorted(root.glob("*.tar"))
-    return [] if any(named.fullmatch(tar.name) for tar in every) else every
+    if any(tars_of(root, name, all_of_them=False) for name in SPLITS):
+        return []
+    return sorted(root.glob("*.tar"))
 
 
 def tables_of(root: Path, split: str) -> list[Path]:

@@ -1,0 +1,253 @@
+"""What a data set is really like: how many rows, how bad, from where, and whether it leaks."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import islice
+from statistics import median
+from typing import Any, Final
+
+import numpy as np
+
+from geospot.data.dataset import GeoDataset
+from geospot.data.leakage import (
+    DEFAULT_DISTANCE,
+    Hashes,
+    NearDuplicate,
+    SharedRows,
+    near_duplicates,
+    nearest_rows,
+    perceptual_hashes,
+    shared_rows,
+)
+from geospot.data.progress import Progress, silent
+from geospot.data.sample import GeoSample, SampleTable
+from geospot.data.selection import fingerprint
+from geospot.errors import ImageError, SourceUnavailableError
+from geospot.images import MAX_PIXELS, PILLOW_ERRORS
+
+_THREADS: Final = 8
+_GPS_IFD: Final = 0x8825
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Smallest, median and largest of some numbers."""
+
+    min: float
+    median: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class BadImage:
+    """An image that will cost its sample, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesReport:
+    """What the examined images are like; sizes of those that can be read."""
+
+    examined: int
+    unreadable: list[BadImage]
+    formats: dict[str, int]
+    pixels: Spread | None
+    longest_side: Spread | None
+    bytes: Spread | None
+    with_gps: int
+    """Images that say in EXIF where they were taken; geospot cuts that before a model sees them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeakageReport:
+    """What the split shares with another one."""
+
+    against: str
+    rows: int
+    shared: SharedRows
+    images_compared: tuple[int, int]
+    """How many images of this split and of the other one were looked at."""
+    near_duplicates: list[NearDuplicate]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """Everything that `geospot data check` says about a split."""
+
+    dataset: str
+    split: str
+    order: str
+    rows: int
+    dropped: dict[str, int]
+    countries: dict[str, int]
+    without_country: int
+    limit: int | None
+    seed: int
+    selected: int
+    fingerprint: str
+    fingerprint_all: str
+    images: ImagesReport
+    leakage: LeakageReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """One image as far as it could be read; without `reason` it is fine."""
+
+    id: str
+    reason: str = ""
+    format: str = ""
+    width: int = 0
+    height: int = 0
+    bytes: int = 0
+    gps: bool = False
+    hashes: tuple[int, int] = field(default=(0, 0))
+
+
+def check(
+    dataset: GeoDataset,
+    *,
+    limit: int | None = 1000,
+    seed: int = 0,
+    against: GeoDataset | None = None,
+    max_distance: int = DEFAULT_DISTANCE,
+    progress: Progress = silent,
+) -> CheckReport:
+    """Looks at every row, and at the images that an evaluation with this limit and seed would ask.
+
+    Args:
+        limit: how many images to open; None for all.
+        against: another split, to look for leakage. Of its images as many are opened, those taken
+            nearest to the examined ones.
+        max_distance: bits of 64 in which the phashes of near-duplicates may differ.
+    """
+    selection = dataset.select(limit, seed)
+    table = selection.table if dataset.order == "stream" else dataset.table
+    countries, without_country = _countries(table)
+    examined = list(_examine(dataset, selection.table, "examining images", progress))
+    leakage = None
+    if against is not None:
+        leakage = _leakage(table, selection.table, examined, against, max_distance, progress)
+    return CheckReport(
+        dataset=dataset.name,
+        split=dataset.split,
+        order=dataset.order,
+        rows=len(table),
+        dropped=dict(sorted(table.dropped.items())),
+        countries=countries,
+        without_country=without_country,
+        limit=limit,
+        seed=seed,
+        selected=len(selection),
+        fingerprint=selection.fingerprint,
+        fingerprint_all=fingerprint(dataset.name, dataset.split, table.ids, order=dataset.order),
+        images=_images_report(examined),
+        leakage=leakage,
+    )
+
+
+def _countries(table: SampleTable) -> tuple[dict[str, int], int]:
+    """Images by country as the data set has it, most first, and how many have none."""
+    column: Any = table.arrow.column("country").combine_chunks()
+    encoded = column.dictionary_encode()
+    codes_N = encoded.indices.drop_null().to_numpy()
+    counts: list[int] = np.bincount(codes_N, minlength=len(encoded.dictionary)).tolist()
+    names: list[str] = encoded.dictionary.to_pylist()
+    ranked = sorted(zip(names, counts, strict=True), key=lambda item: (-item[1], item[0]))
+    return dict(ranked), len(table) - len(codes_N)
+
+
+def _examine(
+    dataset: GeoDataset, table: SampleTable, what: str, progress: Progress
+) -> Iterator[_Examined]:
+    """Every image of the table opened and decoded, a few at a time."""
+
+    def examine(sample: GeoSample) -> _Examined:
+        try:
+            return _look_at(sample.id, dataset.read_image(sample))
+        except (ImageError, SourceUnavailableError) as error:
+            return _Examined(sample.id, reason=error.message)
+
+    samples = iter(table)
+    done = 0
+    with ThreadPoolExecutor(_THREADS) as pool:
+        while batch := list(islice(samples, 4 * _THREADS)):
+            yield from pool.map(examine, batch)
+            done += len(batch)
+            progress(what, done, len(table))
+
+
+def _look_at(sample_id: str, data: bytes) -> _Examined:
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(data)) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                return _Examined(sample_id, reason=f"Absurdly large: {width} × {height} pixels.")
+            gps = bool(image.getexif().get_ifd(_GPS_IFD))
+            image.load()  # only now is it known that it isn't cut off
+            kind = image.format or "unknown"
+        with Image.open(BytesIO(data)) as again:
+            hashes = perceptual_hashes(again)
+    except (*PILLOW_ERRORS, Image.DecompressionBombError) as error:
+        return _Examined(sample_id, reason=f"Can't be decoded: {error}.")
+    return _Examined(sample_id, "", kind, width, height, len(data), gps, hashes)
+
+
+def _images_report(examined: Sequence[_Examined]) -> ImagesReport:
+    fine = [one for one in examined if not one.reason]
+    return ImagesReport(
+        examined=len(examined),
+        unreadable=[BadImage(one.id, one.reason) for one in examined if one.reason],
+        formats=dict(Counter(one.format for one in fine).most_common()),
+        pixels=_spread([one.width * one.height for one in fine]),
+        longest_side=_spread([max(one.width, one.height) for one in fine]),
+        bytes=_spread([one.bytes for one in fine]),
+        with_gps=sum(one.gps for one in fine),
+    )
+
+
+def _spread(numbers: Sequence[int]) -> Spread | None:
+    return Spread(min(numbers), median(numbers), max(numbers)) if numbers else None
+
+
+def _leakage(
+    table: SampleTable,
+    selected: SampleTable,
+    examined: Sequence[_Examined],
+    against: GeoDataset,
+    max_distance: int,
+    progress: Progress,
+) -> LeakageReport:
+    stream = against.order == "stream"
+    other = against.select(len(selected)).table if stream else against.table
+    near = other.take(nearest_rows(selected, other, most=len(selected)))
+    others = list(_examine(against, near, f"examining {against.split}", progress))
+    fine = [one for one in examined if not one.reason]
+    fine_others = [one for one in others if not one.reason]
+    return LeakageReport(
+        against=against.split,
+        rows=len(other),
+        shared=shared_rows(table, other),
+        images_compared=(len(fine), len(fine_others)),
+        near_duplicates=near_duplicates(
+            [one.id for one in fine],
+            _hashes(fine),
+            [one.id for one in fine_others],
+            _hashes(fine_others),
+            max_distance,
+        ),
+    )
+
+
+def _hashes(examined: Sequence[_Examined]) -> tuple[Hashes, Hashes]:
+    return (
+        np.array([one.hashes[0] for one in examined], dtype=np.uint64),
+        np.array([one.hashes[1] for one in examined], dtype=np.uint64),
+    )
