@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from geospot.prompts import DEFAULT_PROMPT
 
 Positive = Annotated[float, Field(gt=0)]
+Limit = Annotated[int, Field(ge=1)] | Literal["all"]
 
 
 class AskConfig(BaseModel):
@@ -86,7 +87,7 @@ class EvalConfig(AskConfig):
         default_factory=list[str],
         description="Where a column isn't found: lat=…, lon=…, image=…, id=…. Repeatable.",
     )
-    limit: int | Literal["all"] = Field(
+    limit: Limit = Field(
         1000, description="How many images, or `all`. Which ones depends on --seed alone."
     )
     seed: int = Field(0, description="Seed of the selection.")
@@ -123,13 +124,6 @@ class EvalConfig(AskConfig):
         False, description="Say how many images, tokens, dollars and minutes; ask nothing."
     )
 
-    @field_validator("limit")
-    @classmethod
-    def _check_limit(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and value < 1:
-            raise ValueError("should be 1 or more, or `all`")
-        return value
-
     @model_validator(mode="after")
     def _cost_needs_prices(self) -> "EvalConfig":
         if self.max_cost is not None and (self.price_in is None or self.price_out is None):
@@ -139,10 +133,42 @@ class EvalConfig(AskConfig):
     @property
     def limit_or_none(self) -> int | None:
         """The limit as a number, None for all."""
-        return None if self.limit == "all" else int(self.limit)
+        return None if self.limit == "all" else self.limit
 
     def cost_usd(self, input_tokens: float, output_tokens: float) -> float | None:
         """Dollars for so many tokens, None where a price isn't known."""
         if self.price_in is None or self.price_out is None:
             return None
         return (input_tokens * self.price_in + output_tokens * self.price_out) / 1e6
+
+
+class ScoreConfig(BaseModel):
+    """Everything `geospot score` can be told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Path = Field(description="CSV or JSON Lines: id, and text or latitude and longitude.")
+    model: str | None = Field(
+        None, description="Name on the leaderboard. Default: the file's name."
+    )
+    dataset: str | None = Field(
+        None,
+        description="Hold the answers against this data set: a selected id that the file lacks is a "
+        "failure. Without it the file must hold true_latitude and true_longitude, and the result is "
+        "marked self-selected.",
+    )
+    split: str = Field("test", description="Split of the data set.")
+    columns: list[str] = Field(
+        default_factory=list[str],
+        description="Where a column of the data set isn't found: lat=…, lon=…, id=…. Repeatable.",
+    )
+    limit: Limit = Field("all", description="Which selection was asked: its --limit, or `all`.")
+    seed: int = Field(0, description="Which selection was asked: its --seed.")
+    out: Path | None = Field(
+        None, description="Result directory. Default: results/score-MODEL-FINGERPRINT."
+    )
+
+    @property
+    def limit_or_none(self) -> int | None:
+        """The limit as a number, None for all."""
+        return None if self.limit == "all" else self.limit

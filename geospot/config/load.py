@@ -57,9 +57,14 @@ def refuse_unknown(names: Iterable[str], known: Iterable[str], *, what: str) -> 
 
 
 def _sentence(error: ValidationError) -> str:
-    parts: list[str] = []
+    """All that is wrong in one line; the branches of a union are one complaint."""
+    complaints: dict[str, list[str]] = {}
     for item in error.errors(include_url=False, include_context=False, include_input=False):
-        name = ".".join(str(part) for part in item["loc"]).replace("_", "-")
+        name = str(item["loc"][0]).replace("_", "-") if item["loc"] else ""
         text = item["msg"].removeprefix("Value error, ").rstrip(".")
-        parts.append(f"{name}: {text[:1].lower()}{text[1:]}" if name else text)
+        complaints.setdefault(name, []).append(f"{text[:1].lower()}{text[1:]}")
+    parts = [
+        f"{name}: {' or '.join(texts)}" if name else " or ".join(texts)
+        for name, texts in complaints.items()
+    ]
     return "; ".join(parts) + "."

@@ -8,7 +8,8 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -90,6 +91,30 @@ class ResultDirectory:
             raise
         return directory
 
+    @classmethod
+    def reopen(cls, path: Path) -> "ResultDirectory":
+        """Opens an existing directory for writing, whatever it was configured as.
+
+        Raises:
+            DirectoryBusyError: another process is writing into it.
+        """
+        directory = cls(path)
+        directory._take_lock()
+        for name in (SAMPLES, EVENTS):
+            _mend_torn_end(path / name)
+        return directory
+
+    @contextmanager
+    def writing_to(self, path: Path) -> Generator[None]:
+        """Within the block `append` writes into another file, which then takes the samples' place."""
+        self._close_samples()
+        self._samples = _open_for_append(path)
+        try:
+            yield
+            os.fsync(self._samples)
+        finally:
+            self._close_samples()
+
     def manifest(self) -> dict[str, Any] | None:
         """Content of eval.json, None if there is none."""
         return read_json(self.path / EVAL)
@@ -124,10 +149,16 @@ class ResultDirectory:
 
     def close(self) -> None:
         """Lets go of files and lock."""
-        for descriptor in (self._samples, self._events, self._lock):
+        self._close_samples()
+        for descriptor in (self._events, self._lock):
             if descriptor is not None:
                 os.close(descriptor)
-        self._samples = self._events = self._lock = None
+        self._events = self._lock = None
+
+    def _close_samples(self) -> None:
+        if self._samples is not None:
+            os.close(self._samples)
+            self._samples = None
 
     def _take_lock(self) -> None:
         self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)

@@ -1,0 +1,189 @@
+"""Scores a finished file of predictions into the same kind of result directory as an evaluation."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from geospot.config.evaluation import ScoreConfig
+from geospot.data import open_dataset
+from geospot.data.columns import parse_overrides
+from geospot.data.progress import Progress, silent
+from geospot.data.sample import GeoSample
+from geospot.data.selection import fingerprint
+from geospot.errors import ResultFormatError, UsageError
+from geospot.evaluation.judge import judge, unanswered
+from geospot.evaluation.predictions import Predictions
+from geospot.evaluation.results import EVAL, FORMAT, ResultDirectory, read_json, set_aside
+from geospot.evaluation.summary import summarise
+from geospot.outcomes import Outcome
+from geospot.provenance import git_state, versions
+
+BACKEND: Final = "score"
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A scored file."""
+
+    directory: Path
+    manifest: dict[str, Any]
+    summary: dict[str, Any]
+    unknown_ids: int
+    """Rows of the file whose id was not among the selected ones; they count for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Truth:
+    """What the predictions are held against."""
+
+    samples: Iterable[GeoSample]
+    n: int
+    manifest: dict[str, Any]
+
+
+def score(config: ScoreConfig, progress: Progress = silent) -> Scored:
+    """Scores every selected sample; with a data set, one that the file lacks is a failure.
+
+    Raises:
+        GeospotError: the file or the data set can't be read, or doesn't hold what is needed.
+    """
+    predictions = Predictions(config.file)
+    truth = _from_dataset(config, progress) if config.dataset else _from_file(predictions)
+    draws = predictions.draws
+    manifest = _manifest(config, truth, draws)
+    path = config.out or Path("results") / f"{BACKEND}-{_label(config)}-{_short(truth)}"
+    _make_way(path)
+    directory = ResultDirectory.open(path, manifest, resume=True)
+    used = 0
+    try:
+        for sample in truth.samples:
+            for draw in range(draws):
+                found = predictions.get((sample.id, draw))
+                if found is None:
+                    error = f"{config.file.name} has no answer to it"
+                    directory.append(unanswered(sample, Outcome.MISSING, error, draw=draw))
+                    continue
+                used += 1
+                directory.append(judge(sample, found.reply, draw=draw))
+        if not used:
+            raise ResultFormatError(
+                f"None of the ids in {config.file} is among the {truth.n:,} selected ones.",
+                "Check --dataset, --split, --limit and --seed, and the file's id column.",
+            )
+        summary = summarise(
+            directory.records(),
+            n=truth.n,
+            fingerprint=truth.manifest["fingerprint"],
+            samples=draws,
+            canary=manifest["canary"],
+        )
+        directory.write_summary(summary)
+    finally:
+        directory.close()
+    return Scored(path, manifest, summary, len(predictions) - used)
+
+
+def _from_dataset(config: ScoreConfig, progress: Progress) -> _Truth:
+    dataset = open_dataset(
+        config.dataset or "",
+        config.split,
+        columns=parse_overrides(config.columns),
+        progress=progress,
+    )
+    try:
+        selection = dataset.select(config.limit_or_none, config.seed)
+    finally:
+        dataset.close()
+    return _Truth(
+        selection.table,
+        len(selection),
+        {
+            "spec": config.dataset,
+            "name": selection.dataset,
+            "split": selection.split,
+            "order": selection.order,
+            "n": len(selection),
+            "available": selection.available,
+            "fingerprint": selection.fingerprint,
+            "self_selected": False,
+            "dropped": selection.table.dropped,
+        },
+    )
+
+
+def _from_file(predictions: Predictions) -> _Truth:
+    """The file's own truth: whoever made it chose which images count, and the result says so."""
+    samples: dict[str, GeoSample] = {}
+    for (sample_id, _), row in predictions.items():
+        if row.truth is None:
+            raise ResultFormatError(
+                f"{predictions.path} has no true coordinates for {sample_id!r}.",
+                "Add true_latitude and true_longitude, or name the data set with --dataset.",
+            )
+        samples.setdefault(sample_id, row.truth)
+    name = predictions.path.stem
+    return _Truth(
+        samples.values(),
+        len(samples),
+        {
+            "spec": predictions.path.name,
+            "name": name,
+            "split": "self-selected",
+            "order": "hash",
+            "n": len(samples),
+            "available": len(samples),
+            "fingerprint": fingerprint(name, "self-selected", samples, order="hash"),
+            "self_selected": True,
+            "dropped": {},
+        },
+    )
+
+
+def _manifest(config: ScoreConfig, truth: _Truth, draws: int) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "geospot_version": versions()["geospot"],
+        "backend": {
+            "name": BACKEND,
+            "model": _label(config),
+            "base_url": None,
+            "file": config.file.name,
+            "file_sha256": _file_sha256(config.file),
+        },
+        "dataset": truth.manifest,
+        "prompt": {"name": None, "sha": None, "text": None, "system": None},
+        "config": {"samples": draws, "seed": config.seed, "limit": config.limit},
+        "canary": {"asked": False, "passed": None, "detail": ""},
+        "versions": versions(),
+        "git": git_state(),
+    }
+
+
+def _make_way(path: Path) -> None:
+    """Sets an earlier scoring aside; anything else in the way is not ours to move."""
+    manifest = read_json(path / EVAL)
+    if manifest is None:
+        return
+    if manifest.get("backend", {}).get("name") != BACKEND:
+        raise UsageError(f"{path} holds an evaluation that was asked live.", "Give another --out.")
+    set_aside(path)
+
+
+def _label(config: ScoreConfig) -> str:
+    return config.model or config.file.stem
+
+
+def _short(truth: _Truth) -> str:
+    return str(truth.manifest["fingerprint"]).rpartition(":")[2][:8]
+
+
+def _file_sha256(path: Path) -> str:
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
