@@ -69,6 +69,8 @@ def build(
     target = folder / PREPARED
     if target.exists():
         return target
+    for torn in [*folder.glob(".*.part"), *folder.glob("members/.*.part")]:
+        torn.unlink()  # of a process that was killed: the lock is ours, so nobody writes it
     index_members(folder / "members", zips, progress)
     _write_rows(csv, folder / ROWS, progress)
     _join(folder, [folder / "members" / f"{name}.parquet" for name, _ in zips], progress)

@@ -92,8 +92,8 @@ def read_directory(reader: RangeReader) -> list[Member]:
     """
     tail_start = max(reader.size - _TAIL_BYTES, 0)
     tail = reader.read_range(tail_start, reader.size - tail_start)
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or at + _END.size > len(tail):
+    at = _end_record_at(tail)
+    if at < 0:
         raise _damaged(reader, "has no directory at its end")
     count, length, start = _end_record(reader, tail, tail_start, at)
     end = tail_start + at
@@ -155,6 +155,17 @@ def is_safe_name(name: str) -> bool:
         and not any(part in ("", ".", "..") for part in parts)
         and not any(ord(char) < 0x20 for char in name)
     )
+
+
+def _end_record_at(tail: bytes) -> int:
+    """Where the last record stands; what only looks like one, in a comment, has the wrong length."""
+    at = tail.rfind(b"PK\x05\x06")
+    while at >= 0:
+        comment = tail[at + _END.size :]
+        if len(tail) >= at + _END.size and _END.unpack_from(tail, at)[-1] == len(comment):
+            return at
+        at = tail.rfind(b"PK\x05\x06", 0, at)
+    return -1
 
 
 def _end_record(reader: RangeReader, tail: bytes, tail_start: int, at: int) -> tuple[int, int, int]:

@@ -83,6 +83,8 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict[str, str])
     reset_after: int | None = None
     """Break the connection after so many bytes of the body."""
+    stall_s: float = 0.0
+    """Hold the connection open and silent so long before breaking it."""
     ignore_range: bool = False
     """Answer with the whole file and status 200."""
     delay_s: float = 0.0
@@ -362,6 +364,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if limit is not None and noted.sent + len(piece) > limit:
                     self.wfile.write(piece[: limit - noted.sent])
                     noted.sent = limit
+                    time.sleep(self._fault.stall_s if self._fault else 0.0)
                     self._reset()
                     return
                 noted.sent += len(piece)
