@@ -18,41 +18,41 @@ class AskConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     backend: str = Field(
-        "openai", description="Who answers; `geospot backends` lists what is installed."
+        default="openai", description="Who answers; `geospot backends` lists what is installed."
     )
     model: str | None = Field(
-        None,
+        default=None,
         description="Model name as the server knows it; LAT,LON for `constant`; a file for `replay`.",
     )
     base_url: str | None = Field(
-        None,
+        default=None,
         description="Address of an OpenAI-compatible server, /v1 included. Default: OpenAI's own.",
     )
     api_key_env: str | None = Field(
-        None,
+        default=None,
         description="NAME of the environment variable with the key. Default: OPENAI_API_KEY or "
         "OPENROUTER_API_KEY for those hosts, no key for any other.",
     )
     prompt: str = Field(
-        DEFAULT_PROMPT,
+        default=DEFAULT_PROMPT,
         description="five-lines, coordinates, json or reasoned, or a text file.",
     )
-    system_prompt: str | None = Field(None, description="Text sent as the system message.")
+    system_prompt: str | None = Field(default=None, description="Text sent as the system message.")
     max_image_size: Annotated[int, Field(ge=16)] | None = Field(
-        2048,
+        default=2048,
         description="Longest side in pixels; larger images shrink, others go out as they are.",
     )
-    max_tokens: int = Field(512, ge=1, description="Token limit of an answer.")
+    max_tokens: int = Field(default=512, ge=1, description="Token limit of an answer.")
     temperature: Annotated[float, Field(ge=0)] | Literal["none"] = Field(
-        0.0, description="Sampling temperature; `none` leaves it to the server."
+        default=0.0, description="Sampling temperature; `none` leaves it to the server."
     )
     extra_body: dict[str, Any] = Field(
-        default_factory=dict[str, Any],
+       default= default_factory=dict[str, Any],
         description="JSON object merged into every request: '{\"top_p\": 0.9}'.",
     )
-    timeout: Positive = Field(120.0, description="Seconds one request may take.")
+    timeout: Positive = Field(default=120.0, description="Seconds one request may take.")
     max_retries: int = Field(
-        6, ge=0, description="Tries after a server or network fault; rate limits don't count."
+        default=6, ge=0, description="Tries after a server or network fault; rate limits don't count."
     )
 
     @field_validator("base_url")
@@ -79,49 +79,49 @@ class EvalConfig(AskConfig):
     """Everything `geospot eval` can be told, by option or by TOML."""
 
     dataset: str = Field(
-        "world",
+        default="world",
         description="Folder, file, hub id or `world`; docs/data.md shows every form.",
     )
-    split: str = Field("test", description="Split of the data set.")
+    split: str = Field(default="test", description="Split of the data set.")
     columns: list[str] = Field(
-        default_factory=list[str],
+       default= default_factory=list[str],
         description="Where a column isn't found: lat=…, lon=…, image=…, id=…. Repeatable.",
     )
     limit: Limit = Field(
-        1000, description="How many images, or `all`. Which ones depends on --seed alone."
+        default=1000, description="How many images, or `all`. Which ones depends on --seed alone."
     )
-    seed: int = Field(0, description="Seed of the selection.")
+    seed: int = Field(default=0, description="Seed of the selection.")
     samples: int = Field(
-        1, ge=1, le=64, description="Answers an image; the score is their mean, with its spread."
+        default=1, ge=1, le=64, description="Answers an image; the score is their mean, with its spread."
     )
     concurrency: int = Field(
-        64,
+        default=64,
         ge=1,
         le=4096,
         description="Most requests at once; fewer while the server can't keep up.",
     )
-    rpm: Positive | None = Field(None, description="Most requests a minute.")
-    tpm: Positive | None = Field(None, description="Most tokens a minute, in and out.")
+    rpm: Positive | None = Field(default=None, description="Most requests a minute.")
+    tpm: Positive | None = Field(default=None, description="Most tokens a minute, in and out.")
     price_in: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="USD per million input tokens."
+        default=None, description="USD per million input tokens."
     )
     price_out: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="USD per million output tokens."
+        default=None, description="USD per million output tokens."
     )
     max_cost: Positive | None = Field(
-        None, description="USD after which nothing more is asked; needs both prices."
+        default=None, description="USD after which nothing more is asked; needs both prices."
     )
     canary: bool = Field(
-        True, description="First send two images with a number to read: are images seen at all?"
+        default=True, description="First send two images with a number to read: are images seen at all?"
     )
     out: Path | None = Field(
-        None, description="Result directory. Default: results/BACKEND-MODEL-FINGERPRINT."
+        default=None, description="Result directory. Default: results/BACKEND-MODEL-FINGERPRINT."
     )
     resume: bool = Field(
-        True, description="Go on where the directory stands; --no-resume sets it aside."
+        default=True, description="Go on where the directory stands; --no-resume sets it aside."
     )
     dry_run: bool = Field(
-        False, description="Say how many images, tokens, dollars and minutes; ask nothing."
+        default=False, description="Say how many images, tokens, dollars and minutes; ask nothing."
     )
 
     @model_validator(mode="after")
@@ -149,23 +149,23 @@ class ScoreConfig(BaseModel):
 
     file: Path = Field(description="CSV or JSON Lines: id, and text or latitude and longitude.")
     model: str | None = Field(
-        None, description="Name on the leaderboard. Default: the file's name."
+        default=None, description="Name on the leaderboard. Default: the file's name."
     )
     dataset: str | None = Field(
-        None,
+        default=None,
         description="Hold the answers against this data set: a selected id that the file lacks is a "
         "failure. Without it the file must hold true_latitude and true_longitude, and the result is "
         "marked self-selected.",
     )
-    split: str = Field("test", description="Split of the data set.")
+    split: str = Field(default="test", description="Split of the data set.")
     columns: list[str] = Field(
-        default_factory=list[str],
+       default= default_factory=list[str],
         description="Where a column of the data set isn't found: lat=…, lon=…, id=…. Repeatable.",
     )
-    limit: Limit = Field("all", description="Which selection was asked: its --limit, or `all`.")
-    seed: int = Field(0, description="Which selection was asked: its --seed.")
+    limit: Limit = Field(default="all", description="Which selection was asked: its --limit, or `all`.")
+    seed: int = Field(default=0, description="Which selection was asked: its --seed.")
     out: Path | None = Field(
-        None, description="Result directory. Default: results/score-MODEL-FINGERPRINT."
+        default=None, description="Result directory. Default: results/score-MODEL-FINGERPRINT."
     )
 
     @property

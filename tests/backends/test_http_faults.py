@@ -1,0 +1,69 @@
+"""What an HTTP failure means for a run."""
+
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+import pytest
+
+from geospot_backends.http_faults import (
+    is_content_filter,
+    is_image_problem,
+    is_out_of_credit,
+    retry_after_s,
+    status_fault,
+)
+
+NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after": "-3"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+        ({"retry-after": format_datetime(NOON.replace(second=42), usegmt=True)}, 42.0),
+        ({"retry-after": format_datetime(NOON.replace(hour=11), usegmt=True)}, 0.0),
+    ],
+)
+def test_retry_after_in_seconds_milliseconds_and_dates(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert retry_after_s(headers, now_s=NOON.timestamp()) == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (429, "rate_limit"),
+        (503, "rate_limit"),
+        (529, "rate_limit"),
+        (500, "transient"),
+        (502, "transient"),
+        (504, "transient"),
+        (408, "transient"),
+        (400, "permanent"),
+        (404, "permanent"),
+    ],
+)
+def test_each_status_is_of_one_kind(status: int, kind: str) -> None:
+    fault = status_fault(status, {}, "m")
+    assert fault.kind == kind
+    assert fault.label == str(status)
+
+
+def test_filters_credit_and_images_are_told_from_faults() -> None:
+    filtered = {"error": {"code": "content_filter", "message": "blocked"}}
+    assert is_content_filter(400, filtered)
+    assert is_content_filter(403, {"message": "flagged by Content-Policy"})
+    assert not is_content_filter(400, {"error": {"message": "bad request"}})
+    assert not is_content_filter(500, filtered)
+    assert is_out_of_credit(429, {"error": {"code": "insufficient_quota"}})
+    assert is_out_of_credit(402, None)
+    assert not is_out_of_credit(429, {"error": {"code": "rate_limit_exceeded"}})
+    assert is_image_problem(400, {"code": "image_parse_error"})
+    assert is_image_problem(413, None)
+    assert not is_image_problem(400, {"message": "max_tokens is too large"})
