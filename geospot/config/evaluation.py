@@ -47,12 +47,14 @@ class AskConfig(BaseModel):
         default=0.0, description="Sampling temperature; `none` leaves it to the server."
     )
     extra_body: dict[str, Any] = Field(
-       default= default_factory=dict[str, Any],
+        default_factory=dict[str, Any],
         description="JSON object merged into every request: '{\"top_p\": 0.9}'.",
     )
     timeout: Positive = Field(default=120.0, description="Seconds one request may take.")
     max_retries: int = Field(
-        default=6, ge=0, description="Tries after a server or network fault; rate limits don't count."
+        default=6,
+        ge=0,
+        description="Tries after a server or network fault; rate limits don't count.",
     )
 
     @field_validator("base_url")
@@ -84,7 +86,7 @@ class EvalConfig(AskConfig):
     )
     split: str = Field(default="test", description="Split of the data set.")
     columns: list[str] = Field(
-       default= default_factory=list[str],
+        default_factory=list[str],
         description="Where a column isn't found: lat=…, lon=…, image=…, id=…. Repeatable.",
     )
     limit: Limit = Field(
@@ -92,7 +94,10 @@ class EvalConfig(AskConfig):
     )
     seed: int = Field(default=0, description="Seed of the selection.")
     samples: int = Field(
-        default=1, ge=1, le=64, description="Answers an image; the score is their mean, with its spread."
+        default=1,
+        ge=1,
+        le=64,
+        description="Answers an image; the score is their mean, with its spread.",
     )
     concurrency: int = Field(
         default=64,
@@ -112,7 +117,8 @@ class EvalConfig(AskConfig):
         default=None, description="USD after which nothing more is asked; needs both prices."
     )
     canary: bool = Field(
-        default=True, description="First send two images with a number to read: are images seen at all?"
+        default=True,
+        description="First send two images with a number to read: are images seen at all?",
     )
     out: Path | None = Field(
         default=None, description="Result directory. Default: results/BACKEND-MODEL-FINGERPRINT."
@@ -159,10 +165,12 @@ class ScoreConfig(BaseModel):
     )
     split: str = Field(default="test", description="Split of the data set.")
     columns: list[str] = Field(
-       default= default_factory=list[str],
+        default_factory=list[str],
         description="Where a column of the data set isn't found: lat=…, lon=…, id=…. Repeatable.",
     )
-    limit: Limit = Field(default="all", description="Which selection was asked: its --limit, or `all`.")
+    limit: Limit = Field(
+        default="all", description="Which selection was asked: its --limit, or `all`."
+    )
     seed: int = Field(default=0, description="Which selection was asked: its --seed.")
     out: Path | None = Field(
         default=None, description="Result directory. Default: results/score-MODEL-FINGERPRINT."
