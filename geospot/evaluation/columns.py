@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geospot import places
-from geospot.evaluation.admin import MarkArray, mark
+from geospot.evaluation.admin import LEVELS, SAID_LEVELS, MarkArray, mark
 from geospot.evaluation.metrics import BoolArray
 from geospot.evaluation.records import SampleRecord
 from geospot.geo import FloatArray
@@ -127,8 +127,8 @@ class _Growing:
         def kept(values: Any) -> Any:
             return _numbers(values)[rows]
 
-        def marks(values: bytearray) -> MarkArray:
-            return np.frombuffer(bytes(values), np.uint8).reshape(n, -1 if n else 1)[rows]
+        def marks(values: bytearray, levels: int) -> MarkArray:
+            return np.frombuffer(bytes(values), np.uint8).reshape(n, levels)[rows]
 
         return Columns(
             image_N=(np.cumsum(new_image) - 1)[last_line],
@@ -137,9 +137,9 @@ class _Growing:
             distance_km_N=kept(self.distance_km),
             latitude_N=kept(self.latitude),
             longitude_N=kept(self.longitude),
-            official_N_L=marks(self.official),
-            fixed_N_L=marks(self.fixed),
-            said_N_L=marks(self.said),
+            official_N_L=marks(self.official, len(LEVELS)),
+            fixed_N_L=marks(self.fixed, len(LEVELS)),
+            said_N_L=marks(self.said, len(SAID_LEVELS)),
             country_N=kept(self.country),
             countries=tuple(self.countries),
             continent_N=kept(self.continent),

@@ -98,11 +98,13 @@ def read_result(path: Path) -> Result:
     Raises:
         ResultFormatError: a file is missing or isn't what it should be.
     """
-    manifest, summary = results.read_json(path / results.EVAL), _summary(path)
+    manifest = results.read_json(path / results.EVAL)
     if manifest is None:
         raise ResultFormatError(
-            f"{path} has no {results.EVAL}.", "Give a directory that `geospot eval` wrote."
+            f"{path} has no {results.EVAL}." if path.is_dir() else f"There is no folder {path}.",
+            "Give a directory that `geospot eval` or `geospot score` wrote.",
         )
+    summary = _summary(path)
     for name, document in ((results.EVAL, manifest), (results.SUMMARY, summary)):
         version = document.get("format", results.FORMAT)
         if version != results.FORMAT:

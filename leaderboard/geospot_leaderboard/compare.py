@@ -129,7 +129,7 @@ class _Images:
     scores: Scores
     true_N_C: FloatArray
     outcomes: list[str]
-    lost: int = 0
+    lost: frozenset[str] = frozenset()
 
     def take(self, index_N: npt.NDArray[np.intp]) -> "_Images":
         return _Images(
@@ -168,11 +168,11 @@ def compare(a: Path, b: Path, *, seed: int = 0) -> Comparison:
         a=result_a,
         b=result_b,
         common=same.size,
-        only_a=len(all_a.ids) - len(paired_a.ids),
-        only_b=len(all_b.ids) - len(paired_b.ids),
+        only_a=len(set(all_a.ids) - set(all_b.ids) - all_b.lost),
+        only_b=len(set(all_b.ids) - set(all_a.ids) - all_a.lost),
         other_truth=len(paired_a.ids) - same.size,
-        lost_a=all_a.lost,
-        lost_b=all_b.lost,
+        lost_a=len(all_a.lost),
+        lost_b=len(all_b.lost),
         geoscore=geoscore,
         median_km=median_km,
         thresholds=_thresholds(images_a.scores, images_b.scores),
@@ -222,7 +222,7 @@ def _images(path: Path) -> _Images:
         scores=per_image,
         true_N_C=np.array(list(truth.values()), dtype=np.float64).reshape(-1, 2),
         outcomes=list(outcomes.values()),
-        lost=len(lost - truth.keys()),
+        lost=frozenset(lost - truth.keys()),
     )
 
 
