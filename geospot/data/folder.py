@@ -46,12 +46,16 @@ def open_folder(
     """
     base = _split_folder(root, split)
     photos, metadata = _walk(base)
+    strange = [photo for photo in photos if not _is_utf8(photo)]
+    photos = [photo for photo in photos if _is_utf8(photo)]
     if metadata:
         table = _from_metadata(base, metadata, photos, columns)
     elif base != root and (upper := [root / name for name in METADATA if (root / name).is_file()]):
         table = _from_upper_metadata(root, base, upper[0], columns)
     else:
         table = _from_exif(base, photos, progress)
+    if strange:
+        table.dropped["name_not_utf8"] = len(strange)
     return FilesDataset(root.resolve().name, split, base, table)
 
 
@@ -91,6 +95,11 @@ def _walk(base: Path) -> tuple[list[str], list[Path]]:
             if name.lower().endswith(PHOTO_SUFFIXES) and not name.startswith(".")
         ]
     return sorted(photos), sorted(metadata)
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a file's name can be an id; on Linux a name may be any bytes."""
+    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def _from_metadata(
@@ -154,8 +163,8 @@ def _read_metadata(path: Path, columns: Mapping[str, str] | None) -> pa.Table:
     return read_columns(path, find_columns(column_names(path), columns))
 
 
-def _with_images(raw: pa.Table, change: Any) -> pa.Table:
-    return raw.set_column(raw.column_names.index("image"), "image", change(raw.column("image")))
+def _with_images(raw: pa.Table, images: Any) -> pa.Table:
+    return raw.set_column(raw.column_names.index("image"), "image", images)
 
 
 def _joined(folder: str, images: Any) -> Any:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import pyarrow as pa
+import pyarrow.compute
 
 from geospot.data.columns import find_columns
 from geospot.data.dataset import GeoDataset
@@ -16,6 +17,8 @@ from geospot.data.sample import GeoSample, SampleTable
 from geospot.data.truth import valid_rows
 from geospot.errors import DataError, ImageError
 from geospot.images import MAX_BYTES
+
+pc: Any = pyarrow.compute
 
 _ROWS_AT_ONCE: Final = 64  # images in memory while one is looked for in a Parquet row group
 
@@ -67,19 +70,21 @@ class PathsDataset(GeoDataset):
         self.split = split
         self.root = root
         self._table = table
-        self._downloader = Downloader()
+        urls = pc.any(pc.match_substring(table.arrow.column("image"), "://")).as_py()
+        self._downloader = Downloader() if urls else None
 
     @property
     def table(self) -> SampleTable:
         return self._table
 
     def read_image(self, sample: GeoSample) -> bytes:
-        if "://" in sample.image:
+        if self._downloader is not None and "://" in sample.image:
             return self._downloader.fetch(sample.image)
         return read_below(self.root, sample.image)
 
     def close(self) -> None:
-        self._downloader.close()
+        if self._downloader is not None:
+            self._downloader.close()
 
 
 class ParquetBytesDataset(GeoDataset):
