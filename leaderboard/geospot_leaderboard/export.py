@@ -1,6 +1,7 @@
 """The leaderboard as CSV and as Markdown."""
 
 import csv
+import html
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -231,7 +232,8 @@ def _line(row: Sequence[str]) -> str:
 
 def _md(text: str) -> str:
     """Text on one line in which Markdown and HTML mean nothing."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~&@])", r"\\\1", printable(text))
+    escaped = re.sub(r"([\\`*_{}\[\]#|~@])", r"\\\1", printable(text))
+    return html.escape(escaped, quote=False)
 
 
 def percent(value: Cell) -> str:

@@ -1,0 +1,102 @@
+"""The result on one screen, and the warnings that go with it."""
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from geospot.evaluation.report import as_text, show
+from geospot.evaluation.standing import flaws
+from geospot.evaluation.summary import summarise
+from geospot.outcomes import Outcome
+from tests.support.result_dirs import answered, failed
+
+BERN = (46.94809, 7.44744)
+HOSTILE = "vlm\x1b[2J[red]\u202e\n"
+
+
+def _manifest(**more: Any) -> dict[str, Any]:
+    return {
+        "backend": {"name": "openai", "model": HOSTILE},
+        "dataset": {"name": "osv5m", "split": "test"},
+    } | more
+
+
+def _summary(n: int = 40, failures: int = 10, **more: Any) -> dict[str, Any]:
+    good = [answered(str(i), BERN, (46.0, 7.0 + i / 10)) for i in range(n - failures)]
+    bad = [failed(f"f{i}", BERN) for i in range(failures)]
+    return summarise([*good, *bad], n=n, fingerprint="f", resamples=40) | more
+
+
+def test_plain_text_shows_all_answered_and_coverage() -> None:
+    summary = _summary()
+    text = as_text(_manifest(), summary)
+    assert f"{summary['all']['geoscore']:,.1f}" in text
+    assert f"{summary['answered']['geoscore']:,.1f}" in text
+    assert "coverage: 75.0%" in text
+    assert "refusal 10" in text
+    assert "WARNING" not in text
+
+
+def test_hostile_names_reach_neither_terminal_nor_plain_text() -> None:
+    for terminal in (False, True):
+        out = io.StringIO()
+        show(_manifest(), _summary(), Console(file=out, force_terminal=terminal, width=150))
+        assert "\x1b[2J" not in out.getvalue()
+        assert "\u202e" not in out.getvalue()
+        assert "[red]" in out.getvalue()  # shown, not taken for markup
+
+
+def test_terminal_and_plain_text_carry_the_warnings() -> None:
+    canary = {"asked": True, "passed": False}
+    manifest = _manifest(dataset={"name": "mine", "split": "test", "self_selected": True})
+    summary = _summary(canary=canary, complete=False, not_asked=7)
+    for terminal in (False, True):
+        out = io.StringIO()
+        show(manifest, summary, Console(file=out, force_terminal=terminal, width=400))
+        for sentence in ("7 not asked", "canary failed", "prediction file itself chose"):
+            assert sentence in out.getvalue()
+
+
+def test_flaws_of_each_kind() -> None:
+    assert flaws(_manifest(), _summary()) == []
+    marks = {
+        "incomplete": flaws(_manifest(), _summary() | {"complete": False}),
+        "canary failed": flaws(_manifest(canary={"asked": True, "passed": False}), _summary()),
+        "self-selected": flaws({"dataset": {"self_selected": True}}, _summary()),
+    }
+    for mark, found in marks.items():
+        assert [(flaw.mark, flaw.unranked) for flaw in found] == [(mark, True)]
+    not_asked = _manifest(canary={"asked": False, "passed": None})
+    assert flaws(not_asked, _summary()) == []
+
+
+def test_a_collapsed_model_is_warned_of_but_ranked() -> None:
+    same = [answered(str(i), BERN, (0.0, 20.0)) for i in range(30)]
+    found = flaws(_manifest(), summarise(same, n=30, fingerprint="f", resamples=40))
+    assert [(flaw.mark, flaw.unranked) for flaw in found] == [("collapsed", False)]
+    few = summarise(same[:5], n=5, fingerprint="f", resamples=40)
+    assert flaws(_manifest(), few) == []
+
+
+def test_a_summary_without_a_completeness_mark_is_not_trusted() -> None:
+    summary = _summary()
+    del summary["complete"]
+    assert [flaw.mark for flaw in flaws(_manifest(), summary)] == ["incomplete"]
+
+
+def test_nothing_answered_and_missing_parts_still_show() -> None:
+    nothing = summarise(
+        [failed("a", BERN, Outcome.UNPARSED)], n=1, fingerprint="f", price_in=1, price_out=1
+    )
+    text = as_text(_manifest(), nothing)
+    assert "–" in text
+    assert "$0.0000" in text
+    assert "over all" in as_text({}, {})
+
+
+def test_spread_is_shown_where_there_are_several_answers() -> None:
+    records = [answered("a", BERN, (46.0, 7.0 + d), draw=d) for d in range(2)]
+    summary = summarise(records, n=1, fingerprint="f", samples=2, resamples=40)
+    assert "± per draw" in as_text(_manifest(), summary)
+    assert "1 images × 2 answers" in as_text(_manifest(), summary)
