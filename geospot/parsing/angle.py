@@ -1,0 +1,147 @@
+"""One angle in any notation: decimal degrees, degrees and minutes, hemispheres before or after."""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from geospot.parsing.vocabulary import (
+    DEGREE_MARK,
+    HEMISPHERES,
+    HEMISPHERES_BEFORE,
+    LETTER,
+    MINUTE_MARK,
+    SECOND_MARK,
+    hemisphere_code,
+)
+
+AXIS_OF: Final = {"N": "lat", "S": "lat", "E": "lon", "W": "lon", "O": "lon"}
+
+
+def _verbose(words: str) -> str:
+    return words.replace(" ", r"\ ")
+
+
+_AFTER: Final = _verbose("|".join(HEMISPHERES.values()))
+_BEFORE: Final = _verbose(HEMISPHERES_BEFORE)
+_DEGREES: Final = _verbose(DEGREE_MARK)
+_MINUTES: Final = _verbose(MINUTE_MARK)
+_SECONDS: Final = _verbose(SECOND_MARK)
+_FRACTION: Final = r"\d{1,2}(?:[.,]\d{1,12})?(?![.,]?\d)"
+# What a number is that isn't an angle: an amount, a share, a length, a time, one side of a picture.
+_UNIT: Final = (
+    r"[ ]?(?:[%‰€$£¥₹₽²³]|°?[ ]?[CFcf](?![A-Za-z])|[xX][ ]?\d|celsius|fahrenheit|kelvin"
+    r"|(?:k?m|cm|mm|km/h|mi|miles?|ft|feet|foot|inch(?:es)?|yards?|met(?:er|re)s?|kilomet(?:er|re)s?"
+    r"|kg|mph|kph|knots|px|pixels?|mp|gb|mb|usd|eur|gbp|dollars?|euros?|a\.?m|p\.?m|hrs?|hours?"
+    r"|mins?|minutes?|secs?|seconds?|days?|weeks?|months?|years?|million|billion|percent|people"
+    r"|acres?|ha|hz|mhz|ghz|times|points?|stars?)(?![A-Za-z]))"
+)
+
+_ANGLE: Final = re.compile(
+    rf"""
+    (?:(?<![{LETTER}_])(?P<pre>(?i:{_BEFORE})(?![a-zA-Z])|[NSEWO](?![{LETTER}]))
+        \.?[ ]{{0,4}}[:=]?[ ]{{0,4}})?
+    (?:(?P<sign>(?<![^\s(\[{{<>,;:=|"'/~≈])[+-])[ ]?|(?<!\d)(?<!\d[.:/])(?<![-+#$€£¥₹])
+        (?(pre)|(?<![{LETTER}_])))
+    (?:
+        (?P<colon_d>\d{{1,3}}):(?P<colon_m>\d{{1,2}})(?::(?P<colon_s>{_FRACTION}))?(?![:\d])
+      | (?P<gap_d>\d{{1,3}})
+        (?:[ ](?P<gap_m>\d{{1,2}})[ ](?P<gap_s>{_FRACTION})
+          |[ ](?P<gap_dm>\d{{1,2}}[.,]\d{{1,12}})(?!\d)
+          |-(?P<dash_m>\d{{1,2}})-(?P<dash_s>{_FRACTION}))
+        (?(pre)(?![ ]?\d)|(?=[ ]{{0,2}}[NSEWO](?![{LETTER}])))
+      | (?P<d>(?P<point>\d{{0,9}}\.\d{{1,40}})(?!\d|\.\d|-\d)
+          |(?<!\d,)(?P<comma>\d{{1,3}},\d{{1,40}})(?!\d|[.,]\d|-\d)
+          |(?<!\d,)\d{{1,9}}(?!\d|[./:-]\d|,\d{{3}}\.|,\d+(?![.\d])))
+        (?:[ ]{{0,9}}(?P<mark>(?i:{_DEGREES})))?
+        (?(mark)(?:(?:[ ]{{0,9}},?[ ]{{0,9}})(?P<m>{_FRACTION})
+            (?:[ ]{{0,9}}(?i:{_MINUTES})
+                (?:(?:[ ]{{0,9}}(?:,[ ])?(?:and[ ])?)(?P<s>{_FRACTION})
+                    (?:[ ]{{0,9}}(?i:{_SECONDS})|(?=[ ]{{0,2}}(?:[NSEWO](?![{LETTER}])|[\s,;)]|$))))?
+              |(?=[ ]{{0,2}}[NSEWO](?![{LETTER}]))
+              |[ ](?P<s_bare>{_FRACTION})(?=[ ]{{0,2}}[NSEWO](?![{LETTER}]))))?)
+    )
+    (?(pre)|(?:[ ]{{0,9}}\(?[ ]?
+        (?:(?i:(?:de[ ]|di[ ]|der[ ])?(?:latitudine|latitude|latitud|longitudine|longitude|longitud
+            |(?:szerokości|długości)(?:[ ]geograficznej)?))[ ])?
+        (?P<post>(?i:{_AFTER})(?![{LETTER}])(?![ ](?!L(?:at|on|än)|Br)[A-Z][a-z])
+          |(?<=[\d°'"])[nsew](?![{LETTER}])
+          |[NSEWO](?![{LETTER}])))?)
+    (?(post)|(?:(?(pre)(?=[NSEWO][ ]?\d)|(?!))|(?![{LETTER}]|(?i:{_UNIT}))))
+    """,
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Angle:
+    """An angle as written, in degrees.
+
+    `magnitude` is unsigned and NaN for impossible minutes or seconds; `hemisphere` is N, S, E, W, O
+    (Ost or Oeste) or empty; `marked` tells of a degree sign, `decimals` how many digits follow the
+    point of the degrees, `comma` that the point was a comma, `bare` that only a label makes
+    `12:34:56` an angle rather than a time, `closed` that it ends with its hemisphere.
+    """
+
+    start: int
+    end: int
+    magnitude: float
+    negative: bool
+    hemisphere: str
+    marked: bool
+    decimals: int
+    comma: bool
+    bare: bool
+    closed: bool
+
+    @property
+    def axis(self) -> str:
+        """`lat`, `lon`, or empty without a hemisphere."""
+        return AXIS_OF.get(self.hemisphere, "")
+
+
+def angle_at(text: str, position: int) -> Angle | None:
+    """The angle that begins exactly at `position` of normalised text."""
+    match = _ANGLE.match(text, position)
+    return _build(match) if match else None
+
+
+def angles_in(text: str) -> Iterator[Angle]:
+    """Every angle of normalised text, in order."""
+    return (_build(match) for match in _ANGLE.finditer(text))
+
+
+def _build(match: re.Match[str]) -> Angle:
+    group = match.groupdict()
+    degrees = group["d"] or group["colon_d"] or group["gap_d"] or ""
+    minutes = group["m"] or group["colon_m"] or group["gap_m"] or group["gap_dm"] or group["dash_m"]
+    seconds = group["s"] or group["s_bare"] or group["colon_s"] or group["gap_s"] or group["dash_s"]
+    hemisphere = hemisphere_code(group["pre"] or group["post"] or "")
+    decimal = group["d"] or ""
+    _, _, fraction = decimal.replace(",", ".").partition(".")
+    return Angle(
+        start=match.start(),
+        end=match.end(),
+        magnitude=_degrees(degrees, minutes, seconds),
+        negative=group["sign"] == "-",
+        hemisphere=hemisphere,
+        marked=group["mark"] is not None
+        or group["colon_d"] is not None
+        or group["gap_d"] is not None,
+        decimals=len(fraction),
+        comma=group["comma"] is not None,
+        bare=group["colon_d"] is not None and not hemisphere,
+        closed=group["post"] is not None,
+    )
+
+
+def _degrees(degrees: str, minutes: str | None, seconds: str | None) -> float:
+    whole = float(degrees.replace(",", "."))
+    if minutes is None:
+        return whole
+    minute = float(minutes.replace(",", "."))
+    second = float(seconds.replace(",", ".")) if seconds else 0.0
+    if minute >= 60.0 or second >= 60.0 or not whole.is_integer():
+        return math.nan
+    return whole + minute / 60.0 + second / 3600.0

@@ -1,0 +1,111 @@
+"""City, region and country as an answer writes them, and short answers that are only a place."""
+
+import re
+from typing import Final
+
+from geospot.parsing.candidate import Places
+from geospot.parsing.countries import is_country
+from geospot.parsing.values import is_template, is_unknown
+from geospot.parsing.vocabulary import LATITUDE, LETTER, LONGITUDE
+
+MAX_LENGTH: Final = 100
+"""Characters that a place name may have; what is longer is cut."""
+
+CITY: Final = (
+    r"(?:nearest |closest |likely )?(?:city|town)(?:[/ ]*(?:or )?(?:(?:nearest )?town|village))?|nearest[_ ](?:city|town)"
+    r"|village|municipality|locality|settlement|stadt|ort|gemeinde|ville|commune|ciudad|localidad|municipio|cidade"
+    r"|munic[íi]pio|citt[àa]|comune|stad|plaats|gemeente|miasto|miejscowość|город|населённый пункт|şehir"
+    r"|城市|都市|市|도시|시|المدينة|مدينة|शहर|नगर"
+)
+REGION: Final = (
+    r"(?:region|state|province|prefecture|county|territory|district)(?:[/ ,]+(?:or )?(?:region|state|province|county|territory))*"
+    r"|admin(?:istrative)?[_ ]?(?:1|region|area|division)|bundesland|kanton|bundesstaat|provinz|région|département"
+    r"|regi[óo]n|provincia|estado|departamento|comunidad autónoma|regi[ãa]o|distrito|regione|regio|provincie"
+    r"|województwo|prowincja|регион|область|край|штат|bölge|eyalet|il|地区|地區|省|州|省份|省/州|地域|県|都道府県"
+    r"|지역|주|도|المنطقة|الولاية|المحافظة|क्षेत्र|राज्य|प्रांत"
+)
+COUNTRY: Final = (
+    r"country(?:[/ ]*(?:or )?territory)?|nation|staat|land|pays|pa[íi]s|paese|nazione|kraj|państwo|страна|ülke"
+    r"|国家|國家|国|國|国名|국가|나라|البلد|الدولة|الدوله|देश"
+)
+_WHOLE: Final = r"(?:location|place|address|place name|ort|lieu|lugar|luogo|standort|地点|場所|위치|الموقع|स्थान)"
+
+_LABEL: Final = re.compile(
+    rf"(?:^|[\n,;|({{])(?:[ \t>*#•·\-\"'_“`–]|\d{{1,2}}[.)](?=[ \t]))*+"
+    rf"(?:(?P<city>{CITY})|(?P<region>{REGION})|(?P<country>{COUNTRY})|(?P<whole>{_WHOLE})"
+    rf"|(?P<stop>{LATITUDE}|{LONGITUDE}|coordinates?|coords|gps|confidence|reasoning|explanation))(?:[_ ]name)?"
+    rf"(?![{LETTER}0-9])[ \t*_\"'`”]*+(?:\([^()\n]{{0,60}}\)[ \t*_]*)?(?:[:：=|]|[ \t][-–—][ \t])",
+)
+_EDGES: Final = " \t\r\n*_`\"'“”„|,;{}<>#，；、"
+_SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
+_SHORT: Final = re.compile(
+    r"(?:(?:final |my |best )*(?:answer|guess|location|place|country)(?: is)?:? ?"
+    r"|(?:this|it|the (?:photo|image|picture|location|place))(?: (?:was|is|were|looks like|appears to be|seems to be"
+    r"|could be|may be|might be))*(?: probably| likely| most likely| possibly| taken)*(?: in| from| at)?(?: the)? "
+    r"|(?:probably|likely|most likely|possibly|maybe|perhaps|in|somewhere in) )?"
+    r"(?P<place>[^.!?:\n]{2,80}|[^!?:\n]{2,60}u\.s\.a\.)[.!]?",
+    re.IGNORECASE,
+)
+
+
+def place_value(written: str) -> str | None:
+    """`written` without markup and surrounding punctuation, None for a placeholder."""
+    value = _SPACES.sub(" ", written[: 4 * MAX_LENGTH]).strip(_EDGES)
+    if is_template(written) or is_unknown(value):
+        return None
+    if value.endswith(".") and value.count(".") == 1:
+        value = value[:-1].rstrip(_EDGES)
+    value = value[:MAX_LENGTH].rstrip()
+    return value or None
+
+
+def labelled_places(text: str) -> Places:
+    """The last value of each label in `text`, blanks of a template aside."""
+    folded = text.replace("İ", "I").lower()
+    labels = list(_LABEL.finditer(folded))
+    places: Places = {}
+    for index, label in enumerate(labels):
+        kind = label.lastgroup or ""
+        if kind == "stop":
+            continue
+        limit = labels[index + 1].start() if index + 1 < len(labels) else len(text)
+        limit = max(min(limit, label.end() + 4 * MAX_LENGTH), label.end())
+        written = text[label.end() : limit].lstrip(" \t*_`")
+        written = written.split("\n", 1)[0].split("|", 1)[0]
+        if not written.strip() or is_template(written.strip(_EDGES.replace("<", ""))):
+            continue
+        if kind == "whole":
+            places |= short_place(written) or {}
+        else:
+            places[kind] = place_value(_first_of_json(text, label.end(), written))
+    return places
+
+
+def short_place(text: str) -> Places | None:
+    """City and country of an answer that is only `City, Country` or a country, else None."""
+    if len(text) > 160:
+        return None
+    match = _SHORT.fullmatch(text.strip().strip("*_`\"'“” "))
+    if match is None:
+        return None
+    parts = [part.strip(_EDGES + " ") for part in match["place"].split(",")]
+    if not 1 <= len(parts) <= 4 or not all(parts) or not is_country(parts[-1]):
+        return None
+    if any(len(part.split()) > 5 or any(char.isdigit() for char in part) for part in parts):
+        return None
+    places: Places = {"country": parts[-1]}
+    if len(parts) > 1:
+        places["city"] = parts[0]
+    if len(parts) > 2:
+        places["region"] = parts[-2]
+    return places
+
+
+def _first_of_json(text: str, position: int, written: str) -> str:
+    """Of a value in quotes, what stands in the quotes: `"Paris", "zip": 75001` is Paris."""
+    stripped = written.strip()
+    before = text[max(position - 2, 0) : position]
+    if stripped[:1] in {'"', "“"} and ('"' in before or ":" in before):
+        inner = re.split(r"[\"”]", stripped[1:], maxsplit=1)[0]
+        return inner or written
+    return written

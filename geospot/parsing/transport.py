@@ -1,0 +1,46 @@
+"""Texts of servers, proxies and client libraries that were stored as if a model had written them."""
+
+import re
+from typing import Final
+
+_FAULT = (
+    r"(?:time[d ]?-?out|connection|connect|rate.?limit|quota|overload|unavailable|unauthori[sz]ed|forbidden"
+    r"|invalid|api|server|gateway|http|status|network|socket|ssl|certificate|exception|failed|denied"
+    r"|context length|too many|[45]\d\d\b)"
+)
+_STATUS = (
+    r"(?:bad request|unauthorized|payment required|forbidden|not found|request time-?out|payload too large"
+    r"|request entity too large|unprocessable (?:entity|content)|too many requests|internal server error"
+    r"|bad gateway|service (?:temporarily )?unavailable|gateway time-?out|client error|server error)"
+)
+_TRANSPORT: Final = re.compile(
+    rf"""
+    \s*+(?:```\w*\s*+)?["']?(?:
+      <!doctype\s+html | <html\b | <\?xml\b[^>]{{0,80}}>\s*<error | <head\b
+    | error\ code:\s*\d{{3}} | (?:http\s*)?error\s*[:#]?\s*[45]\d\d\b
+    | http/\d(?:\.\d)?\s+\d{{3}} | http\ (?:status\ )?[45]\d\d\b
+    | (?:status(?:\ code)?:?\s*)?[45]\d\d\s*(?:[:,-]\s*)?{_STATUS}
+    | {_STATUS}\s*[.:]?\s*\Z
+    | (?:request|read|connection|gateway|operation|api\ request|the\ request|upstream\ request)\s(?:has\s)?time(?:d\s)?-?out
+    | connection\ (?:error|refused|reset|aborted|closed) | upstream\ connect\ error | no\ healthy\ upstream
+    | traceback\ \(most\ recent\ call\ last\)
+    | (?:[a-z_]\w{{0,40}}\.){{0,6}}[a-z_]\w{{0,60}}(?:error|exception|timeout)(?::|\()
+    | (?:error|fatal|exception|failed)\b[^\n]{{0,60}}?{_FAULT}
+    | \[errno\ -?\d+\] | curl:\ \(\d+\) | max\ retries\ exceeded | https?connectionpool
+    | (?:the\ )?(?:server|model|service)\ (?:is\ (?:currently\ )?)?(?:overloaded|unavailable|had\ an\ error)
+    | rate\ limit\ (?:exceeded|reached) | you\ exceeded\ your\ current\ quota
+    | incorrect\ api\ key | invalid\ api\ key
+    | \{{\s*["']?(?:error|errors|detail)["']?\s*:\s*(?!\s*(?:null|none|false|["']["'])\b)
+    | data:\s*\{{\s*"error"
+    )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_TRACEBACK: Final = re.compile(r"^Traceback \(most recent call last\):\n +File ", re.MULTILINE)
+
+
+def is_transport_text(text: str) -> bool:
+    """Whether `text` begins like a fault of the way to the model rather than like its answer."""
+    if _TRANSPORT.match(text) is None:
+        return _TRACEBACK.search(text) is not None if "Traceback (most" in text else False
+    return True

@@ -1,0 +1,122 @@
+"""The words of coordinates in the languages that models answer in. Lower case, as patterns.
+
+Languages: English, German, French, Spanish, Portuguese, Italian, Dutch, Polish, Russian, Turkish,
+Chinese, Japanese, Korean, Arabic, Hindi, and the labels of some more.
+"""
+
+from functools import lru_cache
+from re import compile as pattern
+from typing import Final
+
+LETTER: Final = "a-zA-ZÀ-ÖØ-öø-ɏͰ-ϿЀ-ӿ"
+"""Characters of scripts that put spaces between words; a label never begins or ends inside them."""
+
+LATITUDE: Final = (
+    "latitude|latitud|latitudine|lat|breitengrad|breite|breedtegraad|breedte|szerokość|szerokosc"
+    "|szer|широта|enlem|lintang|latitudinea|leveyspiiri|leveysaste|bredd|breddegrad|šířka|πλάτος"
+    "|纬度|緯度|위도|دائرة العرض|خط العرض|خط عرض|العرض|अक्षांश|ละติจูด|vĩ độ|קו רוחב"
+)
+LONGITUDE: Final = (
+    "longitude|longitud|longitudine|long|lng|lon|längengrad|laengengrad|länge|laenge|lengtegraad"
+    "|lengte|długość|dlugosc|dł|долгота|boylam|bujur|longitudinea|pituusaste|längd|lengdegrad"
+    "|længdegrad|délka|μήκος|经度|經度|経度|경도|خط الطول|خط طول|الطول|देशांतर|देशान्तर|ลองจิจูด"
+    "|kinh độ|קו אורך"
+)
+PAIR: Final = (
+    r"lat[ _]?l(?:on|ng)g?|coordinates?|co-ordinates?|coords?|gps|geo-?location|locations?|position"
+    r"|koordinaten|standort|coordonn[ée]es|coordenadas|coordinata|coördinaten|współrzędne"
+    r"|координаты|konum|koordinatlar[ıi]?|坐标|座標|좌표|(?:ال)?إحداثيات|निर्देशांक"
+    r"|answer|guess|estimate|prediction|antwort|réponse|respuesta|resposta|risposta|antwoord"
+    r"|odpowiedź|ответ|cevap|答案|答え|정답|الإجابة"
+)
+REVERSED_PAIR: Final = r"(?:lon|lng|long)[ _]?lat"
+
+HEMISPHERES: Final = {
+    "N": (
+        r"north(?:ern)?|nord|nördlich(?:er?)?|norte|noorder|noord(?:en|elijke?)?|nb|północ\w{0,2}"
+        r"|севе\w{1,7}|с\.? ?ш|kuzey\w{0,2}|北纬|北緯|北|북위|북|شمال(?:ا|ي|ية)?|उत्तर[ी]?|n\. ?br"
+    ),
+    "S": (
+        r"south(?:ern)?|sud|süd|südlich(?:er?)?|sur|sul|zuider|zuid(?:en|elijke?)?|zb|połud\w{2,6}"
+        r"|юж\w{2,4}|юг|ю\.? ?ш|güney\w{0,2}|南纬|南緯|南|남위|남|جنوب(?:ا|ي|ية)?|दक्षिण[ी]?|s\. ?br"
+    ),
+    "E": (
+        r"east(?:ern)?|ost|östlich(?:er?)?|est|este|leste|ooster|oost(?:en|elijke?)?|ol"
+        r"|wsch(?:ód|odni\w{0,2})?|вост\w{2,6}|в\.? ?д|doğu\w{0,2}|东经|東經|東経|东|東|동경|동"
+        r"|شرق(?:ا|ي|ية)?|पूर्व[ी]?|ö\. ?l"
+    ),
+    "W": (
+        r"west(?:ern)?|westlich(?:er?)?|ouest|oeste|ovest|wester|westen|westelijke?|wl"
+        r"|zach(?:ód|odni\w{0,2})?|зап\w{2,5}|з\.? ?д|batı\w{0,2}|西经|西經|西経|西|서경|서"
+        r"|غرب(?:ا|ي|ية)?|पश्चिम[ी]?|w\. ?l"
+    ),
+}
+TURKISH_LETTERS: Final = {"K": "N", "G": "S", "D": "E", "B": "W"}
+
+# "est" is French and Italian for "is": in front of a number it is no hemisphere. Nor are the
+# abbreviations, that only ever follow.
+HEMISPHERES_BEFORE: Final = (
+    "north|nord|norte|noord|north latitude|south|süd|sud|sur|sul|zuid|east|ost|oost|este|leste|west"
+    "|ouest|oeste|ovest|kuzey|güney|doğu|batı|北纬|北緯|南纬|南緯|东经|東經|東経|西经|西經|西経"
+    "|북위|남위|동경|서경|شمال|جنوب|شرق|غرب|उत्तर|दक्षिण|पूर्व|पश्चिम|север|юг|восток|запад"
+)
+
+# "O" is Ost to a German and Ouest, Oeste or Ovest to everybody around the Mediterranean.
+EASTERN_O: Final = pattern(
+    r"\b(?:ost|östlich\w{0,2}|süd|breite|breitengrad|länge|längengrad|und|der|das|ist|die|grad"
+    r"|koordinaten|stadt|deutschland|österreich|schweiz)\b"
+)
+WESTERN_O: Final = pattern(
+    r"\b(?:latitud|longitud|latitudine|longitudine|norte|sur|sul|oeste|ouest|ovest|et|les?|el|los"
+    r"|las?|une?|del|della|della|il|ville|pays|ciudad|pa[íi]s|cidade|citt[àa]|paese|coordonn[ée]es"
+    r"|coordenadas|coordinate|environ|y|leste|france|españa|portugal|italia|brasil)\b"
+)
+
+FILLER_WORDS: Final = (
+    "is|are|was|of|at|be|would|could|to|equals|about|around|approximately|approx|roughly|circa|ca"
+    "|estimated|estimate|estimation|near|nearly|value|my|the|this|that|in|decimal|degrees?|dd|wgs84"
+    "|location|photo|image|place|scene|coordinate|coordinates|best|guess|likely|probably|lies|here"
+    "|geographical|geographic|final|answer|north|south|or"
+    "|ist|beträgt|beträgt|etwa|ungefähr|rund|liegt|bei|ca|dezimalgrad"
+    "|est|environ|de|d'environ|approximativement|la|le|du|lieu|degrés|décimaux"
+    "|es|aproximadamente|unos|cerca|grados|decimales|é|è|di|da|del|circa|gradi|decimali|graus"
+    "|ongeveer|ligt|op|geograficzna|geogr|około|wynosi|ok|to|jest|географическая|примерно|около"
+    "|составляет|равна|yaklaşık|olarak|为|是|约|大约|約|は|およそ|の|는|은|약|대략|هو|هي|حوالي|تقريبا"
+    "|है|लगभग|east|west"
+)
+BETWEEN: Final = (
+    "between|from|entre|zwischen|von|tra|fra|tussen|między|od|между|от|arasında|介于|在|から|بين"
+)
+RANGE_JOINT: Final = (
+    r"-|–|to|through|until|till|or|bis|oder|à|ou|a|al|o|hasta|até|tot|do|lub|до|или|ile|veya"
+    r"|~|\.{2,3}|…|到|至|から|إلى"
+)
+UNKNOWN: Final = (
+    r"n/?a|unknown|none|null|nil|nan|undefined|undetermined|undeterminable|indeterminate|unspecified"
+    r"|not (?:available|applicable|known|sure|determinable|determined|provided|specified|visible"
+    r"|possible|enough|identifiable)|cannot|can't|unable|unclear|uncertain|tbd|unbekannt|inconnue?"
+    r"|desconocid[oa]|desconhecid[oa]|sconosciut[oa]|onbekend|nieznan[aey]|неизвестно|неизвестна"
+    r"|bilinmiyor|未知|不明|不详|不詳|알 ?수 ?없음|미상|غير معروف|अज्ञात"
+)
+
+DEGREE_MARK: Final = (
+    r"°|degrees?|deg\.?|d(?=[ \d])|grad|graden|graad|gradi|grado|grados|graus?|degrés?|stop(?:ni|nie"
+    r"|ień)|градус(?:ов|а|ы)?|derece|度|도|درجة|डिग्री"
+)
+MINUTE_MARK: Final = r"'(?!')|minut(?:es?|en?|os?|i|y|a)?\.?|min\.?|m(?=[ \d])|primi|минут[аы]?|dakika|分|분|دقيقة|मिनट"
+SECOND_MARK: Final = (
+    r"\"|''|sec(?:onds?|ondi|ondes?)?\.?|segundos?|sekund(?:en?|y|a)?|seconden|секунд[аы]?|saniye"
+    r"|s(?![a-z])|秒|초|ثانية|सेकंड"
+)
+
+_CODES: Final = {code: pattern(words) for code, words in HEMISPHERES.items()}
+
+
+@lru_cache(maxsize=256)
+def hemisphere_code(word: str) -> str:
+    """`N`, `S`, `E`, `W`, or `O` where the letter alone doesn't tell east from west."""
+    upper = word.upper()
+    if upper in {"N", "S", "E", "W", "O"}:
+        return upper
+    folded = word.lower().rstrip(".")
+    return next((code for code, words in _CODES.items() if words.fullmatch(folded)), "")
