@@ -1,53 +1,47 @@
 """OSV-5M on the hub: what is prepared of a commit, and its images by range request."""
 
 import json
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 from geospot.data import prepared
-from geospot.data.osv5m import Osv5mDataset
+from geospot.data.commits import at_commit, home_of
+from geospot.data.osv5m import HUB_NAME, NAME, Osv5mDataset
 from geospot.data.progress import Progress
 from geospot.data.remote import HubFile, HubRepo, RemoteEntry, download
 from geospot.data.sample import GeoSample
 from geospot.data.zipindex import RangeReader
-from geospot.errors import DataError, SourceUnavailableError
+from geospot.errors import DataError
 from geospot.textsafe import printable
 
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _ZIPS: Final = "zips.json"
 
 
-def open_prepared(
-    repo_id: str, split: str, revision: str | None, cache_dir: Path, progress: Progress
+def open_osv5m(
+    split: str, revision: str | None, cache_dir: Path, progress: Progress
 ) -> Osv5mDataset:
-    """The split of a repository in OSV-5M's layout, prepared now unless it was before."""
-    home = cache_dir / "osv5m" / repo_id.replace("/", "--")
-    repo = _resolve(repo_id, revision, home, split)
+    """The split of OSV-5M's own repository."""
+    home = home_of(cache_dir, HUB_NAME)
+    repo = at_commit(HUB_NAME, revision, home, lambda commit: is_prepared(home, commit, split))
+    return open_at_commit(repo, split, home, progress)
+
+
+def is_prepared(home: Path, commit: str, split: str) -> bool:
+    """Whether everything but the images is in the cache."""
+    return (_folder(home, commit, split) / prepared.PREPARED).exists()
+
+
+def open_at_commit(repo: HubRepo, split: str, home: Path, progress: Progress) -> Osv5mDataset:
+    """The split of any repository in OSV-5M's layout, prepared now unless it was before."""
     folder = _folder(home, repo.commit, split)
     if not (folder / prepared.PREPARED).exists():
         with prepared.locked(folder):
             _prepare(repo, split, folder, progress)
     entries = json.loads((folder / _ZIPS).read_text(encoding="utf-8"))
     zips = {Path(entry["path"]).name: repo.open(RemoteEntry(**entry)) for entry in entries}
-    return Osv5mDataset(split, folder / prepared.PREPARED, _HubImages(zips))
-
-
-def _resolve(repo_id: str, revision: str | None, home: Path, split: str) -> HubRepo:
-    """The repository at a commit: asked from the hub, or remembered where the hub can't be asked."""
-    if revision is not None and _COMMIT.fullmatch(revision):
-        return HubRepo(repo_id, revision)
-    remembered = home / "refs" / f"{(revision or 'main').replace('/', '--')}.txt"
-    try:
-        repo = HubRepo.resolve(repo_id, revision)
-    except SourceUnavailableError:
-        commit = remembered.read_text(encoding="ascii") if remembered.exists() else ""
-        if not (_folder(home, commit, split) / prepared.PREPARED).exists():
-            raise
-        return HubRepo(repo_id, commit)
-    prepared.write_text(remembered, repo.commit)
-    return repo
+    name = NAME if repo.repo_id == HUB_NAME else repo.repo_id
+    return Osv5mDataset(name, split, folder / prepared.PREPARED, _HubImages(zips))
 
 
 def _folder(home: Path, commit: str, split: str) -> Path:

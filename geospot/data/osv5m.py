@@ -17,12 +17,15 @@ from geospot.data.dataset import GeoDataset
 from geospot.data.progress import Progress, silent
 from geospot.data.sample import GeoSample, SampleTable
 from geospot.data.selection import Selection, ranked_indices, selection_of
-from geospot.data.zipindex import MAX_MEMBER_BYTES, Member, RangeReader, is_safe_name, read_member
+from geospot.data.zipindex import Member, RangeReader, is_safe_name, read_member
 from geospot.errors import DataError, ImageError, SourceUnavailableError
+from geospot.images import MAX_BYTES
 from geospot.textsafe import printable
 
 HUB_NAME: Final = "osv5m/osv5m"
 """Its repository on the Hugging Face hub."""
+NAME: Final = "osv5m"
+"""What it is called in fingerprints, wherever it is read from."""
 
 
 def open_local_osv5m(
@@ -55,7 +58,7 @@ def open_local_osv5m(
     with prepared.locked(folder):
         table = prepared.build(folder, csv, list(zips.items()), progress)
     folders = sorted(path for path in images.iterdir() if path.is_dir())
-    return Osv5mDataset(split, table, _LocalImages(zips, [*folders, images]))
+    return Osv5mDataset(NAME, split, table, _LocalImages(zips, [*folders, images]))
 
 
 def open_hub_osv5m(
@@ -67,9 +70,9 @@ def open_hub_osv5m(
         DataError: the hub refuses, or what it serves isn't in OSV-5M's layout.
         SourceUnavailableError: the hub doesn't answer and nothing prepared is in the cache.
     """
-    from geospot.data.hubosv5m import open_prepared
+    from geospot.data.hubosv5m import open_osv5m
 
-    return open_prepared(HUB_NAME, split, revision, cache_dir, progress)
+    return open_osv5m(split, revision, cache_dir, progress)
 
 
 def prepare(
@@ -117,8 +120,8 @@ class Osv5mDataset(GeoDataset):
     images reads the ids once and then the chosen rows.
     """
 
-    def __init__(self, split: str, path: Path, images: Images) -> None:
-        self.name = "osv5m"
+    def __init__(self, name: str, split: str, path: Path, images: Images) -> None:
+        self.name = name
         self.split = split
         self.prepared = path
         self._images = images
@@ -226,11 +229,11 @@ class _LocalImages:
             for suffix in prepared.IMAGE_SUFFIXES:
                 try:
                     with (folder / (sample.id + suffix)).open("rb") as file:
-                        data = file.read(MAX_MEMBER_BYTES + 1)
+                        data = file.read(MAX_BYTES + 1)
                 except FileNotFoundError:
                     continue
-                if len(data) > MAX_MEMBER_BYTES:
-                    raise ImageError(f"{file.name} is larger than {MAX_MEMBER_BYTES >> 20} MiB.")
+                if len(data) > MAX_BYTES:
+                    raise ImageError(f"{file.name} is larger than {MAX_BYTES >> 20} MiB.")
                 return data
         return None
 

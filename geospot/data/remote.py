@@ -30,6 +30,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.file_download import HfFileMetadata
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import (
     build_hf_headers,  # pyright: ignore[reportUnknownVariableType]
@@ -38,7 +39,7 @@ from huggingface_hub.utils import (
 )
 
 from geospot.data.progress import Progress
-from geospot.errors import DataError, SourceUnavailableError
+from geospot.errors import DataError, ImageError, SourceUnavailableError
 from geospot.textsafe import printable
 
 TRANSPORT_ERROR: Final[type[Exception]] = HfHubHTTPError.__bases__[0]
@@ -112,6 +113,28 @@ class HubRepo:
     def open(self, entry: RemoteEntry) -> "HubFile":
         """The file, to read from; nothing is fetched yet."""
         return HubFile(self, entry)
+
+    def fetch(self, path: str, most: int) -> bytes:
+        """One whole file, which may be as long as `most` bytes.
+
+        Raises:
+            ImageError: there is no such file, or it is longer.
+            SourceUnavailableError: the hub doesn't answer.
+        """
+        url = hf_hub_url(
+            self.repo_id, path, repo_type="dataset", revision=self.commit, endpoint=self.endpoint
+        )
+        try:
+            size = self.ask(lambda: self.metadata(url)).size
+        except _NoSuchEntryError as error:
+            raise ImageError(f"{self.repo_id} has no file {printable(path, limit=200)}.") from error
+        if size is None or size > most:
+            raise ImageError(f"{printable(path, limit=200)} is longer than {most:,} bytes.")
+        return self.open(RemoteEntry(path, size, None)).read_range(0, size)
+
+    def metadata(self, url: str) -> HfFileMetadata:
+        """What the hub tells about the file at `url`: size, and where its bytes are."""
+        return get_hf_file_metadata(url, headers=build_hf_headers(), endpoint=self.endpoint)
 
     def ask(self, request: Callable[[], T]) -> T:
         """What `request` to the hub returns, with passing faults retried and others explained."""
@@ -243,11 +266,7 @@ class HubFile:
         """
         with self._lock:
             if self._location is None:
-                metadata = self._repo.ask(
-                    lambda: get_hf_file_metadata(
-                        self._url, headers=build_hf_headers(), endpoint=self._repo.endpoint
-                    )
-                )
+                metadata = self._repo.ask(lambda: self._repo.metadata(self._url))
                 if metadata.size not in (None, self.size):
                     raise DataError(f"{self.label} has another size than its repository lists.")
                 self._location = metadata.location

@@ -14,10 +14,8 @@ from itertools import pairwise
 from typing import Final, Protocol
 
 from geospot.errors import DataError, ImageError
+from geospot.images import MAX_BYTES
 from geospot.textsafe import printable
-
-MAX_MEMBER_BYTES: Final = 64 * 1024 * 1024
-"""No photo of a street is larger. Bounds what one member may decompress to."""
 
 _END: Final = struct.Struct("<4s4H2IH")
 _END64_LOCATOR: Final = struct.Struct("<4sIQI")
@@ -258,8 +256,8 @@ def _problem(name: str, flags: int, method: int, compressed: int, size: int) -> 
         return "is encrypted"
     if method not in (_STORED, _DEFLATED):
         return f"is compressed by method {method}, which isn't supported"
-    if max(size, compressed) > MAX_MEMBER_BYTES:
-        return f"is larger than {MAX_MEMBER_BYTES >> 20} MiB"
+    if max(size, compressed) > MAX_BYTES:
+        return f"is larger than {MAX_BYTES >> 20} MiB"
     if method == _STORED and size != compressed:
         return "is stored, but with two different sizes"
     return None

@@ -1,0 +1,201 @@
+"""A hub data set that is read as a stream: its ids aren't known before it has been walked."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, cast
+
+import pyarrow as pa
+
+from geospot.data.columns import find_columns
+from geospot.data.dataset import GeoDataset
+from geospot.data.download import Downloader
+from geospot.data.hubrows import HubRows
+from geospot.data.prepared import locked
+from geospot.data.progress import Progress
+from geospot.data.remote import HubRepo
+from geospot.data.rows import json_text
+from geospot.data.sample import GeoSample, SampleTable
+from geospot.data.selection import Selection, fingerprint
+from geospot.data.spool import Spool, read_spooled
+from geospot.data.truth import valid_rows
+from geospot.errors import DataError, ImageError
+from geospot.images import MAX_BYTES
+from geospot.textsafe import printable
+
+Fields = dict[str, str | None]
+
+_BATCH: Final = 32
+_MARK_EVERY: Final = 256
+_ON_HUB, _AT_URL = "hub:", "url:"
+
+
+class HubStream(GeoDataset):
+    """The first samples of a stream, kept on disk as they come.
+
+    Args:
+        open_rows: opens the stream; not called as long as the disk has all that is asked for.
+        overrides: field → column, where the user said so.
+    """
+
+    order = "stream"
+
+    def __init__(
+        self,
+        repo: HubRepo,
+        split: str,
+        folder: Path,
+        open_rows: Callable[[], HubRows],
+        overrides: Mapping[str, str] | None,
+        progress: Progress,
+    ) -> None:
+        self.name = repo.repo_id
+        self.split = split
+        self._repo = repo
+        self._folder = folder
+        self._open_rows = open_rows
+        self._overrides = overrides
+        self._progress = progress
+        self._downloader: Downloader | None = None
+
+    @property
+    def table(self) -> SampleTable:
+        """Raises DataError: a stream has no table."""
+        raise DataError(
+            f"{printable(self.name)} is read as a stream, so its rows aren't all known.",
+            "Choose a number of images with --limit; the first valid ones are taken.",
+        )
+
+    def select(self, limit: int | None, seed: int = 0) -> Selection:
+        """The first `limit` samples with valid truth, in the order of the stream."""
+        with locked(self._folder):
+            spool = Spool(self._folder)
+            ended = bool(spool.position().get("ended"))
+            if not ended and (limit is None or spool.count < limit):
+                self._take(spool, limit)
+            taken = spool.first(limit)
+            position = spool.position()
+        if limit is not None and taken and len(taken) == limit:
+            dropped = taken[-1].dropped
+        else:
+            dropped = dict(position.get("dropped", {}))
+        samples = [GeoSample(**entry.fields) for entry in taken]
+        return Selection(
+            table=SampleTable.from_samples(samples, dropped),
+            dataset=self.name,
+            split=self.split,
+            order="stream",
+            seed=seed,
+            limit=limit,
+            available=None,
+            fingerprint=fingerprint(
+                self.name, self.split, [sample.id for sample in samples], order="stream"
+            ),
+        )
+
+    def read_image(self, sample: GeoSample) -> bytes:
+        """The original bytes of the image; see `GeoDataset.read_image`."""
+        handle = sample.image
+        if handle.startswith("!"):
+            raise ImageError(handle[1:])
+        if handle.startswith(_ON_HUB):
+            return self._repo.fetch(handle.removeprefix(_ON_HUB), MAX_BYTES)
+        if handle.startswith(_AT_URL):
+            self._downloader = self._downloader or Downloader()
+            return self._downloader.fetch(handle.removeprefix(_AT_URL))
+        return read_spooled(self._folder / "images.bin", handle)
+
+    def close(self) -> None:
+        """Lets go of connections."""
+        if self._downloader is not None:
+            self._downloader.close()
+
+    def _take(self, spool: Spool, limit: int | None) -> None:
+        """Walks on from where the spool ends until it has `limit` samples."""
+        rows = self._open_rows()
+        wanted = find_columns(rows.columns, self._overrides)
+        mark = spool.position()
+        stream = rows.walk(mark.get("state"))
+        what = f"stream {self.name}"
+        skip = spool.seen - int(mark.get("seen", 0)) if mark.get("state") else spool.seen
+        for _ in islice(stream, skip):
+            pass
+        marked = spool.count
+        self._progress(what, spool.count, limit)
+        try:
+            while limit is None or spool.count < limit:
+                size = _BATCH if limit is None else min(_BATCH, limit - spool.count)
+                batch = list(islice(stream, size))
+                if not batch:
+                    spool.mark(None, ended=True)
+                    return
+                _append(spool, batch, wanted, self._repo)
+                self._progress(what, spool.count, limit)
+                if spool.count - marked >= _MARK_EVERY:
+                    marked = spool.count
+                    spool.mark(rows.state(), ended=False)
+            spool.mark(rows.state(), ended=False)
+        finally:
+            stream.close()
+
+
+def _append(
+    spool: Spool, batch: list[dict[str, Any]], wanted: Mapping[str, str], repo: HubRepo
+) -> None:
+    """Appends the valid rows of a batch, each with the counts of the stream up to it."""
+    raw = [_fields(row, wanted, spool.seen + index) for index, row in enumerate(batch)]
+    table = valid_rows(_table(raw))
+    all_good = not table.dropped
+    for index, row in enumerate(batch):
+        one = table if all_good else valid_rows(_table(raw[index : index + 1]))
+        spool.seen += 1
+        reason = next(iter(one.dropped), None)
+        sample = one[index if all_good else 0] if reason is None else None
+        if sample is None or sample.id in spool.ids:
+            reason = reason or "duplicate_id"
+            spool.dropped = {**spool.dropped, reason: spool.dropped.get(reason, 0) + 1}
+            continue
+        known = {name: value for name, value in asdict(sample).items() if value is not None}
+        spool.append(known, _image(row.get(wanted["image"]), repo))
+
+
+def _fields(row: Mapping[str, object], wanted: Mapping[str, str], number: int) -> Fields:
+    """The fields of one row as text; its place in the stream where it has no id."""
+    fields: Fields = {"id": str(number), "image": "-"}
+    for field, column in wanted.items():
+        if field != "image":
+            fields[field] = json_text(field, row.get(column))
+    return fields
+
+
+def _table(rows: list[Fields]) -> pa.Table:
+    names = list(rows[0])
+    columns = [pa.array([row[name] for row in rows], pa.string()) for name in names]
+    return pa.Table.from_arrays(columns, names=names)
+
+
+def _image(value: object, repo: HubRepo) -> bytes | str:
+    """The image of a row: its bytes, or a handle to find them by."""
+    if isinstance(value, Mapping):
+        parts = cast(Mapping[str, object], value)
+        value = parts["bytes"] if parts.get("bytes") is not None else parts.get("path")
+    if isinstance(value, bytes):
+        if len(value) > MAX_BYTES:
+            return f"!The image is larger than {MAX_BYTES >> 20} MiB."
+        return value
+    if not isinstance(value, str) or not value:
+        return "!The row has no image."
+    if value.startswith(("http://", "https://")):
+        return _AT_URL + value
+    prefix = f"hf://datasets/{repo.repo_id}@{repo.commit}/"
+    return _ON_HUB + value.removeprefix(prefix)
+
+
+def stream_folder(home: Path, commit: str, split: str, overrides: Mapping[str, str] | None) -> Path:
+    """Where the samples of this stream are kept: other columns make other samples."""
+    key = json.dumps([split, sorted((overrides or {}).items())])
+    digest = hashlib.sha256(key.encode()).hexdigest()[:12]
+    return home / f"{commit}-stream" / digest
