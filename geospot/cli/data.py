@@ -239,12 +239,13 @@ def _print_leakage(console: "Console", leakage: "LeakageReport") -> None:
             "shared ids": f"{len(shared.ids):,}",
             "shared sequences": f"{len(shared.sequences):,}"
             + (f" ({shared.images_in_shared_sequences:,} images)" if shared.sequences else ""),
-            "same-looking": f"{len(leakage.near_duplicates):,} pairs among {ours:,} × {theirs:,} images",
+            "near-duplicates": f"{len(leakage.near_duplicates):,} of {ours:,} images, "
+            f"compared with {theirs:,}",
         },
     )
     for pair in leakage.near_duplicates[:_SHOWN]:
         console.print(
-            f"    {printable(pair.id, limit=80)} and {printable(pair.other_id, limit=80)}, "
+            f"    {printable(pair.id, limit=80)} looks like {printable(pair.other_id, limit=80)}, "
             f"{pair.distance_bits} of 64 bits apart"
         )
     _print_rest(console, len(leakage.near_duplicates))

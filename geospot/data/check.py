@@ -73,6 +73,7 @@ class LeakageReport:
     images_compared: tuple[int, int]
     """How many images of this split and of the other one were looked at."""
     near_duplicates: list[NearDuplicate]
+    """Each image of this split with the one of the other split that looks most like it."""
 
 
 @dataclass(frozen=True, slots=True)

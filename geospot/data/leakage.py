@@ -28,6 +28,8 @@ MAX_DISTANCE: Final = 7
 DEFAULT_DISTANCE: Final = 6
 _DHASH_DISTANCE: Final = 10  # bits; a second opinion, for fog and other photos without features
 _PAIRS_AT_ONCE: Final = 4_000_000
+_NONE: Final = np.iinfo(np.int64).max
+_INDEX: Final = 2**32 - 1
 
 pc: Any = pyarrow.compute
 
@@ -77,7 +79,9 @@ def near_duplicates(
     other_hashes: tuple[Hashes, Hashes],
     max_distance: int = DEFAULT_DISTANCE,
 ) -> list[NearDuplicate]:
-    """Pairs whose phashes differ in at most `max_distance` bits, and whose dhashes agree; nearest first.
+    """Images whose phash differs from another image's in at most `max_distance` bits, dhash agreeing.
+
+    Each is paired with the nearest one, the first of those equally near; nearest pairs come first.
 
     Args:
         ids, other_ids: of the N and M images.
@@ -86,15 +90,35 @@ def near_duplicates(
     """
     if not 0 <= max_distance <= MAX_DISTANCE:
         raise UsageError(f"The distance of near-duplicates is 0 to {MAX_DISTANCE} bits.")
-    found: dict[tuple[int, int], int] = {}
-    for index_P, other_P in _candidates(hashes[0], other_hashes[0]):
-        distance_P = np.bitwise_count(hashes[0][index_P] ^ other_hashes[0][other_P])
-        second_P = np.bitwise_count(hashes[1][index_P] ^ other_hashes[1][other_P])
+    ours, same_N = np.unique(np.stack(hashes, axis=-1), axis=0, return_inverse=True)
+    theirs, first_M = np.unique(np.stack(other_hashes, axis=-1), axis=0, return_index=True)
+    best_U = _nearest(ours, theirs, first_M, max_distance)
+    best_N = best_U[same_N.reshape(-1)]
+    order_N: list[int] = np.argsort(best_N, kind="stable").tolist()
+    return [
+        NearDuplicate(ids[index], other_ids[int(best_N[index]) & _INDEX], int(best_N[index] >> 32))
+        for index in order_N
+        if best_N[index] != _NONE
+    ]
+
+
+def _nearest(
+    hash_U: Hashes, hash_V: Hashes, index_V: npt.NDArray[np.int64], max_distance: int
+) -> npt.NDArray[np.int64]:
+    """For each of U different pairs of hashes the nearest of V: its distance · 2³² + its index.
+
+    Args:
+        hash_U, hash_V: phash and dhash, `[U, 2]` and `[V, 2]`; each pair only once, as a thousand
+            black photos would otherwise be a million pairs.
+        index_V: where each of V stands among the other images.
+    """
+    best_U = np.full(len(hash_U), _NONE)
+    for index_P, other_P in _candidates(hash_U[:, 0], hash_V[:, 0]):
+        distance_P, second_P = np.bitwise_count(hash_U[index_P] ^ hash_V[other_P]).T
         near_P = (distance_P <= max_distance) & (second_P <= _DHASH_DISTANCE)
-        pairs = zip(index_P[near_P].tolist(), other_P[near_P].tolist(), strict=True)
-        found |= dict(zip(pairs, distance_P[near_P].tolist(), strict=True))
-    nearest = sorted(found.items(), key=lambda item: (item[1], item[0]))
-    return [NearDuplicate(ids[i], other_ids[j], distance) for (i, j), distance in nearest]
+        nearness_P = distance_P[near_P].astype(np.int64) << 32 | index_V[other_P[near_P]]
+        np.minimum.at(best_U, index_P[near_P], nearness_P)
+    return best_U
 
 
 def nearest_rows(table: SampleTable, other: SampleTable, most: int) -> npt.NDArray[np.int64]:

@@ -61,7 +61,7 @@ def open_dataset(
 
         return open_world(split, **_world_options(spec.partition(":")[2]))
     path = Path(spec).expanduser()
-    if path.is_dir():
+    if spec and path.is_dir():
         return _open_folder(path, split, columns, cache_dir, progress)
     if path.is_file():
         return _open_file(path, split, columns, progress)

@@ -1,0 +1,133 @@
+"""The front door: what a spec means, and what is said where it means nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from geospot.data import open_dataset
+from geospot.data.open import default_cache_dir, expand_pattern
+from geospot.errors import DataError, UsageError
+from tests.support.photos import make_photo
+from tests.support.tars import write_tar
+
+
+@pytest.fixture
+def tars(tmp_path: Path) -> Path:
+    """A folder with shards of train and test."""
+    for split, count in (("train", 3), ("test", 2)):
+        for number in range(count):
+            key = f"{split}{number}"
+            write_tar(
+                tmp_path / "shards" / f"{split}-{number:03d}.tar",
+                [(f"{key}.jpg", make_photo(key)), (f"{key}.json", {"lat": 1, "lng": 2})],
+            )
+    return tmp_path / "shards"
+
+
+def test_tars_by_folder_pattern_and_braces(tars: Path) -> None:
+    train = ["train0", "train1", "train2"]
+
+    assert open_dataset(str(tars), "train").table.ids == train
+    assert open_dataset(str(tars), "test").table.ids == ["test0", "test1"]
+    assert open_dataset(f"{tars}/train-*.tar").table.ids == train
+    assert open_dataset(f"{tars}/train-{{000..002}}.tar").table.ids == train
+    assert open_dataset(f"{tars}/{{train,test}}-000.tar").table.ids == ["test0", "train0"]
+    assert open_dataset(f"{tars}/train-001.tar").table.ids == ["train1"]
+    with pytest.raises(DataError, match=r"no split 'val'.*train, test"):
+        open_dataset(str(tars), "val")
+
+
+def test_tars_in_a_folder_of_the_split_and_tars_of_no_split(tmp_path: Path) -> None:
+    members = [("a.jpg", b"x"), ("a.json", b'{"lat": 1, "lng": 2}')]
+    write_tar(tmp_path / "one" / "test" / "0.tar", members)
+    write_tar(tmp_path / "two" / "0.tar", members)
+
+    assert open_dataset(str(tmp_path / "one")).table.ids == ["a"]
+    assert open_dataset(str(tmp_path / "one")).name == "one"
+    assert open_dataset(str(tmp_path / "two")).name == "two"
+
+
+def test_a_hole_in_a_brace_pattern_is_an_error(tars: Path) -> None:
+    with pytest.raises(DataError, match=r"train-003\.tar isn't there"):
+        open_dataset(f"{tars}/train-{{000..003}}.tar")
+
+
+def test_absurd_braces_are_refused() -> None:
+    with pytest.raises(UsageError, match="more than a million"):
+        expand_pattern("x-{0..99999999}.tar")
+
+
+def test_a_split_of_photos_is_never_made_of_another_split_s_table(tmp_path: Path) -> None:
+    """Photos beside test.csv are not a train split just because they have EXIF."""
+    (tmp_path / "x.jpg").write_bytes(make_photo("x", gps=(1.0, 2.0)))
+    (tmp_path / "test.csv").write_text("path,lat,lon\nx.jpg,1,2\n")
+
+    assert open_dataset(str(tmp_path), "test").table.ids == ["x.jpg"]
+    with pytest.raises(DataError, match=r"no split 'train'.*test"):
+        open_dataset(str(tmp_path), "train")
+
+
+def test_a_table_in_the_shape_of_osv5m_is_still_a_table(tmp_path: Path) -> None:
+    (tmp_path / "images" / "test").mkdir(parents=True)
+    (tmp_path / "images" / "test" / "x.jpg").write_bytes(make_photo("x"))
+    (tmp_path / "test.csv").write_text("path,lat,lon\nimages/test/x.jpg,1,2\n")
+
+    dataset = open_dataset(str(tmp_path))
+
+    assert dataset.read_image(dataset.table[0]) == make_photo("x")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("phots", r"no data set 'phots'.*Did you mean .*photos\?"),
+        ("phots/deep/x.csv", r"Did you mean .*photos\?"),
+        ("photos/tset.csv", r"Did you mean .*test\.csv\?"),
+        ("qqq", "A data set is one of: world"),
+        ("", "no data set ''"),
+        ("no/such/path/at/all", "no data set"),
+        ("nothing-*.tar", "no data set"),
+        ("https://example.org/x.tar", "no data set"),
+        ("nul\0", "no data set"),
+    ],
+)
+def test_a_spec_that_is_nothing_gets_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, message: str
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "test.csv").write_text("path,lat,lon\n")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(DataError, match=message):
+        open_dataset(spec)
+
+
+def test_a_single_photo_and_an_empty_folder_are_no_data_sets(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(make_photo("x"))
+    (tmp_path / "empty").mkdir()
+
+    with pytest.raises(DataError, match="geospot predict"):
+        open_dataset(str(tmp_path / "x.jpg"))
+    with pytest.raises(DataError, match="Found there: nothing"):
+        open_dataset(str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize("spec", ["world:size=x", "world:colour=3", "world:size", "world:seed=-1"])
+def test_options_of_the_world_are_checked(spec: str) -> None:
+    with pytest.raises(UsageError, match="world:seed=3,size=5000"):
+        open_dataset(spec)
+
+
+def test_the_cache_is_where_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("GEOSPOT_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert default_cache_dir() == tmp_path / ".cache" / "geospot"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative/is/ignored")
+    assert default_cache_dir() == tmp_path / ".cache" / "geospot"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert default_cache_dir() == tmp_path / "xdg" / "geospot"
+    monkeypatch.setenv("GEOSPOT_CACHE", "~/mine")
+    assert default_cache_dir() == tmp_path / "mine"
