@@ -66,6 +66,9 @@ class AdaptiveLimiter:
                     self.in_flight -= 1  # admitted and cancelled in the same breath
                     self._admit()
                 raise
+            if self._closed:  # between the admission and now
+                self.in_flight -= 1
+                raise ClosedError
         else:
             self.in_flight += 1
         return Ticket(self.halvings)

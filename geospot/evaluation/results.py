@@ -137,11 +137,11 @@ class ResultDirectory:
             self._samples = _open_for_append(self.path / SAMPLES)
         _append_line(self._samples, record.to_json())
 
-    def event(self, kind: str, **details: Any) -> None:
+    def event(self, name: str, **details: Any) -> None:
         """Appends one event: a session's start, a retry, a change of pace, an interruption."""
         if self._events is None:
             self._events = _open_for_append(self.path / EVENTS)
-        _append_line(self._events, {"time": round(time.time(), 3), "event": kind, **details})
+        _append_line(self._events, {"time": round(time.time(), 3), "event": name, **details})
 
     def records(self) -> Iterator[SampleRecord]:
         """Every sample's latest record; see `read_records`."""

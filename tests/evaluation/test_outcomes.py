@@ -1,0 +1,182 @@
+"""A hostile endpoint: outcomes are counted exactly as they were dealt."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+
+from geospot.outcomes import Outcome
+from tests.support.evaluating import FAST, records, run, sent_digests, summary
+from tests.support.osv_tree import make_osv_tree
+from tests.support.vlm_server import Behaviour, VlmServer, per_image
+
+FILTERED = {"error": {"code": "content_filter", "message": "The prompt was filtered"}}
+ROUTER_ERROR = {"error": {"code": 502, "message": "Provider returned error at 48.85, 2.29"}}
+
+DEALT: list[tuple[Behaviour, Outcome]] = [
+    (Behaviour(), Outcome.OK),
+    (Behaviour(text='{"latitude": "48.8584", "longitude": 2.2945,}'), Outcome.OK),
+    (Behaviour(text="I’m sorry, but I can’t help with identifying locations."), Outcome.REFUSAL),
+    (Behaviour(text="", refusal="I can't help with that."), Outcome.REFUSAL),
+    (Behaviour(text="", finish_reason="content_filter"), Outcome.REFUSAL),
+    (Behaviour(kind="status", status=400, body=FILTERED), Outcome.REFUSAL),
+    (Behaviour(text="It is a street with trees."), Outcome.UNPARSED),
+    (Behaviour(text=""), Outcome.UNPARSED),
+    (Behaviour(text="City: Berlin\nLatitude: 52.", finish_reason="length"), Outcome.UNPARSED),
+    (Behaviour(text="Latitude: 0.0\nLongitude: 0.0"), Outcome.UNPARSED),
+    (Behaviour(text="City: Berlin\nCountry: Germany"), Outcome.PLACE_ONLY),
+    (Behaviour(text="Latitude: 152.52\nLongitude: 13.4"), Outcome.OUT_OF_RANGE),
+    (Behaviour(kind="status", status=413), Outcome.IMAGE_ERROR),
+    (Behaviour(kind="status", status=400), Outcome.TRANSPORT_ERROR),
+    (Behaviour(kind="status", status=500), Outcome.TRANSPORT_ERROR),
+    (Behaviour(kind="reset"), Outcome.TRANSPORT_ERROR),
+    (Behaviour(kind="half_json"), Outcome.TRANSPORT_ERROR),
+    (Behaviour(kind="html"), Outcome.TRANSPORT_ERROR),
+    (Behaviour(kind="no_choices"), Outcome.TRANSPORT_ERROR),
+    (Behaviour(kind="stall"), Outcome.TRANSPORT_ERROR),
+    (Behaviour(kind="raw", body=ROUTER_ERROR), Outcome.TRANSPORT_ERROR),
+    (Behaviour(kind="raw", body=[]), Outcome.TRANSPORT_ERROR),
+]
+
+
+def test_every_outcome_is_counted_as_it_was_dealt(tmp_path: Path) -> None:
+    truth = make_osv_tree(tmp_path / "osv", images=3 * len(DEALT))
+    digests = sent_digests(tmp_path / "osv")
+    dealt = {sample.id: DEALT[at % len(DEALT)] for at, sample in enumerate(truth)}
+    plans = {digests[id_]: [behaviour] for id_, (behaviour, _) in dealt.items()}
+    with VlmServer(per_image(plans)) as server:
+        done = run(tmp_path / "osv", server.base_url, tmp_path / "out", timeout=1.0)
+    found = records(tmp_path / "out")
+    assert {id_: found[id_].outcome for id_ in dealt} == {
+        id_: outcome for id_, (_, outcome) in dealt.items()
+    }
+    expected = Counter(str(outcome) for _, outcome in dealt.values())
+    counted = {name: n for name, n in done.summary["outcomes"].items() if n}
+    assert counted == dict(expected)
+    assert done.summary["coverage"] == expected["ok"] / len(truth)
+    assert done.summary["not_asked"] == 0
+    assert done.ending == "incomplete"
+    for record in found.values():
+        if record.outcome is not Outcome.OK:
+            assert record.latitude is None
+            assert record.geoscore == 0.0
+            assert record.distance_km > 20015.0
+        if record.outcome is Outcome.TRANSPORT_ERROR:
+            assert record.text == ""
+            assert record.error
+
+
+def in_a_second() -> str:
+    """An HTTP date about a second from now; dates have whole seconds."""
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+
+
+FAULTS = {
+    "429 in seconds": Behaviour(kind="status", status=429, headers=(("retry-after", "0.2"),)),
+    "429 by date": Behaviour(kind="status", status=429, headers=(("retry-after", in_a_second()),)),
+    "429 plain": Behaviour(kind="status", status=429),
+    "500": Behaviour(kind="status", status=500),
+    "502": Behaviour(kind="status", status=502),
+    "503": Behaviour(kind="status", status=503),
+    "529": Behaviour(kind="status", status=529),
+    "reset in mid-body": Behaviour(kind="reset"),
+    "half a JSON": Behaviour(kind="half_json"),
+    "wrong content type": Behaviour(kind="html"),
+    "empty choices": Behaviour(kind="no_choices"),
+    "stall": Behaviour(kind="stall"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_a_fault_that_passes_costs_a_retry_and_no_sample(tmp_path: Path, fault: Behaviour) -> None:
+    truth = make_osv_tree(tmp_path / "osv", images=6)
+    digests = sent_digests(tmp_path / "osv")
+    unlucky = truth[2].id
+    plan = per_image({digests[unlucky]: [fault, fault, Behaviour()]})
+    with VlmServer(plan) as server:
+        done = run(tmp_path / "osv", server.base_url, tmp_path / "out", timeout=0.5)
+        asked = server.log.per_image
+    assert done.ending == "complete"
+    assert done.summary["outcomes"]["ok"] == 6
+    assert asked[digests[unlucky]] == 3
+    assert records(tmp_path / "out")[unlucky].attempts == 3
+    assert asked.total() == 8
+    events = (tmp_path / "out" / "events.jsonl").read_text()
+    assert events.count('"event":"fault"') == 2
+
+
+def test_rate_limits_do_not_use_up_the_retries_of_transient_faults(tmp_path: Path) -> None:
+    truth = make_osv_tree(tmp_path / "osv", images=2)
+    digests = sent_digests(tmp_path / "osv")
+    limited = [Behaviour(kind="status", status=429, headers=(("retry-after", "0.01"),))]
+    plan = per_image({digests[truth[0].id]: limited * 10 + [Behaviour()]})
+    with VlmServer(plan) as server:
+        done = run(tmp_path / "osv", server.base_url, tmp_path / "out")
+    assert FAST.max_retries < 10
+    assert done.summary["outcomes"]["ok"] == 2
+
+
+def test_retry_after_is_honoured_by_everybody(tmp_path: Path) -> None:
+    make_osv_tree(tmp_path / "osv", images=12)
+    refused: list[float] = []
+
+    def plan(_: object) -> Behaviour:
+        if not refused:
+            refused.append(server.log.times[-1])
+            return Behaviour(kind="status", status=429, headers=(("retry-after", "1.0"),))
+        return Behaviour(latency_s=0.05)
+
+    with VlmServer(plan) as server:
+        done = run(tmp_path / "osv", server.base_url, tmp_path / "out")
+        later = [moment - refused[0] for moment in server.log.times[1:]]
+    assert done.ending == "complete"
+    # Requests that were on their way when the refusal came are let through; no other starts.
+    assert all(gap < 0.5 or gap >= 1.0 for gap in later)
+    assert sum(gap >= 1.0 for gap in later) >= 4
+
+
+def test_a_server_that_dies_ends_the_run_early_and_the_next_asks_only_for_what_is_missing(
+    tmp_path: Path,
+) -> None:
+    truth = make_osv_tree(tmp_path / "osv", images=60)
+    dead = Behaviour(kind="status", status=502)
+    with VlmServer(lambda _: Behaviour() if len(server.log.asked) <= 10 else dead) as server:
+        port, base_url = server.port, server.base_url
+        first = run(tmp_path / "osv", base_url, tmp_path / "out")
+    assert first.ending == "incomplete"
+    assert first.summary["complete"] is False
+    assert first.summary["outcomes"]["ok"] == 10
+    assert first.summary["not_asked"] > 0
+    outcomes = sum(first.summary["outcomes"].values())
+    assert outcomes + first.summary["not_asked"] == len(truth)
+    answered = {id_ for id_, r in records(tmp_path / "out").items() if r.outcome is Outcome.OK}
+    digests = sent_digests(tmp_path / "osv")
+    with VlmServer(port=port) as server:
+        second = run(tmp_path / "osv", base_url, tmp_path / "out")
+        asked = server.log.per_image
+    assert second.ending == "complete"
+    assert second.summary["outcomes"]["ok"] == len(truth)
+    assert asked.total() == len(truth) - 10
+    assert not {digests[id_] for id_ in answered} & set(asked)
+
+
+def test_images_that_cannot_be_read_are_failures_and_are_never_sent(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    names = ("good", "cut", "text", "gone")
+    rows = ["file_name,latitude,longitude", *(f"{name}.jpg,48.1,11.5" for name in names)]
+    make_osv_tree(tmp_path / "osv", images=1, extracted=True)
+    photo = next((tmp_path / "osv").rglob("*.jpg")).read_bytes()
+    (folder / "good.jpg").write_bytes(photo)
+    (folder / "cut.jpg").write_bytes(photo[: len(photo) // 2])
+    (folder / "text.jpg").write_text("48.1, 11.5")
+    (folder / "metadata.csv").write_text("\n".join(rows) + "\n")
+    with VlmServer() as server:
+        done = run(folder, server.base_url, tmp_path / "out")
+        assert server.log.per_image.total() == 1
+    assert done.summary["outcomes"]["image_error"] == 3
+    assert done.summary["outcomes"]["ok"] == 1
+    assert done.ending == "complete"
+    assert summary(tmp_path / "out")["coverage"] == 0.25

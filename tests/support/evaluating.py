@@ -1,0 +1,127 @@
+"""Runs evaluations for the tests: in this process, or as a person would, in one of its own."""
+
+import asyncio
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from geospot.config.evaluation import EvalConfig
+from geospot.config.load import build
+from geospot.evaluation.evaluate import Finished, evaluate
+from geospot.evaluation.harness import Settings, Stats
+from geospot.evaluation.limiter import AdaptiveLimiter
+from geospot.evaluation.records import SampleRecord
+from geospot.evaluation.results import read_records
+from geospot.images import prepare_image
+
+FAST = Settings(concurrency=8, max_retries=3, backoff_s=0.01, backoff_max_s=0.05, patience_s=5.0)
+
+
+class Listener:
+    """A view that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.warned: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+    def warn(self, message: str) -> None:
+        self.warned.append(message)
+
+    @contextmanager
+    def live(self, stats: Stats, limiter: AdaptiveLimiter) -> Generator[Callable[[], None]]:
+        del stats, limiter
+        yield lambda: None
+
+
+def run(
+    dataset: Path | str,
+    base_url: str,
+    out: Path,
+    *,
+    settings: Settings = FAST,
+    view: Listener | None = None,
+    **more: Any,
+) -> Finished:
+    """One evaluation in this process, with the real SDK over a real socket."""
+    values: dict[str, Any] = {
+        "backend": "openai",
+        "model": "some-vlm",
+        "base_url": base_url,
+        "dataset": str(dataset),
+        "limit": "all",
+        "out": out,
+    }
+    config = build(EvalConfig, values, more)
+    return asyncio.run(evaluate(config, view or Listener(), settings=settings))
+
+
+def geospot(
+    *arguments: str | Path, env: Mapping[str, str] | None = None, timeout_s: float = 120.0
+) -> subprocess.CompletedProcess[str]:
+    """`geospot …` in a process of its own, with its outputs as text."""
+    return subprocess.run(
+        [sys.executable, "-m", "geospot", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        env=environment(env),
+        check=False,
+    )
+
+
+def start_geospot(
+    *arguments: str | Path, env: Mapping[str, str] | None = None
+) -> "subprocess.Popen[str]":
+    """The same, running on."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "geospot", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(env),
+    )
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without anybody's keys."""
+    kept = {k: v for k, v in os.environ.items() if not k.endswith(("_API_KEY", "_TOKEN"))}
+    return kept | {"COLUMNS": "100"} | dict(more or {})
+
+
+def records(out: Path) -> dict[str, SampleRecord]:
+    """Each sample's record, by id (first draws only)."""
+    return {record.id: record for record in read_records(out / "samples.jsonl") if not record.draw}
+
+
+def summary(out: Path) -> dict[str, Any]:
+    """Content of summary.json."""
+    found: dict[str, Any] = json.loads((out / "summary.json").read_text())
+    return found
+
+
+def timeless(out: Path) -> dict[str, Any]:
+    """The summary without what depends on the clock."""
+    return {name: value for name, value in summary(out).items() if name != "seconds"}
+
+
+def sent_digests(root: Path, split: str = "test") -> dict[str, str]:
+    """For each id of an OSV-5M tree the digest of its image as it leaves the machine."""
+    digests: dict[str, str] = {}
+    for archive in sorted((root / "images" / split).glob("*.zip")):
+        with zipfile.ZipFile(io.BytesIO(archive.read_bytes())) as images:
+            for name in images.namelist():
+                if name.endswith(".jpg"):
+                    sent = prepare_image(images.read(name)).data
+                    digests[Path(name).stem] = hashlib.sha256(sent).hexdigest()
+    return digests
