@@ -67,7 +67,10 @@ def check(
     ] = "1000",
     seed: Annotated[int, typer.Option(help="Seed of the selection.")] = 0,
     max_distance: Annotated[
-        int, typer.Option(help="Bits of 64 in which photos that look the same may differ; 0 to 7.")
+        int,
+        typer.Option(
+            min=0, max=7, help="Bits of 64 in which photos that look the same may differ."
+        ),
     ] = 6,
     revision: Revision = None,
     as_json: Annotated[
