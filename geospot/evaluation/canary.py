@@ -38,8 +38,11 @@ class Canary:
         return asdict(self)
 
 
-async def ask_canary(backend: Backend, *, seed: int | None = None) -> Canary:
+async def ask_canary(backend: Backend, *, seed: str) -> Canary:
     """Sends the two pictures and compares the answers.
+
+    Args:
+        seed: of the numbers, so that an evaluation done again has the same.
 
     Raises:
         BackendError: the backend can't be used at all.

@@ -241,7 +241,7 @@ class _Run:
         if not (self.config.canary and self.backend.remote and self.backend.needs_image):
             return None if before.get("asked") else Canary(asked=False)
         self.view.say("Canary: sending two pictures with a number to read.")
-        return await ask_canary(self.backend)
+        return await ask_canary(self.backend, seed=self.selection.fingerprint)
 
     def _record_canary(self, canary: Canary | None) -> None:
         if canary is None:

@@ -220,7 +220,7 @@ def test_predict_prints_place_coordinates_link_and_the_distance_to_exif(tmp_path
         plain = geospot("predict", photo, *options)
         as_json = geospot("predict", photo, *options, "--json")
         missing = geospot("predict", tmp_path / "none.jpg", *options)
-        server.plan = lambda _: Behaviour(text="No idea.")
+        server.plan = lambda _: Behaviour(text="A road.")
         vague = geospot("predict", photo, *options)
         assert all(b"Exif" not in (asked.image or b"") for asked in server.log.asked)
     assert plain.returncode == 0, plain.stderr
