@@ -40,9 +40,9 @@ _IN_URL: Final = (
 
 _AXIS_WORD = rf"(?P<%s>(?:{LATITUDE})|(?:{LONGITUDE}))"
 _GAP: Final = re.compile(
-    r"[\s)\]\"']*(?:\(?[ ]?" + _AXIS_WORD % "after" + r"\.?[ ]?\)?)?[\s)\]\"']*"
+    r"[ )\]\"']*(?:\(?[ ]?" + _AXIS_WORD % "after" + r"\.?[ ]?\)?)?[\s)\]\"']*"
     r"(?P<sep>[,;/|&]|-(?=\s)|\n)?[\s]*(?P<word>(?:and|und|et|y|e|en|i|и|ve|by|和|及|と|및|و)(?=[\s(\d]))?"
-    r"[\s(\[\"']*(?:" + _AXIS_WORD % "before" + r"[\s:=]*)?[\s(\[\"'|]*"
+    r"[\s(\[\"']*(?:" + _AXIS_WORD % "before" + r"[\s:=]*)?[\s(\[\"'|~≈]*"
 )
 _RANGE_GAP: Final = re.compile(rf"[\s)\]]*(?:{RANGE_JOINT})[\s(\[]*")
 _AND_GAP: Final = re.compile(r"[\s)\]]*(?:and|und|et|y|e|en|i|и|ve|和|to|a|à|bis)[\s(\[]*")
@@ -69,7 +69,11 @@ _LOOSE: Final = 360.0
 def free_candidates(text: str, letter_o: str) -> list[Candidate]:
     """Every unlabelled pair of normalised `text`, in order; links only where there is nothing else."""
     without_links = URL.sub(lambda match: " " * len(match[0]), text)
-    found = [*_notations(without_links), *_pairs(without_links, letter_o)]
+    found = list(_notations(without_links))
+    for notation in found:
+        blank = " " * (notation.end - notation.start)
+        without_links = without_links[: notation.start] + blank + without_links[notation.end :]
+    found += _pairs(without_links, letter_o)
     if not any(candidate.note is None for candidate in found):
         found += _links(text)
     return sorted(found, key=lambda candidate: candidate.start)
@@ -227,7 +231,7 @@ def _alone(text: str, first: Angle, second: Angle) -> bool:
     after = text[second.end : second.end + 12].split("\n", 1)[0]
     if first.start > 12 and len(before) == 12:
         return False
-    return not before.strip(" -*#>•([{\"'`=") and not after.strip(" .)]}\"'`;,")
+    return not before.strip(" -*#>•([{\"'`=~≈") and not after.strip(" .)]}\"'`;,")
 
 
 def _in_range_or_list(text: str, angles: list[Angle], index: int) -> bool:

@@ -92,7 +92,7 @@ def string_lines(root: Node) -> str:
         f"{key}: {value.text}" if key else value.text
         for _, node in _nodes(root)
         for key, value in node.items
-        if isinstance(value, Scalar)
+        if isinstance(value, Scalar) and (key or value.quoted)
     ]
     return "\n".join(lines)
 
@@ -173,9 +173,7 @@ def _value(value: Node | Scalar, truncated: bool) -> Value:
     if value.open and truncated:
         return Value(0, note="length")
     text = plain(value.text).strip()
-    found = value_at(text, text.lower(), 0)
-    if found is None:
-        found = _scientific(text)
+    found = _scientific(text) or value_at(text, text.lower(), 0)
     if found is None or not text:
         return Value(0, note="placeholder" if not text else "malformed")
     if found.angle and text[found.end :].strip(" .)]\"'"):

@@ -21,6 +21,7 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE,
 )
+_COMMENT: Final = re.compile(r"\s(?://|#)")
 _CLOSER: Final = {"{": "}", "[": "]", "(": ")"}
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\n", "b": "", "f": ""}
@@ -125,7 +126,7 @@ class _Reader:
     def _scalar(self, token: re.Match[str]) -> bool:
         kind = token.lastgroup or ""
         raw = token[kind]
-        content = raw.strip() if kind == "bare" else _unescaped(raw)
+        content = _COMMENT.split(raw, maxsplit=1)[0].strip() if kind == "bare" else _unescaped(raw)
         if self.want == "key":
             self.key, self.want = content, "colon"
             return len(content) < 80

@@ -171,6 +171,9 @@ def _hit(text: str, folded: str, label: re.Match[str], axis: str) -> _Hit | None
         filler = _FILLER.match(folded, position)
         filler_end = filler.end() if filler else position
         value = value_at(text, folded, filler_end)
+    if value is None and folded[position : position + 1] == "," and _starts_line(folded, label.start()):
+        value = value_at(text, folded, position + 1)  # a CSV file of keys and values
+        filler_end = position + 1
     if value is None or filler_end == position:
         return None
     between = folded[position:filler_end]

@@ -86,7 +86,7 @@ _LATEX: Final = (
 )
 _MATH_DOLLAR: Final = re.compile(r"\${1,2}([^$\n]{1,120})\${1,2}(?!\d)")
 _ESCAPED: Final = re.compile(r"\\(?=[-_*#.()\[\]|+])")
-_EMPHASIS: Final = re.compile(r"(?<![\w])_{1,3}(?=[^\W_])|(?<=[^\W_])_{1,3}(?!\w)")
+_EMPHASIS: Final = re.compile(r"(?<![\w])_{1,3}(?=[^\W_])|(?<=[^\s_])_{1,3}(?=\W|$)")
 
 
 def strip_thinking(text: str) -> str | None:
