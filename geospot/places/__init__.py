@@ -12,11 +12,10 @@ from geospot.places.geocode import (
     city_table,
     reverse_geocode,
 )
-from geospot.places.labels import LabelScore, UniqueLabels, score_labels, unique_labels
+from geospot.places.labels import UniqueLabels, unique_labels
 from geospot.places.names import normalise, same_place
 
 __all__ = [
-    "LabelScore",
     "Place",
     "PlaceColumns",
     "UniqueLabels",
@@ -27,6 +26,5 @@ __all__ = [
     "reverse_geocode",
     "same_country",
     "same_place",
-    "score_labels",
     "unique_labels",
 ]

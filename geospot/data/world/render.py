@@ -13,11 +13,11 @@ from geospot.data.world.scene import Scene
 
 IMAGE_SIZE: Final = 96
 """Width and height in pixels: what `geospot/tiny-vlm` reads."""
-_GRAIN: Final = 5.0
+GRAIN: Final = 4.0
 """Deviation of the sensor noise, of 255."""
 
 
-def paint(scene: Scene, key: str, size: int = IMAGE_SIZE) -> Image.Image:
+def paint(scene: Scene, key: str, size: int = IMAGE_SIZE, *, grain: float = GRAIN) -> Image.Image:
     """The scene as an RGB picture of `size` × `size`, drawn at twice that for smooth edges."""
     dice = Dice(f"{key}/paint")
     canvas = Canvas(backdrop.sky_and_ground(scene, 2 * size), scene)
@@ -34,7 +34,7 @@ def paint(scene: Scene, key: str, size: int = IMAGE_SIZE) -> Image.Image:
     for thing in near:
         objects.stand(canvas, thing)
     small = canvas.image.reduce(2)
-    grainy = np.asarray(small, dtype=np.float32) + _GRAIN * dice.noise((size, size, 3))
+    grainy = np.asarray(small, dtype=np.float32) + grain * dice.noise((size, size, 3))
     return Image.fromarray(np.clip(grainy + 0.5, 0.0, 255.0).astype(np.uint8))
 
 

@@ -19,7 +19,7 @@ Colour = tuple[float, float, float]
 
 OVERCAST_SHARE: Final = 0.2
 HIDDEN_SIGNS_SHARE: Final = 0.3
-LOOK_NOISE: Final = 0.16
+LOOK_NOISE: Final = 0.10
 """Deviation of a sample's look from its place's, in units of the look."""
 
 
@@ -130,7 +130,7 @@ def imagine(latitude: float, longitude: float, country: str, key: str) -> Scene:
         things=_things(dice, here, look, dryness),
         cars=_cars(dice),
         horizon=0.5 + dice.normal(0.012),
-        brightness=1.0 + dice.normal(0.04),
+        brightness=1.0 + dice.normal(0.03),
     )
 
 
