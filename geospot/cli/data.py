@@ -203,7 +203,8 @@ def _print_rows(console: "Console", report: "CheckReport") -> None:
             "countries": f"{len(countries)}: {', '.join(countries[:_SHOWN])}{more}{none}",
             "selected": f"{report.selected:,} ({chosen}, seed {report.seed})",
             "fingerprint": report.fingerprint,
-            "of all rows": report.fingerprint_all,
+            "of all rows": report.fingerprint_all
+            or "unknown, as long as the stream isn't at its end",
         },
     )
 

@@ -91,7 +91,8 @@ class CheckReport:
     seed: int
     selected: int
     fingerprint: str
-    fingerprint_all: str
+    fingerprint_all: str | None
+    """Of all rows, not only the selected ones; None for a stream."""
     images: ImagesReport
     leakage: LeakageReport | None = None
 
@@ -124,16 +125,27 @@ def check(
     Args:
         limit: how many images to open; None for all.
         against: another split, to look for leakage. Of its images as many are opened, those taken
-            nearest to the examined ones.
+            nearest to the examined ones; all of them without a limit.
         max_distance: bits of 64 in which the phashes of near-duplicates may differ.
     """
     selection = dataset.select(limit, seed)
-    table = selection.table if dataset.order == "stream" else dataset.table
+    stream = dataset.order == "stream"
+    table = selection.table if stream else dataset.table
     countries, without_country = _countries(table)
     examined = list(_examine(dataset, selection.table, "examining images", progress))
     leakage = None
     if against is not None:
-        leakage = _leakage(table, selection.table, examined, against, max_distance, progress)
+        other = _table(against, limit)
+        most = len(other) if limit is None else len(selection)
+        near = other.take(nearest_rows(selection.table, other, most))
+        others = list(_examine(against, near, f"examining {against.split}", progress))
+        leakage = LeakageReport(
+            against=against.split,
+            rows=len(other),
+            shared=shared_rows(table, other),
+            images_compared=(len(_fine(examined)), len(_fine(others))),
+            near_duplicates=_near_duplicates(_fine(examined), _fine(others), max_distance),
+        )
     return CheckReport(
         dataset=dataset.name,
         split=dataset.split,
@@ -146,7 +158,9 @@ def check(
         seed=seed,
         selected=len(selection),
         fingerprint=selection.fingerprint,
-        fingerprint_all=fingerprint(dataset.name, dataset.split, table.ids, order=dataset.order),
+        fingerprint_all=None
+        if stream
+        else fingerprint(dataset.name, dataset.split, table.ids, order="hash"),
         images=_images_report(examined),
         leakage=leakage,
     )
@@ -202,7 +216,7 @@ def _look_at(sample_id: str, data: bytes) -> _Examined:
 
 
 def _images_report(examined: Sequence[_Examined]) -> ImagesReport:
-    fine = [one for one in examined if not one.reason]
+    fine = _fine(examined)
     return ImagesReport(
         examined=len(examined),
         unreadable=[BadImage(one.id, one.reason) for one in examined if one.reason],
@@ -218,32 +232,24 @@ def _spread(numbers: Sequence[int]) -> Spread | None:
     return Spread(min(numbers), median(numbers), max(numbers)) if numbers else None
 
 
-def _leakage(
-    table: SampleTable,
-    selected: SampleTable,
-    examined: Sequence[_Examined],
-    against: GeoDataset,
-    max_distance: int,
-    progress: Progress,
-) -> LeakageReport:
-    stream = against.order == "stream"
-    other = against.select(len(selected)).table if stream else against.table
-    near = other.take(nearest_rows(selected, other, most=len(selected)))
-    others = list(_examine(against, near, f"examining {against.split}", progress))
-    fine = [one for one in examined if not one.reason]
-    fine_others = [one for one in others if not one.reason]
-    return LeakageReport(
-        against=against.split,
-        rows=len(other),
-        shared=shared_rows(table, other),
-        images_compared=(len(fine), len(fine_others)),
-        near_duplicates=near_duplicates(
-            [one.id for one in fine],
-            _hashes(fine),
-            [one.id for one in fine_others],
-            _hashes(fine_others),
-            max_distance,
-        ),
+def _table(dataset: GeoDataset, limit: int | None) -> SampleTable:
+    """Every row of the data set; of a stream, which has no such table, the first `limit`."""
+    return dataset.select(limit).table if dataset.order == "stream" else dataset.table
+
+
+def _fine(examined: Sequence[_Examined]) -> list[_Examined]:
+    return [one for one in examined if not one.reason]
+
+
+def _near_duplicates(
+    fine: Sequence[_Examined], fine_others: Sequence[_Examined], max_distance: int
+) -> list[NearDuplicate]:
+    return near_duplicates(
+        [one.id for one in fine],
+        _hashes(fine),
+        [one.id for one in fine_others],
+        _hashes(fine_others),
+        max_distance,
     )
 
 

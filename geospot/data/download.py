@@ -26,7 +26,7 @@ class Downloader:
             timeout=timeout_s,
             follow_redirects=True,
             max_redirects=5,
-            headers={"User-Agent": f"geospot/{__version__}", "Accept": "image/*"},
+            headers={"User-Agent": f"geospot/{__version__}", "Accept": "image/*, */*;q=0.5"},
             mounts=dict.fromkeys(_LOOPBACK),
         )
 

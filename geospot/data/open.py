@@ -74,11 +74,7 @@ def open_dataset(
 
         return open_hub_osv5m(split, revision=revision, cache_dir=cache_dir, progress=progress)
     if _HUB_NAME.fullmatch(spec) and not spec.lower().endswith((*TABLE_SUFFIXES, ".tar")):
-        from geospot.data.hub import open_hub
-
-        return open_hub(
-            spec, split, columns=columns, revision=revision, cache_dir=cache_dir, progress=progress
-        )
+        return _open_hub(spec, split, columns, revision, cache_dir, progress)
     raise DataError(
         f"There is no data set {printable(spec, limit=200)!r}.", _advice_for_nothing(path)
     )
@@ -143,6 +139,27 @@ def _world_options(text: str) -> dict[str, int]:
             )
         options[name.strip()] = int(value)
     return options
+
+
+def _open_hub(
+    spec: str,
+    split: str,
+    columns: Mapping[str, str] | None,
+    revision: str | None,
+    cache_dir: Path,
+    progress: Progress,
+) -> GeoDataset:
+    from geospot.data.hub import open_hub
+
+    try:
+        return open_hub(
+            spec, split, columns=columns, revision=revision, cache_dir=cache_dir, progress=progress
+        )
+    except DataError as error:
+        path = Path(spec)
+        if path.parent.is_dir():  # a path with a slip in it looks like a name on the hub
+            error.advice += f" No {path.name} is in the folder {path.parent} here either."
+        raise
 
 
 def _open_folder(

@@ -14,8 +14,10 @@ from PIL import Image
 from geospot.data import open_dataset
 from geospot.data.check import check
 from geospot.data.selection import fingerprint
+from tests.support.hub_server import Repo, serving
 from tests.support.osv_tree import make_osv_tree
 from tests.support.photos import make_photo
+from tests.support.tars import Member, write_tar
 from tests.support.web import Answer, web_server
 
 
@@ -156,6 +158,7 @@ def test_leakage_is_found_by_id_sequence_and_look(tmp_path: Path) -> None:
     }
     pairs = {(pair["id"], pair["other_id"]) for pair in leakage["near_duplicates"]}
     assert pairs == {(f"test{n}", f"train{n}") for n in range(3)}
+    assert leakage["images_compared"] == [40, 60]
     shown = geospot("check", str(root), "--against", "train", cache=tmp_path).stdout
     assert "3 of 40 images, compared with 40" in shown
     assert "test0 looks like train0" in shown
@@ -175,6 +178,40 @@ def test_an_unavailable_source_is_reported_and_does_not_end_the_check(tmp_path: 
     (bad,) = report.images.unreadable
     assert bad.id == f"{server.url}/1.jpg"
     assert "503" in bad.reason
+
+
+def test_a_stream_is_checked_as_far_as_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_osv_tree(tmp_path / "osv", extracted=True)
+    truth = [(path.stem, path.read_bytes()) for path in sorted((tmp_path / "osv").rglob("*.jpg"))]
+    members: list[Member] = []
+    for key, photo in truth:
+        members.append((f"{key}.jpg", photo))
+        members.append((f"{key}.json", {"latitude": 1.5, "longitude": 2.5, "country": "NA"}))
+    tar = write_tar(tmp_path / "test-000.tar", members)
+    with serving({"me/streets": Repo({"test-000.tar": tar.read_bytes()})}) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        report = report_of("me/streets", "--limit", "5", cache=tmp_path / "cache")
+
+    assert report["order"] == "stream"
+    assert report["rows"] == report["images"]["examined"] == 5
+    assert report["fingerprint"].startswith("order=stream:")
+    assert report["fingerprint_all"] is None
+    assert report["countries"] == {"NA": 5}
+
+
+def test_a_data_set_without_a_single_good_row_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text('path,lat,lon\nx.jpg,"48,85","2,35"\n')
+    (tmp_path / "train.csv").write_text("path,lat,lon\n")
+
+    report = report_of(str(tmp_path), "--against", "train", cache=tmp_path)
+
+    assert report["rows"] == 0
+    assert report["dropped"] == {"not_a_number": 1}
+    assert report["images"]["pixels"] is None
+    assert report["leakage"]["near_duplicates"] == []
+    assert "not_a_number 1" in geospot("check", str(tmp_path), cache=tmp_path).stdout
 
 
 def test_hostile_names_reach_no_terminal(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from geospot.data import open_dataset
 from geospot.data.open import default_cache_dir, expand_pattern
 from geospot.errors import DataError, UsageError
+from tests.support.hub_server import serving
 from tests.support.photos import make_photo
 from tests.support.tars import write_tar
 
@@ -100,6 +101,17 @@ def test_a_spec_that_is_nothing_gets_advice(
 
     with pytest.raises(DataError, match=message):
         open_dataset(spec)
+
+
+def test_a_slip_in_a_path_that_looks_like_a_hub_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos" / "spring").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with serving({}) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        with pytest.raises(DataError, match=r"No sprnig is in the folder photos here either\."):
+            open_dataset("photos/sprnig", cache_dir=tmp_path / "cache")
 
 
 def test_a_single_photo_and_an_empty_folder_are_no_data_sets(tmp_path: Path) -> None:
