@@ -33,6 +33,7 @@ class Canvas:
         bearing = math.radians(sun.bearing)
         self.shadow = (-math.sin(bearing) * reach, -math.cos(bearing) * reach)
         """How far (right, ahead) the shadow of one metre of height falls."""
+        self._dim = scene.brightness * (0.86 if scene.overcast else 1.0)
 
     def at(self, x: float, ahead: float, up: float = 0.0) -> Pixel:
         """The pixel of a point."""
@@ -46,13 +47,13 @@ class Canvas:
     def tone(self, colour: Colour, ahead: float = 0.0, light: float = 1.0) -> tuple[int, int, int]:
         """The colour in this light, seen through so many metres of air."""
         share = 1.0 - math.exp(-ahead / self.scene.haze_m)
-        low = self.scene.sky_low
-        bright = light * self.scene.brightness * (0.86 if self.scene.overcast else 1.0)
-        red, green, blue = (
-            min(max(round(c * bright * (1.0 - share) + far * share), 0), 255)
-            for c, far in zip(colour, low, strict=True)
+        kept = light * self._dim * (1.0 - share)
+        far = self.scene.sky_low
+        return (
+            _level(colour[0] * kept + far[0] * share),
+            _level(colour[1] * kept + far[1] * share),
+            _level(colour[2] * kept + far[2] * share),
         )
-        return red, green, blue
 
     def polygon(self, points: Sequence[Pixel], colour: tuple[int, int, int]) -> None:
         """A filled polygon of pixels."""
@@ -98,3 +99,7 @@ class Canvas:
 def tuple_mul(colour: Colour, factor: float) -> Colour:
     """The colour, darker or lighter."""
     return colour[0] * factor, colour[1] * factor, colour[2] * factor
+
+
+def _level(value: float) -> int:
+    return 0 if value < 0.0 else 255 if value > 255.0 else round(value)
