@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import pyarrow as pa
 
@@ -18,7 +18,7 @@ from geospot.data.prepared import locked
 from geospot.data.progress import Progress
 from geospot.data.remote import HubRepo
 from geospot.data.rows import json_text
-from geospot.data.sample import GeoSample, SampleTable
+from geospot.data.sample import SAMPLE_SCHEMA, GeoSample, SampleTable
 from geospot.data.selection import Selection, fingerprint
 from geospot.data.spool import Spool, read_spooled
 from geospot.data.truth import valid_rows
@@ -26,10 +26,8 @@ from geospot.errors import DataError, ImageError
 from geospot.images import MAX_BYTES
 from geospot.textsafe import printable
 
-Fields = dict[str, str | None]
-
-_BATCH: Final = 32
-_MARK_EVERY: Final = 256
+_MARK_EVERY: Final = 32
+_RAW_SCHEMA: Final = pa.schema([(name, pa.string()) for name in SAMPLE_SCHEMA.names])
 _ON_HUB, _AT_URL = "hub:", "url:"
 
 
@@ -127,12 +125,11 @@ class HubStream(GeoDataset):
         self._progress(what, spool.count, limit)
         try:
             while limit is None or spool.count < limit:
-                size = _BATCH if limit is None else min(_BATCH, limit - spool.count)
-                batch = list(islice(stream, size))
-                if not batch:
+                row = next(stream, None)
+                if row is None:
                     spool.mark(None, ended=True)
                     return
-                _append(spool, batch, wanted, self._repo)
+                _append(spool, row, wanted, self._repo)
                 self._progress(what, spool.count, limit)
                 if spool.count - marked >= _MARK_EVERY:
                     marked = spool.count
@@ -143,38 +140,23 @@ class HubStream(GeoDataset):
 
 
 def _append(
-    spool: Spool, batch: list[dict[str, Any]], wanted: Mapping[str, str], repo: HubRepo
+    spool: Spool, row: Mapping[str, object], wanted: Mapping[str, str], repo: HubRepo
 ) -> None:
-    """Appends the valid rows of a batch, each with the counts of the stream up to it."""
-    raw = [_fields(row, wanted, spool.seen + index) for index, row in enumerate(batch)]
-    table = valid_rows(_table(raw))
-    all_good = not table.dropped
-    for index, row in enumerate(batch):
-        one = table if all_good else valid_rows(_table(raw[index : index + 1]))
-        spool.seen += 1
-        reason = next(iter(one.dropped), None)
-        sample = one[index if all_good else 0] if reason is None else None
-        if sample is None or sample.id in spool.ids:
-            reason = reason or "duplicate_id"
-            spool.dropped = {**spool.dropped, reason: spool.dropped.get(reason, 0) + 1}
-            continue
-        known = {name: value for name, value in asdict(sample).items() if value is not None}
-        spool.append(known, _image(row.get(wanted["image"]), repo))
-
-
-def _fields(row: Mapping[str, object], wanted: Mapping[str, str], number: int) -> Fields:
-    """The fields of one row as text; its place in the stream where it has no id."""
-    fields: Fields = {"id": str(number), "image": "-"}
+    """Takes the row if its truth is valid, at once: what was fetched is on disk before the next."""
+    fields: dict[str, str | None] = {"id": str(spool.seen), "image": "-"}
     for field, column in wanted.items():
         if field != "image":
             fields[field] = json_text(field, row.get(column))
-    return fields
-
-
-def _table(rows: list[Fields]) -> pa.Table:
-    names = list(rows[0])
-    columns = [pa.array([row[name] for row in rows], pa.string()) for name in names]
-    return pa.Table.from_arrays(columns, names=names)
+    spool.seen += 1
+    valid = valid_rows(pa.Table.from_pylist([fields], schema=_RAW_SCHEMA))
+    reason = next(iter(valid.dropped), None)
+    if reason is None and valid[0].id in spool.ids:
+        reason = "duplicate_id"
+    if reason is not None:
+        spool.dropped = {**spool.dropped, reason: spool.dropped.get(reason, 0) + 1}
+        return
+    known = {name: value for name, value in asdict(valid[0]).items() if value is not None}
+    spool.append(known, _image(row.get(wanted["image"]), repo))
 
 
 def _image(value: object, repo: HubRepo) -> bytes | str:
