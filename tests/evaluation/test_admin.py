@@ -52,9 +52,16 @@ def test_a_failure_is_wrong_at_every_level(outcome: Outcome) -> None:
 
 
 def test_coordinates_of_a_failure_are_not_looked_at() -> None:
-    record = failed("1", BERN, Outcome.OUT_OF_RANGE, latitude=BERN[0], longitude=BERN[1])
+    record = failed(
+        "1",
+        BERN,
+        Outcome.OUT_OF_RANGE,
+        latitude=BERN[0],
+        longitude=BERN[1],
+        labels=BERN_LABELS,
+    )
     official, fixed = _marks(record)
-    assert Mark.RIGHT not in official + fixed
+    assert official == fixed == [Mark.WRONG] * 4
 
 
 def test_the_two_faults_are_kept_in_official_and_mended_in_fixed() -> None:
@@ -89,6 +96,12 @@ def test_a_town_of_the_same_name_in_another_region_is_wrong() -> None:
     labels = {"city": "Bern", "region": "Zürich", "country": "CH"}
     _, fixed = _marks(answered("1", BERN, BERN, labels=labels))
     assert fixed == [Mark.RIGHT, Mark.WRONG, Mark.NO_LABEL, Mark.WRONG]
+
+
+def test_a_region_of_the_same_name_in_another_country_is_wrong() -> None:
+    labels = {"city": "Bern", "region": "Bern", "country": "Germany"}
+    _, fixed = _marks(answered("1", BERN, BERN, labels=labels))
+    assert fixed == [Mark.WRONG, Mark.WRONG, Mark.NO_LABEL, Mark.WRONG]
 
 
 def test_a_country_that_is_none_has_no_labels() -> None:

@@ -53,6 +53,13 @@ def test_bootstrap_by_counts_equals_copying_rows(n: int) -> None:
     _same(found.coverage, [float(ok[i].mean()) for i in draws])
 
 
+def test_bootstrap_counts_a_radius_itself_as_too_far() -> None:
+    scores = score_distances(np.full(20, 25.0), np.ones(20, np.bool_))
+    found = bootstrap(scores, resamples=20).over_all
+    assert found["acc_25km"] == Interval(0.0, 0.0)
+    assert found["acc_200km"] == Interval(1.0, 1.0)
+
+
 def test_bootstrap_draws_whole_images() -> None:
     rng = np.random.default_rng(0)
     scores = _random_scores(rng, 30)

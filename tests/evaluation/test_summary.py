@@ -1,5 +1,6 @@
 """summary.json from a handful of records whose every figure is known."""
 
+import dataclasses
 import gc
 import json
 import math
@@ -209,6 +210,14 @@ def test_several_answers_an_image() -> None:
     assert summary["spread"]["acc_1km"] == approx(1.0 / math.sqrt(2))
     assert summary["spread"]["mean_km"] == approx((DEGREE_KM + WORST_KM) / 2 / math.sqrt(2))
     assert _summarise(records[:2], 1, samples=1 + 1)["spread"]["acc_1km"] == approx(math.sqrt(0.5))
+
+
+def test_intervals_of_several_answers_draw_whole_images() -> None:
+    once = _many(150)
+    four_times = [dataclasses.replace(record, draw=draw) for record in once for draw in range(4)]
+    low, high = _summarise(once, 150)["ci"]["all"]["geoscore"]
+    low_4, high_4 = _summarise(four_times, 150, samples=4)["ci"]["all"]["geoscore"]
+    assert high_4 - low_4 == approx(high - low, rel=0.35)  # half, were they 600 images
 
 
 def test_a_missing_round_is_not_asked() -> None:
