@@ -85,7 +85,7 @@ def _collapsed(summary: Mapping[str, Any]) -> Flaw | None:
         return None
     return Flaw(
         "collapsed",
-        f"{share:.0%} of the answers are the same coordinates ({collapse.get('distinct')} different"
-        " ones in all): the model may not be looking at the images.",
+        f"{share:.0%} of the answers are the same coordinates: the model may not be looking at the"
+        " images.",
         unranked=False,
     )

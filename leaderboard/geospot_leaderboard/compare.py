@@ -296,7 +296,8 @@ def _caveats(a: Result, b: Result) -> list[str]:
         found.append("They were asked with different prompts: part of the difference may be that.")
     draws = [result.summary.get("samples_per_image") or 1 for result in (a, b)]
     if draws[0] != draws[1]:
-        found.append(f"A gave {draws[0]} answers an image, B gave {draws[1]}.")
+        plural = "" if draws[0] == 1 else "s"
+        found.append(f"A gave {draws[0]} answer{plural} an image, B gave {draws[1]}.")
     for name, one in (("A", a), ("B", b)):
         if one.summary.get("complete") is not True:
             found.append(f"{name} is incomplete: what it lacks is left out of the comparison.")
