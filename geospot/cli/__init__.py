@@ -1,6 +1,5 @@
 """The program: thin commands over the library."""
 
-import os
 import sys
 
 import typer
@@ -32,7 +31,13 @@ class Commands(LazyGroup):
     }
 
 
-app = typer.Typer(cls=Commands, rich_markup_mode=None, no_args_is_help=True, epilog=EPILOG)
+app = typer.Typer(
+    cls=Commands,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    epilog=EPILOG,
+    pretty_exceptions_enable=False,  # they show local variables, and one of them may be a key
+)
 
 
 def _print_version(wanted: bool) -> None:
@@ -61,6 +66,3 @@ def main() -> None:
     except GeospotError as error:
         typer.echo(f"geospot: {error}", err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:  # the reader of our pipe, `head` perhaps, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)

@@ -3,6 +3,8 @@
 import json
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from geospot.evaluation.results import read_records
 from tests.support.evaluating import (
+    environment,
     geospot,
     records,
     run,
@@ -232,3 +235,28 @@ def test_predict_prints_place_coordinates_link_and_the_distance_to_exif(tmp_path
     assert (row["outcome"], row["latitude"], row["country"]) == ("ok", 52.52, "Germany")
     assert (missing.returncode, "There is no photo" in missing.stderr) == (1, True)
     assert (vague.returncode, "unparsed" in vague.stdout) == (3, True)
+
+
+def test_a_bug_of_ours_shows_no_key_either(tmp_path: Path) -> None:
+    make_osv_tree(tmp_path / "osv", images=2)
+    key = "sk-planted-c0ffee"
+    program = (
+        "import geospot_backends.openai_chat as chat, geospot.cli\n"
+        "async def broken(self, question):\n"
+        "    key = self._key\n"
+        "    raise RuntimeError('a bug')\n"
+        "chat.ChatBackend.ask = broken\n"
+        "geospot.cli.main()\n"
+    )
+    with VlmServer() as server:
+        arguments = command(tmp_path / "osv", server.base_url, tmp_path / "out")
+        done = subprocess.run(
+            [sys.executable, "-c", program, *map(str, arguments), "--api-key-env", "PLANTED_KEY"],
+            env=environment({"PLANTED_KEY": key}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert "RuntimeError: a bug" in done.stderr
+    assert done.returncode == 1
+    assert key not in done.stdout + done.stderr

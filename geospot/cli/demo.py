@@ -1,0 +1,48 @@
+"""`geospot demo`."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+BASELINES: Final = ("constant", "prior")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the results go.")] = Path("results/demo"),
+    limit: Annotated[int, typer.Option(min=1, help="Images of each evaluation.")] = 500,
+) -> None:
+    """Score the baselines on the procedural world, rank them and export the leaderboard.
+
+    Needs no key, no download and no GPU, and takes some seconds. The baselines don't look at the
+    photos: what they score is what a model has to beat.
+
+    \b
+    geospot demo --out results/demo
+    """
+    from geospot.cli.console import stderr_console
+    from geospot.config.evaluation import EvalConfig
+    from geospot.evaluation.evaluate import evaluate
+    from geospot.evaluation.progress import TerminalView
+    from geospot_leaderboard.collect import collect
+    from geospot_leaderboard.export import to_csv, to_markdown
+    from geospot_leaderboard.ranking import rank
+
+    view = TerminalView(stderr_console())
+    for backend in BASELINES:
+        view.say(f"Scoring the baseline {backend!r} on {limit} images of the world.")
+        config = EvalConfig(
+            backend=backend, dataset="world", limit=limit, out=out / f"{backend}-{limit}"
+        )
+        asyncio.run(evaluate(config, view))
+    found = collect(out)
+    groups = rank(found.results)
+    typer.echo(to_markdown(groups, found.broken))
+    table = out / "leaderboard.csv"
+    table.write_text(to_csv(groups), encoding="utf-8")
+    typer.echo(f"Written to {out}: a result directory a baseline, and {table}")
+    typer.echo("Next: geospot eval --help, and `geospot predict PHOTO` with a model of yours.")
