@@ -178,8 +178,6 @@ def _index(path: Path) -> Iterator[_Member]:
             stem, _, kind = name.partition(".")
             kind = kind.lower()
             key, offset, size = f"{folder}{slash}{stem}", info.offset_data, info.size
-            if not stem:
-                continue
             if kind == "json":
                 file.seek(offset)
                 yield _Member(key, kind, offset, size, file.read(min(size, _MAX_JSON_BYTES)))
@@ -237,7 +235,7 @@ def _rows(groups: Mapping[str, _Group]) -> Iterator[Row]:
         for kind, handle in _one_a_heading(group.images).items():
             row, sample_id = group.row, (group.row or {}).get("id") or key
             if "." in kind:
-                row, sample_id = row or shared.get(key), f"{key}/{kind.partition('.')[0]}"
+                sample_id = f"{key}/{kind.partition('.')[0]}"
             elif row is None and _HEADING.fullmatch(last) and folder in shared:
                 row, sample_id = shared[folder], key
             used.add(id(row))

@@ -129,7 +129,8 @@ def test_paths_that_leave_the_folder_are_image_errors(tmp_path: Path) -> None:
     (root / "loop.jpg").symlink_to(root / "loop.jpg")
     refused = ["../secret.jpg", "sub/../../secret.jpg", str(secret), "..\\secret.jpg"]
     refused += ["link.jpg", "loop.jpg", "sub"]
-    fine = ["in.jpg", "inner.jpg", "sub/../in.jpg"]
+    refused += [str(root / "in.jpg")]  # absolute, though it would be inside
+    fine = ["in.jpg", "inner.jpg", "sub/../in.jpg", "sub\\..\\in.jpg"]
     lines = [f"{name},1,{number + 1}" for number, name in enumerate([*refused, *fine])]
     (root / "metadata.csv").write_text("\n".join(["file_name,lat,lon", *lines]))
 

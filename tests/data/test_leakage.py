@@ -63,6 +63,20 @@ def test_the_search_finds_what_comparing_all_pairs_finds(
     assert [pair.distance_bits for pair in found] == sorted(pair.distance_bits for pair in found)
 
 
+def test_no_pair_at_the_largest_distance_is_missed() -> None:
+    rng = np.random.default_rng(1)
+    ours = rng.integers(0, 2**64, 500, dtype=np.uint64)
+    flips = [
+        sum(1 << int(bit) for bit in rng.choice(64, MAX_DISTANCE, replace=False)) for _ in ours
+    ]
+    theirs = ours ^ np.array(flips, dtype=np.uint64)
+    none = np.zeros(500, dtype=np.uint64)
+
+    found = near_duplicates(names(500, "a"), (ours, none), names(500, "b"), (theirs, none), 7)
+
+    assert {(pair.id, pair.other_id) for pair in found} == {(f"a{n}", f"b{n}") for n in range(500)}
+
+
 def test_fifty_thousand_by_fifty_thousand_is_no_matter() -> None:
     rng = np.random.default_rng(0)
     ours = rng.integers(0, 2**64, 50_000, dtype=np.uint64)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from geospot.data import rows
 from geospot.data.rows import column_names, read_columns
 from geospot.errors import DataError
 from tests.support.parquet import write_parquet
@@ -23,10 +24,10 @@ NAMES = st.text(
 
 
 def write_csv(
-    path: Path, rows: Sequence[Sequence[str]], *, delimiter: str = ",", encoding: str = "utf-8"
+    path: Path, records: Sequence[Sequence[str]], *, delimiter: str = ",", encoding: str = "utf-8"
 ) -> Path:
     with path.open("w", newline="", encoding=encoding) as file:
-        csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows(rows)
+        csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows(records)
     return path
 
 
@@ -40,16 +41,16 @@ def test_every_cell_of_a_csv_comes_back(
     tmp_path: Path, header: list[str], data: st.DataObject, suffix: str
 ) -> None:
     width = len(header)
-    rows = data.draw(st.lists(st.lists(CELLS, min_size=width, max_size=width), max_size=6))
+    lines = data.draw(st.lists(st.lists(CELLS, min_size=width, max_size=width), max_size=6))
     path = write_csv(
-        tmp_path / f"t{suffix}", [header, *rows], delimiter="\t" if suffix == ".tsv" else ","
+        tmp_path / f"t{suffix}", [header, *lines], delimiter="\t" if suffix == ".tsv" else ","
     )
 
     assert column_names(path) == header
     table = read_columns(path, {str(number): name for number, name in enumerate(header)})
 
     for number in range(width):
-        assert table.column(str(number)).to_pylist() == [row[number] for row in rows]
+        assert table.column(str(number)).to_pylist() == [line[number] for line in lines]
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -57,15 +58,26 @@ def test_every_cell_of_a_csv_comes_back(
     st.lists(st.fixed_dictionaries({"id": st.integers(0, 10**20) | CELLS, "x": CELLS}), max_size=6)
 )
 def test_every_cell_of_json_lines_comes_back(
-    tmp_path: Path, rows: list[dict[str, str | int]]
+    tmp_path: Path, lines: list[dict[str, str | int]]
 ) -> None:
     path = tmp_path / "t.jsonl"
-    path.write_text("\n".join(map(json.dumps, rows)) + "\n\n", encoding="utf-8")
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n\n", encoding="utf-8")
 
     table = read_columns(path, {"id": "id", "text": "x"})
 
-    assert table.column("id").to_pylist() == [str(row["id"]) for row in rows]
-    assert table.column("text").to_pylist() == [row["x"] for row in rows]
+    assert table.column("id").to_pylist() == [str(line["id"]) for line in lines]
+    assert table.column("text").to_pylist() == [line["x"] for line in lines]
+
+
+def test_line_breaks_in_cells_survive_the_reader_s_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrow reads in blocks; where one ends within quotes, the line break there ends no row."""
+    monkeypatch.setattr(rows, "_BLOCK_BYTES", 4096)
+    cells = [f"one\n{number}\n\ntwo" for number in range(2000)]
+    path = write_csv(tmp_path / "t.csv", [["a", "b"], *[[cell, "x"] for cell in cells]])
+
+    assert read_columns(path, {"a": "a"}).column("a").to_pylist() == cells
 
 
 def test_what_looks_missing_or_numeric_stays_text(tmp_path: Path) -> None:
@@ -150,11 +162,11 @@ def test_json_ids_are_never_floats(tmp_path: Path) -> None:
 
 
 def test_nested_columns_are_found_in_json_lines_and_parquet(tmp_path: Path) -> None:
-    rows = [{"url": "u", "json": {"lat": 1.5, "country": "NA"}}]
+    objects = [{"url": "u", "json": {"lat": 1.5, "country": "NA"}}]
     lines = tmp_path / "t.jsonl"
-    lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines.write_text("".join(json.dumps(row) + "\n" for row in objects))
     parquet = write_parquet(
-        tmp_path / "t.parquet", {name: [row[name] for row in rows] for name in rows[0]}
+        tmp_path / "t.parquet", {name: [row[name] for row in objects] for name in objects[0]}
     )
 
     for path in (lines, parquet):

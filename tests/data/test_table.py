@@ -168,15 +168,15 @@ def test_keys_in_urls_are_not_shown(tmp_path: Path) -> None:
 def image_rows(count: int) -> dict[str, list[Any]]:
     return {
         "image": [{"bytes": make_photo(f"{n}"), "path": f"{n}.jpg"} for n in range(count)],
-        "latitude": [n - 40.5 for n in range(count)],
-        "longitude": [float(n + 1) for n in range(count)],
+        "latitude": [n % 80 + 0.5 for n in range(count)],
+        "longitude": [n % 170 + 1.0 for n in range(count)],
         "country": ["NA"] * count,
         "id": [10**16 + n for n in range(count)],
     }
 
 
 def test_parquet_as_datasets_writes_it(tmp_path: Path) -> None:
-    rows = image_rows(90)
+    rows = image_rows(220)
     features = datasets.Features(
         image=datasets.Image(),
         latitude=datasets.Value("float32"),
@@ -186,13 +186,13 @@ def test_parquet_as_datasets_writes_it(tmp_path: Path) -> None:
     )
     dataset_class: Any = datasets.Dataset
     written = dataset_class.from_dict(rows, features=features)
-    written.to_parquet(str(tmp_path / "test.parquet"), batch_size=40)
+    written.to_parquet(str(tmp_path / "test.parquet"), batch_size=100)
 
     dataset = open_dataset(str(tmp_path))
 
-    assert dataset.table.ids == [str(10**16 + n) for n in range(90)]
+    assert dataset.table.ids == [str(10**16 + n) for n in range(220)]
     assert {sample.country for sample in dataset.table} == {"NA"}
-    for index in (0, 39, 40, 79, 80, 89):
+    for index in (0, 63, 64, 99, 100, 170, 219):
         assert dataset.read_image(dataset.table[index]) == make_photo(f"{index}")
 
 
