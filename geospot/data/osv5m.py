@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from geospot.data import prepared
 from geospot.data.dataset import GeoDataset
+from geospot.data.memberjoin import NO_MEMBER
 from geospot.data.progress import Progress, silent
 from geospot.data.sample import GeoSample, SampleTable
 from geospot.data.selection import Selection, ranked_indices, selection_of
@@ -148,7 +149,7 @@ class Osv5mDataset(GeoDataset):
 
     def read_image(self, sample: GeoSample) -> bytes:
         """The original bytes of the image; see `GeoDataset.read_image`."""
-        if sample.image == prepared.NO_MEMBER:
+        if sample.image == NO_MEMBER:
             data = self._images.outside_zips(sample)
             if data is None:
                 name = printable(sample.id, limit=40)

@@ -18,16 +18,15 @@ from shutil import rmtree
 from typing import Any, Final, Literal, cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 
+from geospot.data.memberjoin import NO_MEMBER, Members, matched, part_of
 from geospot.data.progress import Progress
 from geospot.data.sample import SAMPLE_SCHEMA, SampleTable
 from geospot.data.truth import valid_rows
-from geospot.data.zipindex import RangeReader, read_directory
+from geospot.data.zipindex import Member, RangeReader, read_directory
 from geospot.errors import ColumnsError, DataError
 from geospot.textsafe import printable
 
@@ -35,19 +34,16 @@ FORMAT: Final = "1"
 """Of the cache; raised when it changes, so that older caches are built anew."""
 PREPARED: Final = "samples.parquet"
 ROWS: Final = "rows.parquet"
-NO_MEMBER: Final = "-"
-"""The handle of an image that is in no zip."""
+_JOINING: Final = "join rows and images"
 IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp")
 
 _RENAMED: Final = {"sub-region": "sub_region", "unique_sub-region": "unique_sub_region"}
 _CSV_BLOCK_BYTES: Final = 8 << 20
 _ROW_GROUP: Final = 1 << 16
 _READERS: Final = 4
-_MEMBERS_SCHEMA: Final = pa.schema([("id", pa.string()), ("handle", pa.string())])
 _DROPPED: Final = "geospot.dropped"
 
 Column = Any  # arrays and chunked arrays; the stubs leave half of their types unknown
-pc: Any = pyarrow.compute
 pq: Any = pyarrow.parquet
 
 
@@ -73,7 +69,7 @@ def build(
         torn.unlink()  # of a process that was killed: the lock is ours, so nobody writes it
     index_members(folder / "members", zips, progress)
     _write_rows(csv, folder / ROWS, progress)
-    _join(folder, [folder / "members" / f"{name}.parquet" for name, _ in zips], progress)
+    _join(folder, [(name, _part(folder / "members", name)) for name, _ in zips], progress)
     rmtree(folder / "members", ignore_errors=True)
     (folder / ROWS).unlink()
     return target
@@ -106,18 +102,14 @@ def index_members(
 
     def index(item: tuple[str, RangeReader]) -> None:
         name, reader = item
-        ids: list[str] = []
-        handles: list[str] = []
+        members: list[tuple[str, Member]] = []
         for member in read_directory(reader):
             base = member.name.replace("\\", "/").rpartition("/")[2]
             stem, dot, suffix = base.rpartition(".")
             if (dot + suffix).lower() in IMAGE_SUFFIXES and not base.startswith("._"):
-                ids.append(stem)
-                handles.append(member.handle(name))
-        table = pa.Table.from_arrays([pa.array(ids, pa.string()), pa.array(handles, pa.string())],
-                                     schema=_MEMBERS_SCHEMA)  # fmt: skip
+                members.append((stem, member))
         with _whole(_part(folder, name)) as part:
-            pq.write_table(table, part, compression="zstd")
+            pq.write_table(part_of(name, members), part, compression="zstd")
 
     with ThreadPoolExecutor(_READERS) as pool:
         for _ in pool.map(index, missing):
@@ -247,65 +239,27 @@ def _header(csv: Path) -> list[str]:
     return names
 
 
-def _join(folder: Path, parts: Sequence[Path], progress: Progress) -> None:
+def _join(folder: Path, parts: Sequence[tuple[str, Path]], progress: Progress) -> None:
     """Gives every row the handle of its image; the first of rows with one id stays."""
     rows = pq.ParquetFile(folder / ROWS)
     total = rows.metadata.num_rows
-    progress("join rows and images", 0, total)
-    ids = rows.read(columns=["id"]).column("id")
-    handles, position_N = _positions(ids, parts)
-    keep_N = _first_of_each(ids)
-    del ids
+    progress(_JOINING, 0, total)
+    members = Members(parts)
+    handle_N, keep_N = matched(rows.read(columns=["id"]).column("id"), members.ids)
     counts = Counter(dropped_rows(folder / ROWS))
     if repeated := int(np.count_nonzero(~keep_N)):
         counts["duplicate_id"] += repeated
-    image, image_field = (
-        SAMPLE_SCHEMA.get_field_index("image"),
-        pa.field("image", pa.string(), False),
-    )
-    done = 0
+    at, done = SAMPLE_SCHEMA.get_field_index("image"), 0
     with _writer(folder / PREPARED) as writer:
         for batch in rows.iter_batches(_ROW_GROUP):
             here = slice(done, done + len(batch))
             table = pa.Table.from_batches([batch]).replace_schema_metadata()
-            found = handles.take(pa.array(position_N[here]))
-            table = table.set_column(image, image_field, found)
+            handles = members.handles(handle_N[here], batch.column("id"))
+            table = table.set_column(at, pa.field("image", pa.string(), False), handles)
             writer.write_table(table.filter(pa.array(keep_N[here])))
             done += len(batch)
-            progress("join rows and images", done, total)
+            progress(_JOINING, done, total)
         writer.add_key_value_metadata({_DROPPED: json.dumps(counts)})
-
-
-def _positions(ids: Column, parts: Sequence[Path]) -> tuple[Column, npt.NDArray[np.int64]]:
-    """All handles, and for every id the index of its own among them.
-
-    Index 0 stands for an image that is in no zip. An id that several members claim gets a handle
-    that says so: which of them is meant can't be told.
-    """
-    tables = [_MEMBERS_SCHEMA.empty_table(), *(pq.read_table(path) for path in parts)]
-    members = pa.concat_tables(tables).combine_chunks()
-    encoded: Column = pc.dictionary_encode(members.column("id").combine_chunks())
-    codes_M = encoded.indices.to_numpy()
-    unique: Column = encoded.dictionary
-    first_U = np.zeros(len(unique), dtype=np.int64)
-    first_U[codes_M[::-1]] = np.arange(len(codes_M), dtype=np.int64)[::-1]
-    counts_U = np.bincount(codes_M, minlength=len(unique))
-    target_U = np.where(counts_U > 1, 1, first_U + 2)
-    special = [NO_MEMBER, "!Its file name is in the zips more than once, so it isn't clear which"
-               " image is meant"]  # fmt: skip
-    handles = pa.chunked_array([pa.array(special), *members.column("handle").chunks])
-    code_N = pc.fill_null(pc.index_in(ids, value_set=unique), -1).to_numpy()
-    if not len(unique):
-        return handles, np.zeros(len(code_N), dtype=np.int64)
-    return handles, np.where(code_N < 0, 0, target_U[code_N])
-
-
-def _first_of_each(ids: Column) -> npt.NDArray[np.bool_]:
-    """Where an id stands for the first time; dictionary codes are dealt in order of appearance."""
-    codes_N = pc.dictionary_encode(ids.combine_chunks()).indices.to_numpy()
-    if not len(codes_N):
-        return np.ones(0, dtype=np.bool_)
-    return codes_N > np.concatenate([[-1], np.maximum.accumulate(codes_N)[:-1]])
 
 
 def _part(folder: Path, name: str) -> Path:
