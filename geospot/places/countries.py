@@ -9,7 +9,7 @@ import re
 from functools import cache, lru_cache
 from typing import Any, Final, cast
 
-from geospot.places.names import normalise
+from geospot.places.names import LONGEST, normalise
 
 KOSOVO: Final = "XK"
 """User-assigned, but what GeoNames, CLDR and OSV-5M call Kosovo."""
@@ -69,7 +69,6 @@ _CODES_IN_USE: Final = {"UK": "GB", "XK": "XK", "XKX": "XK"}
 _PARENTHESES: Final = re.compile(r"^(.+?)\s*[(（]([^()（）]+)[)）]\s*$")
 
 
-@lru_cache(maxsize=100_000)
 def country_code(name_or_code: str) -> str | None:
     """ISO 3166-1 alpha-2 of a code (alpha-2, alpha-3; any case) or of a country's name.
 
@@ -78,6 +77,11 @@ def country_code(name_or_code: str) -> str | None:
     is the country, `NA` is Namibia. An unknown or ambiguous name gives None; so does a longer text
     that merely contains a country's name. `Myanmar (Burma)` is read if both names agree.
     """
+    return _country_code(name_or_code) if len(name_or_code) <= LONGEST else None
+
+
+@lru_cache(maxsize=100_000)
+def _country_code(name_or_code: str) -> str | None:
     text = name_or_code.strip()
     if text.isascii() and (code := _codes().get(text.upper())):
         return code

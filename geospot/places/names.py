@@ -58,6 +58,9 @@ _ALIASES: Final = {
 }
 """Whole names in use side by side for one city, after normalisation."""
 
+LONGEST: Final = 200
+"""No place's name has more characters. A model that rambles must cost neither time nor memory, and
+Unicode's decomposition takes quadratic time on heaps of accents."""
 _NOTHING: Final = {"", "n a", "none", "null", "unknown", "not available"}
 _APOSTROPHES: Final = re.compile("['’‘ʼʻʹ`´]")
 _INITIALS: Final = re.compile(r"\b(\w)\.(?=\w\b)")
@@ -66,13 +69,18 @@ _LAST_EUROPEAN_BASE: Final = "\u0530"
 """Accents come off Latin, Greek and Cyrillic letters; an Indic vowel sign is a letter and stays."""
 
 
-@lru_cache(maxsize=200_000)
 def normalise(name: str) -> str:
     """`name` without case, accents, punctuation and abbreviations, words parted by one space.
 
     `"St. John's"` and `"saint johns"` give the same text, as do `"Åre & Järpen"` and
-    `"are and jarpen"`. A name of nothing but punctuation gives `""`.
+    `"are and jarpen"`. A name of nothing but punctuation gives `""`. A text of more than 200 characters
+    is no name: only its case and spaces are evened out.
     """
+    return _normalise(name) if len(name) <= LONGEST else " ".join(name.casefold().split())
+
+
+@lru_cache(maxsize=200_000)
+def _normalise(name: str) -> str:
     text = _without_accents(name.casefold()).translate(_LETTERS)
     text = _INITIALS.sub(r"\1", _APOSTROPHES.sub("", text))
     spaced = "".join(
