@@ -116,7 +116,9 @@ def check(
 
 @app.command()
 def prepare(
-    spec: Spec = "osv5m/osv5m",
+    spec: Annotated[
+        str, typer.Argument(metavar="SPEC", help="osv5m/osv5m, or a folder in its layout.")
+    ] = "osv5m/osv5m",
     split: Annotated[str, typer.Option(help="Which part of the data set.")] = "train",
     revision: Revision = None,
 ) -> None:

@@ -114,12 +114,11 @@ class ParquetBytesDataset(GeoDataset):
 
     def read_image(self, sample: GeoSample) -> bytes:
         number, row = (int(part) for part in sample.image.split(":"))
-        with parquet_file(self._paths[number]) as file:
-            group = 0
-            while row >= (rows := file.metadata.row_group(group).num_rows):
-                row -= rows
-                group += 1
-            value = _cell(file, group, row, self._image_columns[number])
+        try:
+            with parquet_file(self._paths[number]) as file:
+                value = _cell(file, row, self._image_columns[number])
+        except (DataError, pa.ArrowException, OSError) as error:
+            raise ImageError(f"The image can't be read from the Parquet file: {error}") from error
         data: object = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(data, bytes):
             raise ImageError("The image's cell in the Parquet file is empty.")
@@ -128,8 +127,12 @@ class ParquetBytesDataset(GeoDataset):
         return data
 
 
-def _cell(file: Any, group: int, row: int, column: str) -> dict[str, object] | bytes | None:
-    """The cell `row` of a row group, counted from the group's start."""
+def _cell(file: Any, row: int, column: str) -> dict[str, object] | bytes | None:
+    """The cell in a row of the file, read through the row group that it is in."""
+    group = 0
+    while row >= (rows := file.metadata.row_group(group).num_rows):
+        row -= rows
+        group += 1
     before = 0
     for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=[column]):
         if row < before + batch.num_rows:

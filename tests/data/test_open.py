@@ -124,6 +124,15 @@ def test_a_single_photo_and_an_empty_folder_are_no_data_sets(tmp_path: Path) -> 
         open_dataset(str(tmp_path / "empty"))
 
 
+def test_the_world_takes_its_seed_and_size() -> None:
+    def fingerprint(spec: str) -> str:
+        return open_dataset(spec, "train").select(None).fingerprint
+
+    assert len(open_dataset("world:seed=3,size=7", "train").table) == 7
+    assert fingerprint("world:seed=3,size=7") == fingerprint("world:size=7,seed=3")
+    assert fingerprint("world:seed=3,size=7") != fingerprint("world:size=7")
+
+
 @pytest.mark.parametrize("spec", ["world:size=x", "world:colour=3", "world:size", "world:seed=-1"])
 def test_options_of_the_world_are_checked(spec: str) -> None:
     with pytest.raises(UsageError, match="world:seed=3,size=5000"):

@@ -221,6 +221,18 @@ def test_an_empty_cell_is_an_image_error(tmp_path: Path) -> None:
         dataset.read_image(dataset.table[1])
 
 
+def test_a_damaged_page_costs_its_images_and_not_the_run(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "t.parquet", image_rows(4), rows_a_group=2)
+    dataset = open_dataset(str(path))
+    damaged = bytearray(path.read_bytes())
+    damaged[4:60] = b"\xff" * 56  # the header of the first page, after the file's magic number
+    path.write_bytes(damaged)
+
+    with pytest.raises(ImageError, match="Parquet"):
+        dataset.read_image(dataset.table[0])
+    assert dataset.read_image(dataset.table[2]) == make_photo("2")
+
+
 def test_parquet_of_paths(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(make_photo("a"))
     write_parquet(tmp_path / "t.parquet", {"path": ["a.jpg"], "lat": [1.5], "lon": [2.5]})
