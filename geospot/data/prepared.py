@@ -40,7 +40,7 @@ IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp")
 _RENAMED: Final = {"sub-region": "sub_region", "unique_sub-region": "unique_sub_region"}
 _CSV_BLOCK_BYTES: Final = 8 << 20
 _ROW_GROUP: Final = 1 << 16
-_READERS: Final = 4
+_READERS: Final = 2
 _DROPPED: Final = "geospot.dropped"
 
 Column = Any  # arrays and chunked arrays; the stubs leave half of their types unknown
