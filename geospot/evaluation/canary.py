@@ -20,6 +20,8 @@ _PROMPT: Final = Prompt(
 )
 _SIZE: Final = (640, 320)
 _TRIES: Final = 3
+_LONGEST: Final = 2000
+"""Characters of an answer that are looked at: normalising hostile text takes quadratic time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,5 +93,5 @@ async def _pause(fault: BackendFault, attempt: int) -> None:
 
 def _digits(answer: str) -> str:
     """The answer with digits joined over spaces and separators: `4 7 2 9 1`, `47,291`."""
-    plain = unicodedata.normalize("NFKC", answer)
+    plain = unicodedata.normalize("NFKC", answer[:_LONGEST])
     return re.sub(r"(?<=\d)[\s.,_'-]+(?=\d)", "", plain)

@@ -128,9 +128,11 @@ def open_selection(config: EvalConfig, progress: Progress = silent) -> tuple[Geo
     selection = dataset.select(config.limit_or_none, config.seed)
     if not len(selection):
         dataset.close()
+        dropped = ", ".join(f"{n:,} {why}" for why, n in selection.table.dropped.items())
         raise DataError(
-            f"{config.dataset}, split {config.split}, has no row with valid coordinates.",
-            "`geospot data check` shows what is wrong with it.",
+            f"{config.dataset}, split {config.split}, has no row with valid coordinates"
+            f" ({dropped or 'it is empty'}).",
+            "`geospot data check` shows more.",
         )
     return dataset, selection
 
@@ -340,7 +342,13 @@ def _manifest(
         "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "geospot_version": versions()["geospot"],
-        "backend": {"name": backend.name, "model": backend.model, "base_url": None} | described,
+        "backend": {
+            "name": backend.name,
+            "model": backend.model,
+            "base_url": None,
+            "needs_image": backend.needs_image,
+        }
+        | described,
         "dataset": {
             "spec": config.dataset,
             "name": selection.dataset,

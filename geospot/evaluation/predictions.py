@@ -1,177 +1,233 @@
-"""Finished predictions from a CSV or JSON Lines file: what `score` and the replay backend read."""
+"""Finished predictions from a CSV or JSON Lines file: what `score` and the replay backend read.
+
+Columns (names in any case): `id`; `text`, the raw answer; `latitude`/`lat` and
+`longitude`/`lon`/`lng`; optionally `draw` (0 for the first answer), `city`, `region` and `country` as
+answered, and the truth in `true_latitude`, `true_longitude`, `true_city`, `true_region` and
+`true_country`. An answer's text wins over its coordinates; a row with neither, or whose coordinates
+are no numbers, is an empty answer. Coordinates with place names are read as the five lines that the
+default prompt asks for, so that the names are scored too. A geospot `samples.jsonl` is such a file.
+"""
 
 import csv
 import json
-import sys
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
 from geospot.data.sample import GeoSample
-from geospot.errors import ResultFormatError
+from geospot.errors import UsageError
 from geospot.evaluation.backend import Reply
 from geospot.geo import is_on_globe
 from geospot.textsafe import printable
 
-_ALIASES: Final = {
-    "id": ("id", "sample_id", "image_id"),
-    "draw": ("draw",),
-    "text": ("text", "answer", "response", "output"),
-    "latitude": ("latitude", "lat", "pred_lat", "pred_latitude"),
-    "longitude": ("longitude", "lon", "lng", "pred_lon", "pred_lng", "pred_longitude"),
-    "true_latitude": ("true_latitude", "true_lat"),
-    "true_longitude": ("true_longitude", "true_lon", "true_lng"),
-    "true_country": ("true_country",),
-    "true_region": ("true_region",),
-    "true_city": ("true_city",),
-}
+_LATITUDE: Final = ("latitude", "lat")
+_LONGITUDE: Final = ("longitude", "lon", "lng")
+_TRUE_LATITUDE: Final = ("true_latitude", "true_lat")
+_TRUE_LONGITUDE: Final = ("true_longitude", "true_lon", "true_lng")
+_PLACES: Final = ("city", "region", "country")
+_NEVER_ANSWERED: Final = frozenset(["missing", "transport_error", "image_error"])
+"""Outcomes of a `samples.jsonl` line that holds no answer."""
+_FIELD_LIMIT: Final = 16 * 1024 * 1024
+_DRAWS: Final = 64
+
+_Answer = str | tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """One row of a finished file: an answer, and where the file says it, the truth."""
+class Predictions:
+    """The answers of a file by (id, draw), and its truths by id where it holds them.
 
-    id: str
-    draw: int
-    reply: Reply
-    truth: GeoSample | None
+    Args:
+        path: a .csv, .jsonl or .ndjson file; all of it is read.
+        with_truth: whether every row must hold its true coordinates.
 
+    Raises:
+        UsageError: not there, or a row that makes no sense, by its line.
+    """
 
-class Predictions(Mapping[tuple[str, int], Prediction]):
-    """Every row of a file, by (id, draw)."""
-
-    def __init__(self, path: Path) -> None:
-        """Reads the whole file.
-
-        Raises:
-            ResultFormatError: not readable, no id column, or a row that makes no sense, by line.
-        """
+    def __init__(self, path: Path, *, with_truth: bool = False) -> None:
         self.path = path
-        self._rows: dict[tuple[str, int], Prediction] = {}
-        for line, row in _rows(path):
-            found = _prediction(path, line, row)
-            key = (found.id, found.draw)
-            if key in self._rows:
-                raise ResultFormatError(
-                    f"{path}, line {line}: a second answer to {printable(found.id, limit=60)!r}.",
-                    "Keep one a sample, or number them in a column `draw`: 0, 1, ….",
-                )
-            self._rows[key] = found
-        if not self._rows:
-            raise ResultFormatError(f"{path} has no rows.", "It should have one a prediction.")
-
-    def __getitem__(self, key: tuple[str, int]) -> Prediction:
-        return self._rows[key]
-
-    def __iter__(self) -> Iterator[tuple[str, int]]:
-        return iter(self._rows)
+        self.truths: dict[str, GeoSample] = {}
+        self._answers: dict[tuple[str, int], _Answer] = {}
+        self._read(with_truth=with_truth)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._answers)
 
     @property
     def draws(self) -> int:
         """The most answers that one sample has."""
-        return 1 + max(draw for _, draw in self._rows)
+        return 1 + max((draw for _, draw in self._answers), default=0)
+
+    def reply(self, sample_id: str, draw: int) -> Reply | None:
+        """The answer as a backend would give it, None where the file has none."""
+        answer = self._answers.get((sample_id, draw))
+        if answer is None:
+            return None
+        return Reply(answer) if isinstance(answer, str) else Reply("", coordinates=answer)
+
+    def _read(self, *, with_truth: bool) -> None:
+        seen = 0
+        for line, row in _rows(self.path):
+            seen += 1
+            where = f"{self.path}, line {line}"
+            key = _key(row, where)
+            if with_truth and key[0] not in self.truths:
+                self.truths[key[0]] = _truth(key[0], row, where)
+            if row.get("outcome") in _NEVER_ANSWERED:
+                continue
+            if key in self._answers:
+                raise UsageError(
+                    f"{where}: a second answer for id {printable(key[0], limit=80)!r}.",
+                    "Keep one row an id, or number the answers in a column draw (0, 1, …).",
+                )
+            self._answers[key] = _answer(row)
+        if not seen:
+            raise UsageError(f"{self.path} has no rows.", "It should have one a prediction.")
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows with their line numbers, as dictionaries."""
+    """Each row with its line number; column names in lower case."""
+    readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise UsageError(
+            f"{path} is neither .csv nor .jsonl.", "Predictions come as one of the two."
+        )
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-                yield from _json_rows(path, file)
-                return
-            csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # answers may be long
-            reader = csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",")
-            for row in reader:
-                yield reader.line_num, row
+        yield from reader(path)
     except OSError as error:
-        raise ResultFormatError(f"{path} can't be read: {error.strerror}.") from error
+        raise UsageError(
+            f"{path} can't be read: {error.strerror}.", "Name a CSV or JSONL of predictions."
+        ) from error
     except UnicodeDecodeError as error:
-        raise ResultFormatError(f"{path} is not UTF-8 text.", "Save it as UTF-8.") from error
-    except csv.Error as error:
-        raise ResultFormatError(f"{path} is no CSV that can be read: {error}.") from error
+        raise UsageError(f"{path} is not UTF-8 text.", "Save it as UTF-8.") from error
 
 
-def _json_rows(path: Path, file: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(file, start=1):
-        if not line.strip():
-            continue
+def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    csv.field_size_limit(_FIELD_LIMIT)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, strict=True)
         try:
-            row: Any = json.loads(line)
-        except ValueError as error:
-            raise ResultFormatError(f"{path}, line {number}: no JSON ({error}).") from error
-        if not isinstance(row, dict):
-            raise ResultFormatError(f"{path}, line {number}: not a JSON object.")
-        yield number, cast(dict[str, Any], row)
+            names = [name.strip().lower() for name in next(rows, list[str]())]
+            _check_columns(names, path)
+            for row in rows:
+                if not row:
+                    continue
+                if len(row) != len(names):
+                    raise UsageError(
+                        f"{path}, line {rows.line_num}: {len(row)} fields, "
+                        f"but the header has {len(names)}.",
+                        "Quote texts that contain commas or line breaks.",
+                    )
+                yield rows.line_num, dict(zip(names, row, strict=True))
+        except csv.Error as error:
+            raise UsageError(
+                f"{path}, line {rows.line_num} is not CSV: {error}.",
+                "Quote texts that contain commas, quotes or line breaks.",
+            ) from error
 
 
-def _prediction(path: Path, line: int, row: Mapping[str, Any]) -> Prediction:
-    where = f"{path}, line {line}"
-    cells = {name: _cell(row, names) for name, names in _ALIASES.items()}
-    if cells["id"] is None:
-        raise ResultFormatError(
-            f"{where}: no id.",
-            f"The columns are {', '.join(printable(str(name), limit=40) for name in row)}; "
-            "there must be one called id.",
+def _check_columns(names: list[str], path: Path) -> None:
+    has_answer = "text" in names or (
+        not set(_LATITUDE).isdisjoint(names) and not set(_LONGITUDE).isdisjoint(names)
+    )
+    if "id" not in names or not has_answer:
+        there = printable(", ".join(names), limit=300) or "none"
+        raise UsageError(
+            f"{path}, line 1: a column id, and text or latitude and longitude, are needed.",
+            f"The columns there are: {there}.",
         )
-    if not any(name in row for key in ("text", "latitude", "longitude") for name in _ALIASES[key]):
-        raise ResultFormatError(
-            f"{where}: neither an answer's text nor coordinates.",
-            "There must be a column text, or latitude and longitude.",
+
+
+def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row: Any = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise UsageError(
+                    f"{path}, line {number} is not JSON: {error}.",
+                    "Each line must be one JSON object.",
+                ) from error
+            if not isinstance(row, dict):
+                raise UsageError(
+                    f"{path}, line {number} is not a JSON object.",
+                    'Write lines such as {"id": "17", "text": "…"}.',
+                )
+            yield number, {str(k).lower(): v for k, v in cast(dict[Any, Any], row).items()}
+
+
+def _key(row: Mapping[str, Any], where: str) -> tuple[str, int]:
+    raw_id = row.get("id")
+    sample_id = str(raw_id).strip() if isinstance(raw_id, str | int) else ""
+    if not sample_id or isinstance(raw_id, bool):
+        raise UsageError(
+            f"{where}: no id.", "Every row needs the id of its sample, as a text or a whole number."
         )
-    return Prediction(cells["id"], _draw(cells["draw"], where), _reply(cells), _truth(cells, where))
+    draw = str(row.get("draw", "0")).strip() or "0"
+    if not (draw.isascii() and draw.isdecimal()):
+        raise UsageError(
+            f"{where}: the draw {printable(draw, limit=40)!r} is no number.", "Count from 0."
+        )
+    if len(draw) > 2 or int(draw) >= _DRAWS:
+        raise UsageError(f"{where}: draw {printable(draw, limit=40)} is too many.", "Count from 0.")
+    return sample_id, int(draw)
 
 
-def _cell(row: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    """The first column of these names, as text; None where it is missing or empty."""
-    for name in names:
-        value = row.get(name)
-        if value is not None and str(value).strip() not in ("", "nan", "NaN", "None", "null"):
-            return str(value)
-    return None
-
-
-def _draw(text: str | None, where: str) -> int:
-    if text is None:
-        return 0
-    if not text.strip().isdecimal() or int(text) > 63:
-        raise ResultFormatError(f"{where}: draw {printable(text)!r} is no number from 0 to 63.")
-    return int(text)
-
-
-def _reply(cells: Mapping[str, str | None]) -> Reply:
-    """Text where there is some, else coordinates; what is neither is an empty answer."""
-    if cells["text"] is not None:
-        return Reply(cells["text"])
-    latitude, longitude = cells["latitude"], cells["longitude"]
+def _answer(row: Mapping[str, Any]) -> _Answer:
+    text = row.get("text")
+    if isinstance(text, str) and text.strip():
+        return text
+    latitude, longitude = _number(row, _LATITUDE), _number(row, _LONGITUDE)
     if latitude is None or longitude is None:
-        return Reply("")
-    try:
-        return Reply("", coordinates=(float(latitude), float(longitude)))
-    except ValueError:
-        return Reply(f"{latitude}, {longitude}")
+        return ""
+    named = [
+        f"{name.capitalize()}: {printable(value.strip())}"
+        for name in _PLACES
+        if isinstance(value := row.get(name), str) and value.strip()
+    ]
+    if not named:
+        return latitude, longitude
+    return "\n".join([*named, f"Latitude: {latitude:.8f}", f"Longitude: {longitude:.8f}"])
 
 
-def _truth(cells: Mapping[str, str | None], where: str) -> GeoSample | None:
-    latitude, longitude = cells["true_latitude"], cells["true_longitude"]
-    if latitude is None or longitude is None:
+def _number(row: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
+    """The first of these columns that is there, as a finite number."""
+    raw = next((row[name] for name in names if name in row), None)
+    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         return None
     try:
-        place = float(latitude), float(longitude)
-    except ValueError:
-        place = float("nan"), float("nan")
-    if not is_on_globe(*place):
-        shown = printable(f"{latitude}, {longitude}", limit=60)
-        raise ResultFormatError(f"{where}: the true coordinates {shown} are not on the globe.")
+        number = float(raw)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _truth(sample_id: str, row: Mapping[str, Any], where: str) -> GeoSample:
+    latitude, longitude = _number(row, _TRUE_LATITUDE), _number(row, _TRUE_LONGITUDE)
+    if latitude is None or longitude is None:
+        raise UsageError(
+            f"{where}: no true coordinates.",
+            "Add true_latitude and true_longitude, or name the data set with --dataset.",
+        )
+    if not is_on_globe(latitude, longitude):
+        raise UsageError(
+            f"{where}: the true coordinates {latitude}, {longitude} are not on the globe.",
+            "Degrees, latitude up to 90 and longitude up to 180.",
+        )
+    city, region, country = (
+        value.strip() if isinstance(value := row.get(f"true_{level}"), str) else ""
+        for level in _PLACES
+    )
     return GeoSample(
-        id=cells["id"] or "",
-        latitude=place[0],
-        longitude=place[1],
+        id=sample_id,
+        latitude=latitude,
+        longitude=longitude,
         image="",
-        city=cells["true_city"],
-        region=cells["true_region"],
-        country=cells["true_country"],
+        city=city or None,
+        region=region or None,
+        country=country or None,
     )

@@ -1,9 +1,9 @@
 """Scores a finished file of predictions into the same kind of result directory as an evaluation."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from geospot.data.columns import parse_overrides
 from geospot.data.progress import Progress, silent
 from geospot.data.sample import GeoSample
 from geospot.data.selection import fingerprint
-from geospot.errors import ResultFormatError, UsageError
+from geospot.errors import UsageError
 from geospot.evaluation.judge import judge, unanswered
 from geospot.evaluation.predictions import Predictions
 from geospot.evaluation.results import EVAL, FORMAT, ResultDirectory, read_json, set_aside
@@ -50,7 +50,7 @@ def score(config: ScoreConfig, progress: Progress = silent) -> Scored:
     Raises:
         GeospotError: the file or the data set can't be read, or doesn't hold what is needed.
     """
-    predictions = Predictions(config.file)
+    predictions = Predictions(config.file, with_truth=config.dataset is None)
     truth = _from_dataset(config, progress) if config.dataset else _from_file(predictions)
     draws = predictions.draws
     manifest = _manifest(config, truth, draws)
@@ -61,15 +61,15 @@ def score(config: ScoreConfig, progress: Progress = silent) -> Scored:
     try:
         for sample in truth.samples:
             for draw in range(draws):
-                found = predictions.get((sample.id, draw))
-                if found is None:
+                reply = predictions.reply(sample.id, draw)
+                if reply is None:
                     error = f"{config.file.name} has no answer to it"
                     directory.append(unanswered(sample, Outcome.MISSING, error, draw=draw))
                     continue
                 used += 1
-                directory.append(judge(sample, found.reply, draw=draw))
+                directory.append(judge(sample, reply, draw=draw))
         if not used:
-            raise ResultFormatError(
+            raise UsageError(
                 f"None of the ids in {config.file} is among the {truth.n:,} selected ones.",
                 "Check --dataset, --split, --limit and --seed, and the file's id column.",
             )
@@ -116,14 +116,7 @@ def _from_dataset(config: ScoreConfig, progress: Progress) -> _Truth:
 
 def _from_file(predictions: Predictions) -> _Truth:
     """The file's own truth: whoever made it chose which images count, and the result says so."""
-    samples: dict[str, GeoSample] = {}
-    for (sample_id, _), row in predictions.items():
-        if row.truth is None:
-            raise ResultFormatError(
-                f"{predictions.path} has no true coordinates for {sample_id!r}.",
-                "Add true_latitude and true_longitude, or name the data set with --dataset.",
-            )
-        samples.setdefault(sample_id, row.truth)
+    samples = predictions.truths
     name = predictions.path.stem
     return _Truth(
         samples.values(),
@@ -152,7 +145,7 @@ def _manifest(config: ScoreConfig, truth: _Truth, draws: int) -> dict[str, Any]:
             "model": _label(config),
             "base_url": None,
             "file": config.file.name,
-            "file_sha256": _file_sha256(config.file),
+            "file_sha256": _sha256(config.file),
         },
         "dataset": truth.manifest,
         "prompt": {"name": None, "sha": None, "text": None, "system": None},
@@ -181,9 +174,6 @@ def _short(truth: _Truth) -> str:
     return str(truth.manifest["fingerprint"]).rpartition(":")[2][:8]
 
 
-def _file_sha256(path: Path) -> str:
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -33,7 +33,7 @@ def flaws(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> list[Flaw]
         _incomplete(summary),
         _canary_failed(manifest, summary),
         _self_selected(manifest),
-        _collapsed(summary),
+        _collapsed(manifest, summary),
     ]
     return [flaw for flaw in found if flaw is not None]
 
@@ -77,7 +77,9 @@ def _self_selected(manifest: Mapping[str, Any]) -> Flaw | None:
     )
 
 
-def _collapsed(summary: Mapping[str, Any]) -> Flaw | None:
+def _collapsed(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> Flaw | None:
+    if section(manifest, "backend").get("needs_image") is False:
+        return None  # a baseline never claimed to look
     collapse = section(summary, "collapse")
     share = collapse.get("top_share") or 0.0
     answers = section(summary, "outcomes").get(Outcome.OK) or 0

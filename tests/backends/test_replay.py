@@ -138,7 +138,7 @@ def test_bad_files_are_refused_with_the_line(
 def test_no_file_and_no_text(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="answers"):
         create(BackendOptions())
-    with pytest.raises(UsageError, match="There is no file"):
+    with pytest.raises(UsageError, match="can't be read"):
         _open(tmp_path / "absent.csv")
     path = tmp_path / "latin.csv"
     path.write_bytes("id,text\n1,Köln\n".encode("latin-1"))

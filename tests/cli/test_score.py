@@ -96,9 +96,9 @@ def test_scoring_gives_the_same_as_asking(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("id,text\n", "no rows"),
-        ("name,text\na,b\n", "no id"),
-        ("id,guess\na,b\n", "neither an answer's text nor coordinates"),
-        ("id,text\na,b\na,c\n", "a second answer"),
+        ("name,text\na,b\n", "a column id, and text"),
+        ("id,guess\na,b\n", "a column id, and text"),
+        ("id,text,true_lat,true_lon\na,b,1,1\na,c,1,1\n", "a second answer"),
         ("id,text\na,b\n", "no true coordinates"),
         ("id,text,true_lat,true_lon\na,b,95,0\n", "not on the globe"),
         ("id,text,draw\na,b,x\n", "draw"),
@@ -110,7 +110,7 @@ def test_a_file_that_makes_no_sense_is_named_with_its_line(
     file = tmp_path / "mine.csv"
     file.write_text(text)
     done = geospot("score", file, "--out", tmp_path / "out")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
 
