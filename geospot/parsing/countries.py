@@ -47,7 +47,7 @@ def is_country(name: str) -> bool:
 def _names() -> frozenset[str]:
     from babel import Locale  # on first use: only an answer without coordinates comes here
 
-    names = set(_ALIASES.split("|"))
+    names: set[str] = set(_ALIASES.split("|"))
     for language in _LANGUAGES:
         territories: dict[str, str] = dict(Locale.parse(language).territories)
         names.update(

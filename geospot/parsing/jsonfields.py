@@ -10,11 +10,14 @@ from geospot.parsing.candidate import Candidate, Places, pair
 from geospot.parsing.jsonish import Node, Scalar
 from geospot.parsing.labelled import pair_in
 from geospot.parsing.normalise import plain
-from geospot.parsing.placenames import CITY, COUNTRY, REGION, place_value
+from geospot.parsing.placenames import place_value
 from geospot.parsing.values import Value, value_at
-from geospot.parsing.vocabulary import LATITUDE, LONGITUDE, hemisphere_code
+from geospot.parsing.vocabulary import CITY, COUNTRY, LATITUDE, LONGITUDE, REGION, hemisphere_code
 
-_PREFIX = r"(?:(?:gps|est(?:imated)?|pred(?:icted)?|guess(?:ed)?|decimal|final|approx|cent(?:er|re)|answer)[_ -]?)?"
+_PREFIX = (
+    r"(?:(?:gps|est(?:imated)?|pred(?:icted)?|guess(?:ed)?|decimal|final|approx|cent(?:er|re)|answer)"
+    r"[_ -]?)?"
+)
 _SUFFIX = r"(?:[_ -]?(?:deg(?:rees)?|dd|decimal|wgs84|value|est))?"
 _LATITUDE: Final = re.compile(rf"{_PREFIX}(?:{LATITUDE}){_SUFFIX}")
 _LONGITUDE: Final = re.compile(rf"{_PREFIX}(?:{LONGITUDE}){_SUFFIX}")

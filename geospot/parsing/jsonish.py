@@ -21,6 +21,7 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE,
 )
+_OPENING: Final = re.compile(r"\{(?=\s*+[\"'“\w/#])")
 _COMMENT: Final = re.compile(r"\s(?://|#)")
 _CLOSER: Final = {"{": "}", "[": "]", "(": ")"}
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
@@ -56,12 +57,13 @@ class Region(NamedTuple):
 def json_regions(text: str) -> list[Region]:
     """Every outermost JSON object of `text` that can be read, in order."""
     found: list[Region] = []
-    position = text.find("{")
-    while position >= 0:
-        reader = _Reader(text, position)
+    opening = _OPENING.search(text)
+    while opening is not None:
+        reader = _Reader(text, opening.start())
         if reader.read():
-            found.append(Region(position, reader.position, reader.root))
-        position = text.find("{", max(reader.position, position + 1))
+            found.append(Region(opening.start(), reader.position, reader.root))
+        # Going on where it broke, not behind its first brace, keeps the time linear.
+        opening = _OPENING.search(text, max(reader.position, opening.end()))
     return found
 
 

@@ -28,24 +28,27 @@ def _ascii(words: str) -> str:
     return "|".join(word for word in words.split("|") if word.isascii())
 
 
-_PAIR_ASCII = r"lat[ _]?l(?:on|ng)g?|co-?ord(?:inate)?s?|gps|geo-?location|locations?|position|answer|guess|estimate|prediction"
+_PAIR_ASCII = (
+    r"lat[ _]?l(?:on|ng)g?|co-?ord(?:inate)?s?|gps|geo-?location|locations?|position|answer|guess"
+    r"|estimate|prediction|koordinaten|coordenadas|coordinata|standort|respuesta|resposta|risposta"
+    r"|antwort|antwoord|cevap|konum|koordinatlari?"
+)
 _KINDS: Final = {"reversed": REVERSED_PAIR, "pair": PAIR, "lat": LATITUDE, "lon": LONGITUDE}
 _ANY_LABEL: Final = _labels(_KINDS)
 # English answers are nearly all there are: a shorter list of words takes half the time.
 _ASCII_LABEL: Final = _labels(
     {
         "reversed": REVERSED_PAIR,
-        "pair": _PAIR_ASCII
-        + "|koordinaten|coordenadas|coordinata|standort|respuesta|resposta|risposta|antwort|antwoord|cevap|konum",
+        "pair": _PAIR_ASCII,
         "lat": _ascii(LATITUDE),
         "lon": _ascii(LONGITUDE),
     }
 )
 
 _COLON: Final = re.compile(
-    r"[\s\"')\]]*+(?P<unit>\((?:[^()\d\n]{0,60}|wgs ?-?84|epsg:? ?4326)\))?[\s\"']*+[:=]\s*+[\"'(\[]?\s*+"
+    r"[\s\"')\]]*+(?P<unit>\((?:[^()\d\n]{0,60}|wgs ?-?84|epsg:? ?4326)\))?[\s\"']*+[:=]\s*+"
 )
-_FILLER: Final = re.compile(rf"\.?{filler_pattern(FILLER_WORDS)}*+")
+_FILLER: Final = re.compile(rf"\.?{filler_pattern(FILLER_WORDS)}{{0,24}}+")
 _UNIT: Final = re.compile(
     r"\((?:in )?(?:decimal )?(?:degrees? |° ?)?(n|s|e|w|north|south|east|west)\)"
 )
@@ -167,11 +170,17 @@ def _hit(text: str, folded: str, label: re.Match[str], axis: str) -> _Hit | None
     if colon:
         filler_end = colon.end()
         value = value_at(text, folded, filler_end)
+        if value is None and folded[filler_end : filler_end + 1] in {'"', "'", "“"}:
+            value = value_at(text, folded, filler_end + 1)
     if value is None:
         filler = _FILLER.match(folded, position)
         filler_end = filler.end() if filler else position
         value = value_at(text, folded, filler_end)
-    if value is None and folded[position : position + 1] == "," and _starts_line(folded, label.start()):
+    if (
+        value is None
+        and folded[position : position + 1] == ","
+        and _starts_line(folded, label.start())
+    ):
         value = value_at(text, folded, position + 1)  # a CSV file of keys and values
         filler_end = position + 1
     if value is None or filler_end == position:

@@ -5,6 +5,8 @@ import unicodedata
 from html import unescape
 from typing import Final
 
+from geospot.parsing.vocabulary import TURKISH_LETTERS
+
 _TAG = r"think|thinking|thoughts?|reason|reasoning|reflection|scratchpad"
 _THINK: Final = re.compile(
     rf"(?P<open><(?:\w{{1,12}}:)?(?:{_TAG})\b[^<>]{{0,100}}(?<!/)>|\[think\]|◁think▷"
@@ -67,6 +69,8 @@ def _character_table() -> dict[int, str | None]:
 _CHARACTERS: Final = _character_table()
 _EM_DASH_AFTER_WORD: Final = re.compile(r"(?<=[^\W\d_])[—―–](?=\d)")
 _MIDDLE_DOT: Final = re.compile(r"(?<=\d)[·∙⋅](?=\d)")
+
+_TURKISH: Final = re.compile(r"(?:(?<=°)|(?<=° ))[KGDB](?!\w)")
 
 _LATEX: Final = (
     (re.compile(r"\\ang\{([^{};]{1,20})(?:;([^{};]{1,20}))?(?:;([^{};]{1,20}))?\}"), None),
@@ -141,6 +145,8 @@ def plain(text: str) -> str:
         text = _plain_latex(text)
     if "*" in text or "`" in text:
         text = text.replace("*", "").replace("`", "")
+    if "°" in text and "enlem" in text.lower():
+        text = _TURKISH.sub(lambda match: TURKISH_LETTERS[match[0]], text)
     return _EMPHASIS.sub("", text) if "_" in text else text
 
 

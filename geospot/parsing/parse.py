@@ -41,11 +41,11 @@ def parse_geo_response(text: str, *, truncated: bool = False) -> GeoAnswer:
     answered = strip_thinking(text)
     if answered is None:
         return GeoAnswer(Outcome.UNPARSED, note="think")
-    if not answered.strip():
-        return GeoAnswer(Outcome.UNPARSED, note="length" if truncated else "empty")
     if is_transport_text(answered):
         return GeoAnswer(Outcome.UNPARSED, note="transport_text")
     visible = clean(answered).replace(_READ, " ")
+    if not visible.strip():
+        return GeoAnswer(Outcome.UNPARSED, note="length" if truncated else "empty")
     letter_o = east_or_west(visible) if "O" in visible else ""
     rest = _take_structures(visible, letter_o, truncated)
     if rest is None:
@@ -83,10 +83,12 @@ def _take_structures(text: str, letter_o: str, truncated: bool) -> _Rest | None:
                 pieces.append(f"\n{_READ}\n")
         pieces.append(text[position:])
         text = "".join(pieces)
-    return _take_tables(text, letter_o, taken, places)
+    return _take_tables(text, letter_o, taken, places, truncated)
 
 
-def _take_tables(text: str, letter_o: str, taken: list[Candidate], places: Places) -> _Rest:
+def _take_tables(
+    text: str, letter_o: str, taken: list[Candidate], places: Places, truncated: bool
+) -> _Rest:
     pieces: list[str] = []
     position = 0
     objects = iter(taken)
@@ -94,7 +96,8 @@ def _take_tables(text: str, letter_o: str, taken: list[Candidate], places: Place
     for table in tables(text, letter_o):
         before = text[position : table.start]
         in_order += [next(objects) for _ in range(before.count(_READ))]
-        in_order.append(table.candidate)
+        cut = truncated and table.candidate.note is None and not table.candidate.closed
+        in_order.append(replace(table.candidate, note="length") if cut else table.candidate)
         pieces += [before, f"\n{_READ}\n"]
         position = table.end
     if not pieces:

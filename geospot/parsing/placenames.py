@@ -6,42 +6,26 @@ from typing import Final
 from geospot.parsing.candidate import Places
 from geospot.parsing.countries import is_country
 from geospot.parsing.values import is_template, is_unknown
-from geospot.parsing.vocabulary import LATITUDE, LETTER, LONGITUDE
+from geospot.parsing.vocabulary import CITY, COUNTRY, LATITUDE, LETTER, LONGITUDE, PLACE, REGION
 
 MAX_LENGTH: Final = 100
 """Characters that a place name may have; what is longer is cut."""
 
-CITY: Final = (
-    r"(?:nearest |closest |likely )?(?:city|town)(?:[/ ]*(?:or )?(?:(?:nearest )?town|village))?|nearest[_ ](?:city|town)"
-    r"|village|municipality|locality|settlement|stadt|ort|gemeinde|ville|commune|ciudad|localidad|municipio|cidade"
-    r"|munic[íi]pio|citt[àa]|comune|stad|plaats|gemeente|miasto|miejscowość|город|населённый пункт|şehir"
-    r"|城市|都市|市|도시|시|المدينة|مدينة|शहर|नगर"
-)
-REGION: Final = (
-    r"(?:region|state|province|prefecture|county|territory|district)(?:[/ ,]+(?:or )?(?:region|state|province|county|territory))*"
-    r"|admin(?:istrative)?[_ ]?(?:1|region|area|division)|bundesland|kanton|bundesstaat|provinz|région|département"
-    r"|regi[óo]n|provincia|estado|departamento|comunidad autónoma|regi[ãa]o|distrito|regione|regio|provincie"
-    r"|województwo|prowincja|регион|область|край|штат|bölge|eyalet|il|地区|地區|省|州|省份|省/州|地域|県|都道府県"
-    r"|지역|주|도|المنطقة|الولاية|المحافظة|क्षेत्र|राज्य|प्रांत"
-)
-COUNTRY: Final = (
-    r"country(?:[/ ]*(?:or )?territory)?|nation|staat|land|pays|pa[íi]s|paese|nazione|kraj|państwo|страна|ülke"
-    r"|国家|國家|国|國|国名|국가|나라|البلد|الدولة|الدوله|देश"
-)
-_WHOLE: Final = r"(?:location|place|address|place name|ort|lieu|lugar|luogo|standort|地点|場所|위치|الموقع|स्थान)"
-
 _LABEL: Final = re.compile(
     rf"(?:^|[\n,;|({{])(?:[ \t>*#•·\-\"'_“`–]|\d{{1,2}}[.)](?=[ \t]))*+"
-    rf"(?:(?P<city>{CITY})|(?P<region>{REGION})|(?P<country>{COUNTRY})|(?P<whole>{_WHOLE})"
-    rf"|(?P<stop>{LATITUDE}|{LONGITUDE}|coordinates?|coords|gps|confidence|reasoning|explanation))(?:[_ ]name)?"
+    rf"(?:(?P<city>{CITY})|(?P<region>{REGION})|(?P<country>{COUNTRY})|(?P<whole>{PLACE})"
+    rf"|(?P<stop>{LATITUDE}|{LONGITUDE}|coordinates?|coords|gps|confidence|reasoning"
+    rf"|explanation))(?:[_ ]name)?"
     rf"(?![{LETTER}0-9])[ \t*_\"'`”]*+(?:\([^()\n]{{0,60}}\)[ \t*_]*)?(?:[:：=|]|[ \t][-–—][ \t])",
 )
 _EDGES: Final = " \t\r\n*_`\"'“”„|,;{}<>#，；、"
 _SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
 _SHORT: Final = re.compile(
-    r"(?:(?:final |my |best )*(?:answer|guess|location|place|country)(?: is)?:? ?"
-    r"|(?:this|it|the (?:photo|image|picture|location|place))(?: (?:was|is|were|looks like|appears to be|seems to be"
-    r"|could be|may be|might be))*(?: probably| likely| most likely| possibly| taken)*(?: in| from| at)?(?: the)? "
+    r"(?:(?:final |my |best ){0,3}(?:answer|guess|location|place|country)(?: is)?:? ?"
+    r"|(?:this(?: photo| image| picture| place| scene)?|it|the (?:photo|image|picture"
+    r"|location|place))(?: (?:was|is|were|looks like|appears to be|seems to be"
+    r"|could be|may be|might be)){0,3}(?: probably| likely| most likely| possibly"
+    r"| taken){0,3}(?: in| from| at)?(?: the)? "
     r"|(?:probably|likely|most likely|possibly|maybe|perhaps|in|somewhere in) )?"
     r"(?P<place>[^.!?:\n]{2,80}|[^!?:\n]{2,60}u\.s\.a\.)[.!]?",
     re.IGNORECASE,

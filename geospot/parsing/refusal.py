@@ -5,37 +5,45 @@ from typing import Final
 
 # What a model says it can't do; "I can't read the sign" is no refusal.
 _DO = (
-    r"(?:assist|help|determin|identif|provid|pinpoint|locat|geolocat|tell|say\b|give|answer|compl(?:y|ete)"
+    r"(?:assist|help|determin|identif|provid|pinpoint|locat|geolocat|tell|say\b|give|answer"
+    r"|compl(?:y|ete)"
     r"|know|see\b|view|process|analy[sz]|access|disclos|fulfil|guess|estimat|recogni[sz]e|share|support"
     r"|be (?:determined|identified|pinpointed)|engage|assess|establish|figure|predict|respond|make)"
 )
 _CANNOT = (
     r"(?:can(?:'t|not| not)|could(?:n't| not)|unable to|not able to|won't|will not|refuse to|decline to"
-    r"|(?:do|does)(?:n't| not)|impossible to|not possible to|not (?:comfortable|allowed|permitted|going to)"
+    r"|(?:do|does)(?:n't| not)|impossible to|not possible to|not (?:comfortable|allowed"
+    r"|permitted|going to)"
     r"|no way to|not be able to|must decline|have to decline)"
 )
 _PHRASES: Final = (
     rf"\b{_CANNOT}\b[^.!?\n]{{0,60}}?\b{_DO}",
-    r"\b(?:insufficient|not enough|too little|lack of|no) (?:visual |contextual |geographic |identifying )?"
+    r"\b(?:insufficient|not enough|too little|lack of|no) (?:visual |contextual |geographic "
+    r"|identifying )?"
     r"(?:information|context|clues|details?|data|evidence)",
     r"\bno (?:image|photo|picture) (?:was|is|has been|attached|provided|visible)",
     r"\bas an? (?:ai|artificial|language|large language)\b",
     r"\b(?:against|violates?) (?:my|our|the)\b[^.\n]{0,30}(?:polic|guideline|rule)",
-    r"^\W{0,3}(?:i'?m |i am )?(?:very |so |really )?sorry\b|^\W{0,3}i (?:must|have to) (?:decline|refuse)",
+    r"^\W{0,3}(?:i'?m |i am )?(?:very |so |really )?sorry\b|^\W{0,3}i (?:must"
+    r"|have to) (?:decline|refuse)",
     r"\bi apologi[sz]e\b|\bno idea\b",
     # German, French, Spanish, Portuguese, Italian, Dutch
     r"\bkann (?:ich )?(?:\w+ ){0,8}nicht\b|\bich kann\b[^.\n]{0,60}\b(?:nicht|keine?n?)\b|tut mir leid"
     r"|nicht (?:möglich|in der lage)|es ist unmöglich",
     r"\bje (?:ne )?peux (?:malheureusement )?pas\b|désolée?\b|impossible (?:de|d')|pas en mesure"
     r"|je ne (?:sais|suis) pas|n'est pas possible|\bje refuse",
-    r"lo siento|\bno (?:puedo|me es posible|es posible|soy capaz|sé|logro)\b|imposible (?:determinar|identificar)",
-    r"desculpe|lamento|\bnão (?:posso|consigo|é possível|sei|sou capaz)\b|impossível (?:determinar|identificar)",
-    r"mi dispiace|\bnon (?:posso|sono in grado|è possibile|riesco|so)\b|impossibile (?:determinare|identificare)",
+    r"lo siento|\bno (?:puedo|me es posible|es posible|soy capaz|sé|logro)\b"
+    r"|imposible (?:determinar|identificar)",
+    r"desculpe|lamento|\bnão (?:posso|consigo|é possível|sei|sou capaz)\b"
+    r"|impossível (?:determinar|identificar)",
+    r"mi dispiace|\bnon (?:posso|sono in grado|è possibile|riesco|so)\b"
+    r"|impossibile (?:determinare|identificare)",
     r"het spijt me|\bik kan\b[^.\n]{0,60}\b(?:niet|geen)\b|niet mogelijk|niet in staat|onmogelijk",
     # Polish, Russian, Turkish
     r"przepraszam|przykro mi|\bnie (?:mogę|jestem w stanie|da się|potrafię|wiem)\b|niemożliwe",
     r"извините|простите|\bне (?:могу|удалось|представляется возможным|в состоянии|знаю)\b|невозможно",
-    r"üzgünüm|maalesef|özür dilerim|(?:bilemiyorum|edemiyorum|edemem|veremem|belirleyemiyorum|mümkün değil)",
+    r"üzgünüm|maalesef|özür dilerim|(?:bilemiyorum|edemiyorum|edemem|veremem|belirleyemiyorum"
+    r"|mümkün değil)",
     # Chinese, Japanese, Korean, Arabic, Hindi
     r"抱歉|对不起|對不起|无法|無法|不能(?:确定|提供|识别|帮|確定|識別)|不知道",
     r"申し訳|すみません|ごめん|できません|できない|わかりません|分かりません|困難です|不可能",

@@ -1,13 +1,14 @@
 """Tables with a column for latitude and one for longitude: markdown, CSV, tabs."""
 
 import re
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from geospot.parsing.candidate import Candidate, Places, pair
 from geospot.parsing.normalise import plain
-from geospot.parsing.placenames import CITY, COUNTRY, REGION, place_value
+from geospot.parsing.placenames import place_value
 from geospot.parsing.values import value_at
-from geospot.parsing.vocabulary import LATITUDE, LONGITUDE
+from geospot.parsing.vocabulary import CITY, COUNTRY, LATITUDE, LONGITUDE, REGION
 
 _UNIT = r"\W{0,3}(?:\([^()]{0,40}\))?\W{0,3}"
 _COLUMNS: Final = {
@@ -44,8 +45,8 @@ def tables(text: str, letter_o: str) -> list[Table]:
         position += len(lines[index])
         index += 1
         candidate: Candidate | None = None
-        while index < len(lines) and (is_row := _row(lines[index], header, letter_o)) is not False:
-            candidate = is_row or candidate
+        while index < len(lines) and (cells := _row(lines[index], header)) is not None:
+            candidate = _candidate(cells, header, letter_o, lines[index]) or candidate
             position += len(lines[index])
             index += 1
         if candidate is not None:
@@ -56,7 +57,6 @@ def tables(text: str, letter_o: str) -> list[Table]:
 class _Header(NamedTuple):
     delimiter: str
     columns: dict[str, int]
-    width: int
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
@@ -81,31 +81,34 @@ def _header(line: str) -> _Header | None:
                 break
     if "lat" not in columns or "lon" not in columns:
         return None
-    return _Header(delimiter, columns, len(cells))
+    return _Header(delimiter, columns)
 
 
-def _row(line: str, header: _Header, letter_o: str) -> Candidate | None | bool:
-    """The candidate of a row, None for a ruler or a row without one, False after the table."""
+def _row(line: str, header: _Header) -> list[str] | None:
+    """The cells of a row, none for a ruler; None after the table."""
     if _RULER.fullmatch(line):
-        return None if line.strip() else False
+        return [] if line.strip() else None
     if len(line) > _MAX_LINE or header.delimiter not in line:
-        return False
+        return None
     cells = _cells(line, header.delimiter)
-    if len(cells) < max(header.columns["lat"], header.columns["lon"]) + 1:
-        return False
+    return cells if len(cells) > max(header.columns["lat"], header.columns["lon"]) else None
+
+
+def _candidate(cells: list[str], header: _Header, letter_o: str, line: str) -> Candidate | None:
+    if not cells:
+        return None
     texts = [plain(cells[header.columns[axis]]) for axis in ("lat", "lon")]
-    values = [value_at(text, text.lower(), 0) for text in texts]
+    latitude, longitude = (value_at(text, text.lower(), 0) for text in texts)
+    if latitude is None or longitude is None:
+        return None
     places: Places = {
         kind: place_value(cells[column])
         for kind, column in header.columns.items()
         if kind not in {"lat", "lon"} and column < len(cells)
     }
-    latitude, longitude = values
-    if latitude is None or longitude is None:
-        return None
     if latitude.angle is None or longitude.angle is None:
         note = latitude.note or longitude.note
         return Candidate(0, 0, note=note, closed=True, places=places)
-    closed = line.endswith("\n") or line.rstrip().endswith("|")
     both = pair(latitude.angle, longitude.angle, letter_o, ("lat", "lon"))
-    return Candidate(0, 0, both.latitude, both.longitude, both.note, closed or both.closed, places)
+    ended = line.endswith("\n") or line.rstrip().endswith("|")
+    return replace(both, closed=ended or both.closed, places=places)

@@ -4,7 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 from geospot.parsing.angle import Angle, angle_at
-from geospot.parsing.vocabulary import BETWEEN, DEGREE_MARK, LETTER, RANGE_JOINT, UNKNOWN
+from geospot.parsing.vocabulary import AND, BETWEEN, DEGREE_MARK, LETTER, RANGE_JOINT, UNKNOWN
 
 _PARENTHESIS = r"\((?:[^()\d\n]{0,60}|wgs ?-?84|epsg:? ?4326)\)"
 
@@ -12,7 +12,7 @@ _PARENTHESIS = r"\((?:[^()\d\n]{0,60}|wgs ?-?84|epsg:? ?4326)\)"
 def filler_pattern(words: str) -> str:
     """A pattern for one thing that may stand between a label and its value."""
     return (
-        rf"(?:[\s:=≈~|\"'(){{}}\[\]<>→°]|{_PARENTHESIS}|-(?=[\s|:-])|(?:\|[ ]?)?:?-{{2,}}"
+        rf"(?:\s++|[:=≈~|\"'(){{}}\[\]<>→°]|{_PARENTHESIS}|-(?=[\s|:-])|(?:\|[ ]?)?:?-{{2,}}"
         rf"|(?<![{LETTER}])(?:{words})\.?(?![{LETTER}_]))"
     )
 
@@ -27,8 +27,10 @@ _RANGE_WORD: Final = re.compile(
 )
 _UNKNOWN: Final = re.compile(rf"(?:{UNKNOWN})(?![{LETTER}])|\?+|-{{1,3}}[ ]*(?=[\n,}}|]|$)|—")
 _TEMPLATE: Final = re.compile(
-    r"<[^\W\d][^<>\n]{0,99}>?|\[[^\W\d][^\[\]\n\d]{0,80}\]|\{[a-z_ ]{1,40}\}|[xyd#?n]{1,4}[.,][xyd#?n]{1,10}"
-    r"|\.{3}|…|_{2,}|\((?:decimal|number|your|lat|lon)[a-z ,]{0,40}\)\s*(?=[\n,}]|$)|(?:your|insert)[ _]",
+    r"<[^\W\d][^<>\n]{0,99}>?|\[[^\W\d][^\[\]\n\d]{0,80}\]|\{[a-z_ ]{1,40}\}"
+    r"|[xyd#?n]{1,4}[.,][xyd#?n]{1,10}"
+    r"|\.{3}|…|_{2,}|\((?:decimal|number|your|lat|lon)[a-z ,]{0,40}\)\s*(?=[\n,}]|$)|(?:your"
+    r"|insert)[ _]",
 )
 
 
@@ -71,7 +73,7 @@ def is_unknown(text: str) -> bool:
     folded = text.strip().lower()
     if not folded:
         return True
-    if is_template(folded):
+    if all(is_template(part) for part in re.split(r"[,;/\n]|\band\b", folded) if part.strip()):
         return True
     match = _UNKNOWN.match(folded)
     return match is not None and (match.end() == len(folded) or not folded[match.end()].isalpha())
@@ -84,8 +86,9 @@ def is_template(text: str) -> bool:
     return match is not None and not folded[match.end() :].strip(" .>])")
 
 
+_SHORT_NUMBER = r"\d{1,3}(?:[.,]\d{1,6})?"
 _DEGREE_RANGE: Final = re.compile(
-    rf"\d{{1,3}}(?:[.,]\d{{1,6}})?{_HALF_RANGE}(?:{RANGE_JOINT}|and|und|et|y|e|en|i|и) ?[+-]?\d{{1,3}}(?:[.,]\d{{1,6}})?"
+    rf"{_SHORT_NUMBER}{_HALF_RANGE}(?:{RANGE_JOINT}|{AND}) ?[+-]?{_SHORT_NUMBER}"
     r" ?(?:°|degrees?|[nsew]\b|north|south|east|west|grad|degrés|grados|градус|度)"
 )
 

@@ -13,12 +13,13 @@ LETTER: Final = "a-zA-ZÀ-ÖØ-öø-ɏͰ-ϿЀ-ӿ"
 
 LATITUDE: Final = (
     "latitude|latitud|latitudine|lat|breitengrad|breite|breedtegraad|breedte|szerokość|szerokosc"
-    "|szer|широта|enlem|lintang|latitudinea|leveyspiiri|leveysaste|bredd|breddegrad|šířka|πλάτος"
+    "|szer|широта|enlem|lintang|latitudinea|leveyspiiri|leveysaste|breddgrad|breddegrad|šířka|πλάτος"
     "|纬度|緯度|위도|دائرة العرض|خط العرض|خط عرض|العرض|अक्षांश|ละติจูด|vĩ độ|קו רוחב"
 )
 LONGITUDE: Final = (
     "longitude|longitud|longitudine|long|lng|lon|längengrad|laengengrad|länge|laenge|lengtegraad"
-    "|lengte|długość|dlugosc|dł|долгота|boylam|bujur|longitudinea|pituusaste|längd|lengdegrad"
+    "|lengte|długość|dlugosc|dł|долгота|довгота|boylam|bujur|longitudinea|pituusaste"
+    "|längdgrad|lengdegrad"
     "|længdegrad|délka|μήκος|经度|經度|経度|경도|خط الطول|خط طول|الطول|देशांतर|देशान्तर|ลองจิจูด"
     "|kinh độ|קו אורך"
 )
@@ -31,22 +32,52 @@ PAIR: Final = (
 )
 REVERSED_PAIR: Final = r"(?:lon|lng|long)[ _]?lat"
 
+CITY: Final = (
+    r"(?:nearest |closest |likely )?(?:city|town)(?:[/ ]*(?:or )?(?:(?:nearest )?town"
+    r"|village))?|nearest[_ ](?:city|town)"
+    r"|village|municipality|locality|settlement|stadt|ort|gemeinde|ville|commune|ciudad"
+    r"|localidad|municipio|cidade"
+    r"|munic[íi]pio|citt[àa]|comune|stad|plaats|gemeente|miasto|miejscowość|город"
+    r"|населённый пункт|şehir"
+    r"|城市|都市|市|도시|시|المدينة|مدينة|शहर|नगर"
+)
+REGION: Final = (
+    r"(?:region|state|province|prefecture|county|territory"
+    r"|district)(?:[/ ,]+(?:or )?(?:region|state|province|county|territory)){0,3}"
+    r"|admin(?:istrative)?[_ ]?(?:1|region|area|division)|bundesland|kanton|bundesstaat"
+    r"|provinz|région|département"
+    r"|regi[óo]n|provincia|estado|departamento|comunidad autónoma|regi[ãa]o|distrito|regione"
+    r"|regio|provincie"
+    r"|województwo|prowincja|регион|область|край|штат|bölge|eyalet|il|地区|地區|省|州|省份|省/州|地域|県|都道府県"
+    r"|지역|주|도|المنطقة|الولاية|المحافظة|क्षेत्र|राज्य|प्रांत"
+)
+COUNTRY: Final = (
+    r"country(?:[/ ]*(?:or )?territory)?|nation|staat|land|pays|pa[íi]s|paese|nazione|kraj"
+    r"|państwo|страна|ülke"
+    r"|国家|國家|国|國|国名|국가|나라|البلد|الدولة|الدوله|देश"
+)
+PLACE: Final = (
+    r"(?:location|place|address|place name|ort|lieu|lugar|luogo|standort|地点|場所|위치|الموقع|स्थान)"
+)
+
 HEMISPHERES: Final = {
     "N": (
-        r"north(?:ern)?|nord|nördlich(?:er?)?|norte|noorder|noord(?:en|elijke?)?|nb|północ\w{0,2}"
+        r"north(?:ern)?|nord|nördlich(?:er?)?|norte|noorder(?:breedte)?|noord(?:en|elijke?)?"
+        r"|nb|północ\w{0,3}"
         r"|севе\w{1,7}|с\.? ?ш|kuzey\w{0,2}|北纬|北緯|北|북위|북|شمال(?:ا|ي|ية)?|उत्तर[ी]?|n\. ?br"
     ),
     "S": (
-        r"south(?:ern)?|sud|süd|südlich(?:er?)?|sur|sul|zuider|zuid(?:en|elijke?)?|zb|połud\w{2,6}"
+        r"south(?:ern)?|sud|süd|südlich(?:er?)?|sur|sul|zuider(?:breedte)?|zuid(?:en"
+        r"|elijke?)?|zb|połud\w{2,6}"
         r"|юж\w{2,4}|юг|ю\.? ?ш|güney\w{0,2}|南纬|南緯|南|남위|남|جنوب(?:ا|ي|ية)?|दक्षिण[ी]?|s\. ?br"
     ),
     "E": (
-        r"east(?:ern)?|ost|östlich(?:er?)?|est|este|leste|ooster|oost(?:en|elijke?)?|ol"
+        r"east(?:ern)?|ost|östlich(?:er?)?|est|este|leste|ooster(?:lengte)?|oost(?:en|elijke?)?|ol"
         r"|wsch(?:ód|odni\w{0,2})?|вост\w{2,6}|в\.? ?д|doğu\w{0,2}|东经|東經|東経|东|東|동경|동"
         r"|شرق(?:ا|ي|ية)?|पूर्व[ी]?|ö\. ?l"
     ),
     "W": (
-        r"west(?:ern)?|westlich(?:er?)?|ouest|oeste|ovest|wester|westen|westelijke?|wl"
+        r"west(?:ern)?|westlich(?:er?)?|ouest|oeste|ovest|wester(?:lengte)?|westen|westelijke?|wl"
         r"|zach(?:ód|odni\w{0,2})?|зап\w{2,5}|з\.? ?д|batı\w{0,2}|西经|西經|西経|西|서경|서"
         r"|غرب(?:ا|ي|ية)?|पश्चिम[ी]?|w\. ?l"
     ),
@@ -87,6 +118,7 @@ FILLER_WORDS: Final = (
 BETWEEN: Final = (
     "between|from|entre|zwischen|von|tra|fra|tussen|między|od|между|от|arasında|介于|在|から|بين"
 )
+AND: Final = "and|und|et|y|e|en|i|и|ve|by|和|及|と|및|و"
 RANGE_JOINT: Final = (
     r"-|–|to|through|until|till|or|bis|oder|à|ou|a|al|o|hasta|até|tot|do|lub|до|или|ile|veya"
     r"|~|\.{2,3}|…|到|至|から|إلى"
