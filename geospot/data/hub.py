@@ -23,9 +23,9 @@ def open_hub(
 ) -> GeoDataset:
     """Opens a split of a data set on the hub.
 
-    Zips in OSV-5M's layout are read by range request and in any order. Tars (WebDataset) and every
-    format that `datasets` can stream are read from their beginning: the first valid samples are
-    taken and kept in the cache, so that they are fetched once.
+    Zips in OSV-5M's layout and tables that name their images are read in any order, image by image.
+    Tars (WebDataset) and every format that `datasets` can stream are read from their beginning: the
+    first valid samples are taken and kept in the cache, so that they are fetched once.
 
     Args:
         repo_id: `owner/name`.
@@ -50,6 +50,10 @@ def open_hub(
         from geospot.data.hubtars import HubTars
 
         return HubTars(repo, split, tars, home, columns, progress)
+    from geospot.data.hubtable import HubTable, table_of
+
+    if named := table_of(entries, split):
+        return HubTable(repo, split, named, home, columns, progress)
     from geospot.data.hubrows import open_rows
     from geospot.data.hubstream import HubStream, stream_folder
 

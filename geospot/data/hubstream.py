@@ -14,6 +14,7 @@ from geospot.data.columns import find_columns
 from geospot.data.dataset import GeoDataset
 from geospot.data.download import Downloader
 from geospot.data.hubrows import HubRows
+from geospot.data.hubtable import fetch_image
 from geospot.data.prepared import locked
 from geospot.data.progress import Progress
 from geospot.data.remote import HubRepo
@@ -100,7 +101,7 @@ class HubStream(GeoDataset):
         if handle.startswith("!"):
             raise ImageError(handle[1:])
         if handle.startswith(_ON_HUB):
-            return self._repo.fetch(handle.removeprefix(_ON_HUB), MAX_BYTES)
+            return fetch_image(self._repo, handle.removeprefix(_ON_HUB))
         if handle.startswith(_AT_URL):
             self._downloader = self._downloader or Downloader()
             return self._downloader.fetch(handle.removeprefix(_AT_URL))

@@ -336,3 +336,24 @@ def test_a_mirror_in_osv5ms_layout_is_read_like_it(tmp_path: Path) -> None:
         got = ask(server, tmp_path, "o/osv-mirror", "test", "all")
     assert (got["order"], got["name"]) == ("hash", "o/osv-mirror")
     assert {row["id"] for row in got["rows"]} == {sample.id for sample in truth}
+
+
+def test_tables_that_name_their_images_are_read_as_they_are_written(tmp_path: Path) -> None:
+    header = "file_name,id,latitude,longitude,country\n"
+    rows = "a.jpg,00123,1.5,2.5,NA\n../README.md,7,1.5,2.5,DE\nc.jpg,9007199254740993,1.5,,FR\n"
+    files: dict[str, bytes | Path] = {
+        "README.md": b"# not an image",
+        "test/metadata.csv": (header + rows).encode(),
+        "test/a.jpg": IMAGES[3],
+        "train.csv": b"url,lat,lon\nhttps://photos.example/a.jpg,1.5,2.5\n",
+    }
+    with serving({"o/folder": Repo(files)}) as server:
+        got = ask(server, tmp_path, "o/folder", "test", "all")
+        train = ask(server, tmp_path, "o/folder", "train", "0")
+    by_id = dict(zip([row["id"] for row in got["rows"]], got["images"], strict=True))
+    assert by_id["00123"] == SUMS[3]
+    assert "refused" in by_id["7"]
+    assert {row["country"] for row in got["rows"]} == {"NA", "DE"}
+    assert got["dropped"] == {"missing_coordinates": 1}
+    assert (got["order"], got["name"], got["available"]) == ("hash", "o/folder", 2)
+    assert (train["order"], train["available"]) == ("hash", 1)
