@@ -42,7 +42,11 @@ class AskConfig(BaseModel):
         default=2048,
         description="Longest side in pixels; larger images shrink, others go out as they are.",
     )
-    max_tokens: int = Field(default=512, ge=1, description="Token limit of an answer.")
+    max_tokens: int = Field(
+        default=4096,
+        ge=1,
+        description="Token limit of an answer, thinking included; one cut off by it is a failure.",
+    )
     temperature: Annotated[float, Field(ge=0)] | Literal["none"] = Field(
         default=0.0, description="Sampling temperature; `none` leaves it to the server."
     )

@@ -16,7 +16,7 @@ class BackendOptions:
     base_url: str | None = None
     api_key_env: str | None = None
     temperature: float | None = None
-    max_tokens: int = 512
+    max_tokens: int = 4096
     timeout_s: float = 120.0
     seed: int = 0
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -188,6 +188,11 @@ class _Run:
                 self.directory.event("session_end", stopped_by=harness.stopped_by)
         summary = await asyncio.to_thread(self._summarise)
         self.directory.write_summary(summary)
+        if self.stats.cut_off:
+            self.view.warn(
+                f"{self.stats.cut_off} answers were cut off at {self.config.max_tokens} tokens before "
+                "their coordinates, and count as failures; --max-tokens sets the limit."
+            )
         return Finished(
             self.directory.path,
             self.manifest,

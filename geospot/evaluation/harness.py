@@ -46,7 +46,7 @@ class Settings:
     tpm: float | None = None
     max_retries: int = 6
     max_image_size: int | None = 2048
-    max_tokens: int = 512
+    max_tokens: int = 4096
     backoff_s: float = 0.5
     backoff_max_s: float = 30.0
     patience_s: float = 600.0
@@ -66,6 +66,8 @@ class Stats:
     spent_usd: float = 0.0
     input_tokens: int = 0
     output_tokens: int = 0
+    cut_off: int = 0
+    """Answers that ended at the token limit before their coordinates."""
     waiting_for: str = ""
 
     @property
@@ -77,6 +79,7 @@ class Stats:
         """Counts one record."""
         self.outcomes[str(record.outcome)] += 1
         self.geoscore_sum += record.geoscore
+        self.cut_off += record.note == "length"
         self.input_tokens += record.usage.get("input_tokens", 0)
         self.output_tokens += record.usage.get("output_tokens", 0)
 
@@ -338,5 +341,5 @@ class Harness:
 
 
 def _tokens_guess(prompt: Prompt, max_tokens: int) -> float:
-    """Tokens of a request before any usage is known: text, a photo, and half of the answer's limit."""
-    return len(prompt.text) / 4.0 + 800.0 + max_tokens / 2.0
+    """Tokens of a request before any usage is known: text, a photo, and an answer."""
+    return len(prompt.text) / 4.0 + 800.0 + min(max_tokens, 256)

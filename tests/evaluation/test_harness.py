@@ -84,7 +84,7 @@ def test_a_parameter_that_the_model_refuses_is_learned_once_and_recorded(tmp_pat
                 message = f"Unsupported parameter: '{name}' is not supported with this model."
                 body = {"error": {"message": message, "code": "unsupported_parameter"}}
                 return Behaviour(kind="status", status=400, body=body)
-        assert asked.body["max_completion_tokens"] == 512
+        assert asked.body["max_completion_tokens"] == 4096
         return Behaviour()
 
     with VlmServer(picky) as server:
@@ -110,6 +110,19 @@ def test_a_blind_server_is_found_before_the_photos_are_spent(tmp_path: Path) -> 
         assert done.manifest["canary"]["passed"] is not blind
         assert done.summary["canary"]["passed"] is not blind
         assert any("CANARY FAILED" in warning for warning in view.warned) is blind
+
+
+def test_answers_cut_off_by_the_token_limit_are_failures_and_are_warned_of(tmp_path: Path) -> None:
+    make_osv_tree(tmp_path / "osv", images=4)
+    view = Listener()
+    cut = Behaviour(text="Let me think about the vegetation. The", finish_reason="length")
+    with VlmServer(lambda asked: cut if int(asked.digest, 16) % 2 else Behaviour()) as server:
+        done = run(tmp_path / "osv", server.base_url, tmp_path / "out", view=view, max_tokens=99)
+        assert {asked.body["max_tokens"] for asked in server.log.asked} == {99}
+        cuts = sum(int(asked.digest, 16) % 2 for asked in server.log.asked)
+    assert done.summary["outcomes"]["unparsed"] == cuts
+    warned = [warning for warning in view.warned if "cut off at 99 tokens" in warning]
+    assert len(warned) == (cuts > 0)
 
 
 def test_the_canary_can_be_left_out_and_says_so(tmp_path: Path) -> None:
