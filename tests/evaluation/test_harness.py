@@ -113,7 +113,7 @@ def test_a_blind_server_is_found_before_the_photos_are_spent(tmp_path: Path) -> 
 
 
 def test_answers_cut_off_by_the_token_limit_are_failures_and_are_warned_of(tmp_path: Path) -> None:
-    make_osv_tree(tmp_path / "osv", images=4)
+    make_osv_tree(tmp_path / "osv", images=8)
     view = Listener()
     cut = Behaviour(text="Let me think about the vegetation. The", finish_reason="length")
     with VlmServer(lambda asked: cut if int(asked.digest, 16) % 2 else Behaviour()) as server:
@@ -122,7 +122,8 @@ def test_answers_cut_off_by_the_token_limit_are_failures_and_are_warned_of(tmp_p
         cuts = sum(int(asked.digest, 16) % 2 for asked in server.log.asked)
     assert done.summary["outcomes"]["unparsed"] == cuts
     warned = [warning for warning in view.warned if "cut off at 99 tokens" in warning]
-    assert len(warned) == (cuts > 0)
+    assert 0 < cuts < 8
+    assert len(warned) == 1
 
 
 def test_the_canary_can_be_left_out_and_says_so(tmp_path: Path) -> None:
