@@ -176,6 +176,8 @@ class _Run:
         left = self.total - sum(self.done)
         harness = self._harness(settings or _settings(self.config))
         if left:
+            if self.config.samples > 1 and self.config.temperature == 0.0:
+                self.view.warn("At temperature 0 the answers to an image will hardly differ.")
             if left < self.total:
                 self.view.say(f"Resuming: {self.total - left} answers are there, {left} to ask.")
             self.directory.event("session", pending=left, versions=versions())

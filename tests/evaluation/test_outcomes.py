@@ -137,6 +137,30 @@ def test_retry_after_is_honoured_by_everybody(tmp_path: Path) -> None:
     assert sum(gap >= 1.0 for gap in later) >= 4
 
 
+NO_CREDIT = {"error": {"code": "insufficient_quota", "message": "You exceeded your quota"}}
+HOPELESS = {
+    "a day's pause": (
+        Behaviour(kind="status", status=429, headers=(("retry-after", "86400"),)),
+        "a pause of 86,400 s",
+    ),
+    "no credit": (Behaviour(kind="status", status=429, body=NO_CREDIT), "no credit left"),
+    "payment required": (Behaviour(kind="status", status=402), "no credit left"),
+}
+
+
+@pytest.mark.parametrize(("answer", "said"), HOPELESS.values(), ids=HOPELESS.keys())
+def test_what_waiting_cannot_mend_ends_the_run_at_once_and_keeps_what_is_there(
+    tmp_path: Path, answer: Behaviour, said: str
+) -> None:
+    make_osv_tree(tmp_path / "osv", images=20)
+    with VlmServer(lambda _: Behaviour() if len(server.log.asked) <= 5 else answer) as server:
+        done = run(tmp_path / "osv", server.base_url, tmp_path / "out")
+    assert done.ending == "incomplete"
+    assert said in (done.reason or "")
+    assert done.summary["outcomes"]["ok"] == 5
+    assert done.summary["not_asked"] == 15
+
+
 def test_a_server_that_dies_ends_the_run_early_and_the_next_asks_only_for_what_is_missing(
     tmp_path: Path,
 ) -> None:
