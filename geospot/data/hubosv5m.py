@@ -45,7 +45,7 @@ def open_at_commit(repo: HubRepo, split: str, home: Path, progress: Progress) ->
 
 
 def _folder(home: Path, commit: str, split: str) -> Path:
-    return home / f"{commit}-{prepared.FORMAT}" / split
+    return home / f"{commit}-{prepared.FORMAT}" / split.replace("/", "--")
 
 
 def _prepare(repo: HubRepo, split: str, folder: Path, progress: Progress) -> None:
@@ -60,7 +60,7 @@ def _prepare(repo: HubRepo, split: str, folder: Path, progress: Progress) -> Non
             f"{repo.repo_id} has no split {printable(split)!r}.",
             f"Its splits are: {', '.join(splits) or 'none'}.",
         )
-    local = folder / csv.path
+    local = folder / "rows.csv"
     if not local.exists() and not (folder / prepared.ROWS).exists():
         download(repo.open(csv), local, progress)
     readers: list[tuple[str, RangeReader]] = [(Path(e.path).name, repo.open(e)) for e in zips]

@@ -5,10 +5,12 @@ it stopped: the directory of every zip, the rows with valid truth, and the two j
 written under another name and renamed when whole: what is there is complete.
 """
 
+import errno
 import fcntl
 import io
 import json
 import os
+import threading
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -88,7 +90,15 @@ def locked(folder: Path) -> Generator[None]:
         ) from error
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise DataError(
+                f"The disk of the cache folder {printable(str(folder))} is full.",
+                "Make room or name another folder with GEOSPOT_CACHE; finished parts are kept.",
+            ) from error
 
 
 def index_members(
@@ -119,7 +129,7 @@ def index_members(
 
 def dropped_rows(prepared: Path) -> dict[str, int]:
     """How many rows of the CSV aren't in the prepared file, by reason."""
-    metadata: dict[bytes, bytes] = pq.read_metadata(prepared).metadata or {}
+    metadata: dict[bytes, bytes] = _open(prepared).metadata.metadata or {}
     return dict(json.loads(metadata.get(_DROPPED.encode(), b"{}")))
 
 
@@ -132,12 +142,12 @@ def write_text(target: Path, text: str) -> None:
 
 def row_count(prepared: Path) -> int:
     """How many rows a prepared file has."""
-    return pq.read_metadata(prepared).num_rows
+    return _open(prepared).metadata.num_rows
 
 
 def all_rows(prepared: Path) -> SampleTable:
     """Every row of a prepared file."""
-    source = pq.ParquetFile(prepared)
+    source = _open(prepared)
     columns = [  # one after the other, as putting the pieces of a column together takes it twice
         source.read(columns=[name]).column(0).combine_chunks() for name in SAMPLE_SCHEMA.names
     ]
@@ -146,7 +156,7 @@ def all_rows(prepared: Path) -> SampleTable:
 
 def iter_ids(prepared: Path) -> Iterator[str]:
     """All ids of a prepared file in its order, without holding them all."""
-    for batch in pq.ParquetFile(prepared).iter_batches(_ROW_GROUP, columns=["id"]):
+    for batch in _open(prepared).iter_batches(_ROW_GROUP, columns=["id"]):
         yield from cast(list[str], batch.column(0).to_pylist())
 
 
@@ -155,7 +165,7 @@ def take_rows(prepared: Path, indices: Sequence[int]) -> SampleTable:
     wanted_K = np.asarray(indices, dtype=np.int64)
     order_K = np.argsort(wanted_K, kind="stable")
     ordered_K = wanted_K[order_K]
-    source = pq.ParquetFile(prepared)
+    source = _open(prepared)
     parts: list[pa.Table] = [SAMPLE_SCHEMA.empty_table()]
     first = 0
     for group in range(source.num_row_groups):
@@ -169,6 +179,17 @@ def take_rows(prepared: Path, indices: Sequence[int]) -> SampleTable:
     back_K[order_K] = np.arange(len(order_K))
     restore_K: Column = pa.array(back_K)
     return SampleTable(pa.concat_tables(parts).take(restore_K), dropped_rows(prepared))
+
+
+def _open(path: Path) -> Any:
+    """The Parquet file; only a damaged disk or an editor's hand can have spoilt it."""
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(
+            f"{printable(str(path))} in the cache can't be read: {printable(str(error), limit=200)}.",
+            "Delete it; it is built again.",
+        ) from error
 
 
 def _write_rows(csv: Path, target: Path, progress: Progress) -> None:
@@ -244,7 +265,7 @@ def _header(csv: Path) -> list[str]:
 
 def _join(folder: Path, parts: Sequence[tuple[str, Path]], progress: Progress) -> None:
     """Gives every row the handle of its image; the first of rows with one id stays."""
-    rows = pq.ParquetFile(folder / ROWS)
+    rows = _open(folder / ROWS)
     total = rows.metadata.num_rows
     progress(_JOINING, 0, total)
     members = Members(parts)
@@ -279,7 +300,7 @@ def _writer(target: Path) -> Generator[Any]:
 @contextmanager
 def _whole(target: Path) -> Generator[Path]:
     """A path to write to; what was written takes the name `target` once it is whole."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         yield part
         part.replace(target)

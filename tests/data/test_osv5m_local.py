@@ -173,6 +173,15 @@ def test_prepare_returns_the_parquet_file(tmp_path: Path) -> None:
     assert leftovers == {path.name, "lock"}
 
 
+def test_a_spoilt_cache_says_what_to_delete(tmp_path: Path) -> None:
+    make_osv_tree(tmp_path, images=2)
+    path = prepare("test", spec=str(tmp_path), cache_dir=tmp_path / "cache")
+    path.write_bytes(path.read_bytes()[:-50])
+    dataset = open_local_osv5m(tmp_path, "test", cache_dir=tmp_path / "cache")
+    with pytest.raises(DataError, match=r"samples\.parquet in the cache can't be read.*Delete it"):
+        dataset.select(1)
+
+
 @pytest.mark.parametrize("damage", ["cut", "no zip"])
 def test_a_broken_zip_is_named(tmp_path: Path, damage: str) -> None:
     make_osv_tree(tmp_path, images=8, zips=2)
