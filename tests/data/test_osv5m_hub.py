@@ -202,6 +202,13 @@ def test_a_server_that_ignores_ranges_is_refused_before_it_sends_everything(
         assert server.bytes_sent("00.zip") < 20_000_000
 
 
+def test_small_files_may_come_whole(hub: HubServer, tmp_path: Path) -> None:
+    here = open_local_osv5m(tmp_path / "tree", "test", cache_dir=tmp_path / "c")
+    hub.faults.append(Fault("", times=10_000, ignore_range=True))
+    there = open_hub_osv5m("test", cache_dir=tmp_path / "c")
+    assert [there.read_image(s) for s in there.table] == [here.read_image(s) for s in here.table]
+
+
 @pytest.mark.parametrize(
     ("repo", "sentence"),
     [
@@ -288,3 +295,19 @@ def test_two_threads_may_open_an_unprepared_split_at_once(hub: HubServer, tmp_pa
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(open_it, range(2))) == [12, 12]
     assert len([r for r in hub.asked("test.csv") if r.method == "GET"]) == 1
+
+
+def test_the_command_prepares_and_says_what_is_wrong(hub: HubServer, tmp_path: Path) -> None:
+    environment = os.environ | {"HF_ENDPOINT": hub.url, "GEOSPOT_CACHE": str(tmp_path / "cli")}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "geospot", "data", "prepare", OSV5M, *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    done = run("--split", "test")
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.removeprefix("Prepared: ").replace("\n", "")).is_file()
+    missing = run("--split", "train")
+    assert missing.returncode == 1
+    assert "has no split 'train'" in missing.stderr
+    assert "Traceback" not in missing.stderr
