@@ -57,9 +57,10 @@ _ANGLE: Final = re.compile(
           |(?<!\d[,/])\d{{1,9}}(?!\d|[./:-]\d|,\d{{3}}\.|,\d+(?![.\d])))
         (?:[ ]{{0,9}}(?P<mark>(?i:{_DEGREES})))?
         (?(mark)(?:(?:[ ]{{0,9}},?[ ]{{0,9}})(?P<m>{_FRACTION})
-            (?:[ ]{{0,9}}(?i:{_MINUTES})
+            (?:[ ]{{0,9}}(?P<minute_mark>(?i:{_MINUTES}))
                 (?:(?:[ ]{{0,9}}(?:,[ ])?(?:and[ ])?)(?P<s>{_FRACTION})
-                    (?:[ ]{{0,9}}(?i:{_SECONDS})|(?=[ ]{{0,2}}(?:[NSEWO](?![{LETTER}])|[\s,;)]|$))))?
+                    (?:[ ]{{0,9}}(?P<second_mark>(?i:{_SECONDS}))
+                    |(?=[ ]{{0,2}}(?:[NSEWO](?![{LETTER}])|[\s,;)]|$))))?
               |(?=[ ]{{0,2}}[NSEWO](?![{LETTER}]))
               |[ ](?P<s_bare>{_FRACTION})(?=[ ]{{0,2}}[NSEWO](?![{LETTER}]))))?)
     )
@@ -119,6 +120,8 @@ def _build(match: re.Match[str]) -> Angle:
     minutes = group["m"] or group["colon_m"] or group["gap_m"] or group["gap_dm"] or group["dash_m"]
     seconds = group["s"] or group["s_bare"] or group["colon_s"] or group["gap_s"] or group["dash_s"]
     hemisphere = hemisphere_code(group["pre"] or group["post"] or "")
+    if group["second_mark"] == "s" and group["minute_mark"] == "'" and not hemisphere:
+        hemisphere = "S"  # 33°51'54s: only beside d and m does s mean seconds
     decimal = group["d"] or ""
     _, _, fraction = decimal.replace(",", ".").partition(".")
     return Angle(

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from geospot.parsing.angle import Angle
 from geospot.parsing.candidate import Candidate, Places, pair
 from geospot.parsing.jsonish import Node, Scalar
 from geospot.parsing.labelled import pair_in
@@ -176,21 +175,12 @@ def _value(value: Node | Scalar, truncated: bool) -> Value:
     if value.open and truncated:
         return Value(0, note="length")
     text = plain(value.text).strip()
-    found = _scientific(text) or value_at(text, text.lower(), 0)
+    found = value_at(text, text.lower(), 0)
     if found is None or not text:
         return Value(0, note="placeholder" if not text else "malformed")
     if found.angle and text[found.end :].strip(" .)]\"'"):
         return Value(0, note="malformed")
     return found
-
-
-def _scientific(text: str) -> Value | None:
-    """`4.88566e+01`, as some serialisers write floats."""
-    if not re.fullmatch(r"[+-]?\d{1,3}\.\d{1,20}[eE][+-]?\d{1,2}", text):
-        return None
-    number = float(text)
-    plain_number = Angle(0, len(text), abs(number), number < 0, "", False, 6, False, False, False)
-    return Value(len(text), plain_number)
 
 
 def _nested_value(node: Node, truncated: bool) -> Value:

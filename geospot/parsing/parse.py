@@ -142,7 +142,7 @@ def _cut(candidate: Candidate, body: str) -> Candidate:
     if candidate.closed or candidate.note is not None:
         return candidate
     following = body[candidate.end : candidate.end + 40]
-    if following.strip(" \"'°") or len(following) == 40:
+    if following.strip(" \"'°.,") or len(following) == 40:
         return candidate
     return replace(candidate, note="length")
 

@@ -22,6 +22,7 @@ _HALF_RANGE = rf" ?(?:{DEGREE_MARK})?(?: ?(?:[nsewo]|north|south|east|west)\b)? 
 _RANGE: Final = re.compile(rf"{_NUMBER}{_HALF_RANGE}(?:{RANGE_JOINT}) ?{_NUMBER}(?!\d)")
 _RANGE_REST: Final = re.compile(rf"{_HALF_RANGE}(?:{RANGE_JOINT}) ?{_NUMBER}(?![\d])")
 _BETWEEN: Final = re.compile(rf"\s*(?:{BETWEEN})\s*[+-]?\d")
+_SCIENTIFIC: Final = re.compile(r"[+-]?\d{1,3}(?:\.\d{1,20})?[eE][+-]?\d{1,2}(?![\d.,°'])")
 _RANGE_WORD: Final = re.compile(
     r"[ _]?(?:ranges?|bands?|bounds|limits?|zone|interval|min|max)(?![a-z])"
 )
@@ -47,7 +48,7 @@ def value_at(text: str, folded: str, position: int) -> Value | None:
 
     `text` is normalised; `folded` is the same in lower case.
     """
-    found = angle_at(text, position)
+    found = _scientific(text, position) or angle_at(text, position)
     if found:
         rest = _RANGE_REST.match(folded, found.end)
         return Value(rest.end(), note="range") if rest else Value(found.end, found)
@@ -61,6 +62,17 @@ def value_at(text: str, folded: str, position: int) -> Value | None:
         if match:
             return Value(match.end(), note=reason)
     return None
+
+
+def _scientific(text: str, position: int) -> Angle | None:
+    """`4.88566e+01` or `1e-05`, as programs write floats."""
+    match = _SCIENTIFIC.match(text, position)
+    if match is None:
+        return None
+    number = float(match[0])
+    return Angle(
+        match.start(), match.end(), abs(number), number < 0, "", False, 6, False, False, False
+    )
 
 
 def is_range_word(folded: str, position: int) -> bool:

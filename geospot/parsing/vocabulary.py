@@ -57,7 +57,8 @@ COUNTRY: Final = (
     r"|国家|國家|国|國|国名|국가|나라|البلد|الدولة|الدوله|देश"
 )
 PLACE: Final = (
-    r"(?:location|place|address|place name|ort|lieu|lugar|luogo|standort|地点|場所|위치|الموقع|स्थान)"
+    r"(?:location|place|address|place name|ort|lieu|lugar|luogo|standort|地点|場所|위치|الموقع"
+    r"|स्थान)"
 )
 
 HEMISPHERES: Final = {
@@ -135,10 +136,13 @@ DEGREE_MARK: Final = (
     r"°|degrees?|deg\.?|d(?=[ \d])|grad|graden|graad|gradi|grado|grados|graus?|degrés?|stop(?:ni|nie"
     r"|ień)|градус(?:ов|а|ы)?|derece|度|도|درجة|डिग्री"
 )
-MINUTE_MARK: Final = r"'(?!')|minut(?:es?|en?|os?|i|y|a)?\.?|min\.?|m(?=[ \d])|primi|минут[аы]?|dakika|分|분|دقيقة|मिनट"
+MINUTE_MARK: Final = (
+    r"'(?!')|minut(?:es?|en?|os?|i|y|a)?\.?|min\.?|m(?=[ \d])|primi|минут[аы]?|dakika"
+    r"|分|분|دقيقة|मिनट"
+)
 SECOND_MARK: Final = (
     r"\"|''|sec(?:onds?|ondi|ondes?)?\.?|segundos?|sekund(?:en?|y|a)?|seconden|секунд[аы]?|saniye"
-    r"|s(?![a-z])|秒|초|ثانية|सेकंड"
+    r"|(?-i:s)(?![a-z])|秒|초|ثانية|सेकंड"
 )
 
 _CODES: Final = {code: pattern(words) for code, words in HEMISPHERES.items()}

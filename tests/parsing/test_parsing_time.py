@@ -1,0 +1,90 @@
+"""Hostile texts cost time in proportion to their length. Processor time, generous factors."""
+
+import time
+
+import pytest
+
+from geospot.parsing import parse_geo_response
+
+MEGABYTE = 1_000_000
+HOSTILE = {
+    "digits": "1",
+    "one, two": "1,",
+    "one. two": "1.",
+    "one two": "1 ",
+    "pairs": "1.23, ",
+    "lines of pairs": "48.8566, 2.3522\n",
+    "dashes": "-",
+    "em dashes": "—",
+    "spaces": " ",
+    "lines": "\n",
+    "tabs": "\t",
+    "degrees": "°",
+    "degrees and digits": "1°",
+    "minutes": "1°1'",
+    "far degree signs": "48          °",
+    "spaced numbers": "48.5                    ",
+    "hemispheres": "N ",
+    "hemisphere words": "north ",
+    "braces": "{",
+    "objects": '{"a":',
+    "objects and arrays": '{"a":[{"b":[',
+    "arrays": "[",
+    "keys": '{"a"',
+    "escapes": '{"a\\',
+    "curly quotes": "{“",
+    "whole objects": '{"latitude": 1.5, "longitude": 2.5}',
+    "half objects": '{"latitude": 1.5, "longitude": 2.5 ',
+    "quotes": '"',
+    "think": "<think>",
+    "end of think": "</think>",
+    "tags": "<a ",
+    "entities": "&#1",
+    "labels": "Latitude:",
+    "labels in turn": "latitude longitude ",
+    "labels and values": "latitude: 1 longitude: 1 ",
+    "pair labels": "coordinates ",
+    "labelled lists": "coordinates: 1.5, 1.5, ",
+    "fillers": "latitude of the place is ",
+    "parentheses": "latitude (",
+    "cities": "City: ",
+    "regions": "region,",
+    "city bullets": "\n- city",
+    "headers": "lat,lon\n",
+    "tables": "lat,lon\n1.5,2.5\n",
+    "table lines": "|a|lat|lon|\n",
+    "ranges": "1 to ",
+    "between": "between 1 and ",
+    "combining marks": "\u0301\u0323",
+    "jamo": "\u1100\u1161",
+    "full width": "１",
+    "invisible": "\u200b",
+    "chinese": "北纬1度",
+    "latex": "\\ang{1;2;",
+    "dollars": "$1 ",
+    "emphasis": "_",
+    "links": "https://a?q=1.5,2.5 ",
+    "geo uris": "geo:1,2 ",
+    "refusals": "I cannot ",
+    "dotted names": "a.",
+    "tracebacks": "Traceback (most recent call last):\n",
+}
+
+
+def _seconds(text: str) -> float:
+    started = time.process_time()
+    parse_geo_response(text)
+    return time.process_time() - started
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_time_is_linear(name: str) -> None:
+    piece = HOSTILE[name]
+    short = (piece * (MEGABYTE // 4 // len(piece) + 1))[: MEGABYTE // 4]
+    long = (piece * (MEGABYTE // len(piece) + 1))[:MEGABYTE]
+
+    seconds, four_times = _seconds(short), _seconds(long)
+
+    # A quadratic reader would take 16 times as long, and minutes rather than seconds.
+    assert four_times < 8 * max(seconds, 0.02)
+    assert four_times < 10
