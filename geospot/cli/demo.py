@@ -6,6 +6,8 @@ from typing import Annotated, Final
 
 import typer
 
+from geospot.cli.leaderboard import show
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 BASELINES: Final = ("constant", "prior")
@@ -29,7 +31,7 @@ def demo(
     from geospot.evaluation.evaluate import evaluate
     from geospot.evaluation.progress import TerminalView
     from geospot_leaderboard.collect import collect
-    from geospot_leaderboard.export import to_csv, to_markdown
+    from geospot_leaderboard.export import to_csv
     from geospot_leaderboard.ranking import rank
 
     view = TerminalView(stderr_console())
@@ -41,7 +43,7 @@ def demo(
         asyncio.run(evaluate(config, view))
     found = collect(out)
     groups = rank(found.results)
-    typer.echo(to_markdown(groups, found.broken))
+    show(out)
     table = out / "leaderboard.csv"
     table.write_text(to_csv(groups), encoding="utf-8")
     typer.echo(f"Written to {out}: a result directory a baseline, and {table}")

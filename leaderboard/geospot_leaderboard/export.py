@@ -138,7 +138,7 @@ _MARKDOWN_COLUMNS: Final = (
     "95% interval",
     "answered",
     "median km",
-    *(f"< {radius:g} km" for radius in ACCURACIES.values()),
+    *(f"within {radius:g} km" for radius in ACCURACIES.values()),
     "country",
     "region",
 )
