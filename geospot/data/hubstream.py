@@ -116,6 +116,8 @@ class HubStream(GeoDataset):
         """Walks on from where the spool ends until it has `limit` samples."""
         rows = self._open_rows()
         wanted = find_columns(rows.columns, self._overrides)
+        if wanted.get("id") == "__key__" and "json.id" in rows.columns:
+            wanted["id"] = "json.id"  # the data set's own, as the reader of tars has it
         mark = spool.position()
         stream = rows.walk(mark.get("state"))
         what = f"stream {self.name}"

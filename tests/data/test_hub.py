@@ -305,6 +305,16 @@ def test_tars_killed_at_any_byte_are_taken_up_again(tmp_path: Path, tars: Repo) 
         assert ask(server, tmp_path, "o/wds", "test", "all") == expected
 
 
+def test_tars_in_odd_places_are_streamed_by_datasets(tmp_path: Path) -> None:
+    members = {"a.jpg": IMAGES[0], "a.json": place(0, id=9007199254740993),
+               "b.jpg": IMAGES[1], "b.json": place(1, id=5)}  # fmt: skip
+    with serving({"o/deep": Repo({"shards/deep/test/000.tar": tar(members)})}) as server:
+        got = ask(server, tmp_path, "o/deep", "test", "all")
+    assert got["images"] == SUMS[:2]
+    assert [row["id"] for row in got["rows"]] == ["9007199254740993", "5"]
+    assert [row["country"] for row in got["rows"]] == ["NA", "NA"]
+
+
 def test_several_headings_of_one_place(tmp_path: Path) -> None:
     members: dict[str, bytes] = {}
     for n in range(3):
