@@ -38,38 +38,67 @@ _UNIT: Final = (
     r"|acres?|ha|hz|mhz|ghz|times|points?|stars?)(?![A-Za-z]))"
 )
 
+_LETTER_AFTER = rf"[NSEWO](?![{LETTER}])"
+_HEMISPHERE_BEFORE = rf"""
+    (?<![{LETTER}_])(?P<pre>(?i:{_BEFORE})(?![a-zA-Z])|{_LETTER_AFTER})\.?[ ]{{0,4}}[:=]?[ ]{{0,4}}
+"""
+# A minus touches its number, unless a colon, comma or bracket stands before it. Otherwise the
+# number must not be the rest of another one, of a word (A48), a price or a road (I-80).
+_SIGN_OR_START = rf"""
+    (?P<sign>(?<![^\s(\[{{<>,;:=|"'/~≈])[+-])(?:(?<=[:=,|(][+-])[ ]|(?<=[:=,|(][ ][+-])[ ])?
+  | (?<!\d)(?<!\d[.:])(?<![-+#$€£¥₹])
+    (?(pre)|(?:(?<![{LETTER}_])|(?<=[\d°'"][NSEWO])|(?<=[\d°'"][ ][NSEWO])))
+"""
+_BY_COLONS = (
+    rf"(?P<colon_d>\d{{1,3}}):(?P<colon_m>\d{{1,2}})(?::(?P<colon_s>{_FRACTION}))?(?![:\d])"
+)
+# Without marks only a hemisphere makes three numbers one angle.
+_BY_GAPS = rf"""
+    (?P<gap_d>\d{{1,3}})
+    (?:[ ](?P<gap_m>\d{{1,2}})[ ](?P<gap_s>{_FRACTION})
+      |[ ](?P<gap_dm>\d{{1,2}}[.,]\d{{1,12}})(?!\d)
+      |-(?P<dash_m>\d{{1,2}})-(?P<dash_s>{_FRACTION}))
+    (?(pre)(?![ ]?\d)|(?=[ ]{{0,2}}{_LETTER_AFTER}))
+"""
+_NUMBER = r"""
+    (?P<d>(?P<point>\d{0,9}\.\d{1,40})(?!\d|\.\d|-\d)
+      |(?<!\d,)(?P<comma>\d{1,3},\d{1,40})(?!\d|[.,]\d|-\d)
+      |(?<!\d[,/])\d{1,9}(?!\d|[./:-]\d|,\d{3}\.|,\d+(?![.\d])))
+"""
+_STRAY = r"[ ]?\d{1,2}(?:[.,]\d{1,12})?(?![\d.,]|[ ]?°|[ ]?deg)"
+# Behind a degree mark: minutes, seconds. The last mark may be missing where a hemisphere tells the
+# end. A number that is neither makes the whole unreadable: it would be lost in silence.
+_MINUTES_AND_SECONDS = rf"""
+    [ ]{{0,9}}(?P<listed>,)?[ ]{{0,9}}(?P<m>{_FRACTION})
+    (?:[ ]{{0,9}}(?P<minute_mark>(?i:{_MINUTES}))
+        (?:[ ]{{0,9}}(?:,[ ])?(?:and[ ])?(?P<s>{_FRACTION})
+            (?:[ ]{{0,9}}(?P<second_mark>(?i:{_SECONDS}))
+              |(?=[ ]{{0,2}}(?:{_LETTER_AFTER}|[nsew](?![{LETTER}])|[\s,;)]|$)))
+          |(?!{_STRAY}))
+      |(?=[ ]{{0,2}}{_LETTER_AFTER})
+      |(?(pre)(?(listed)(?!)|(?=[\s,;)]|$))|(?!))
+      |[ ](?P<s_bare>{_FRACTION})(?=[ ]{{0,2}}{_LETTER_AFTER}))
+"""
+_BY_MARKS = rf"""
+    {_NUMBER}
+    (?:[ ]{{0,9}}(?P<mark>(?i:{_DEGREES})))?
+    (?(mark)(?:{_MINUTES_AND_SECONDS}|(?(point)|(?(comma)|(?!{_STRAY}))))|(?![ ]{{0,9}}°))
+"""
+# "South Africa" behind a number is no hemisphere; "South Latitude" is one.
+_HEMISPHERE_AFTER = rf"""
+    [ ]{{0,9}}\(?[ ]?
+    (?:(?i:(?:de[ ]|di[ ]|der[ ])?(?:latitudine|latitude|latitud|longitudine|longitude|longitud
+        |(?:szerokości|długości)(?:[ ]geograficznej)?))[ ])?
+    (?P<post>(?i:{_AFTER})(?![{LETTER}])(?![ ](?!L(?:at|on|än)|Br)[A-Z][a-z])
+      |(?<=[\d°'"])[nsew](?![{LETTER}])
+      |{_LETTER_AFTER})
+"""
 _ANGLE: Final = re.compile(
     rf"""
-    (?:(?<![{LETTER}_])(?P<pre>(?i:{_BEFORE})(?![a-zA-Z])|[NSEWO](?![{LETTER}]))
-        \.?[ ]{{0,4}}[:=]?[ ]{{0,4}})?
-    (?:(?P<sign>(?<![^\s(\[{{<>,;:=|"'/~≈])[+-])(?:(?<=[:=,|(][+-])[ ]|(?<=[:=,|(][ ][+-])[ ])?
-      |(?<!\d)(?<!\d[.:])(?<![-+#$€£¥₹])
-        (?(pre)|(?:(?<![{LETTER}_])|(?<=[\d°'"][NSEWO])|(?<=[\d°'"][ ][NSEWO]))))
-    (?:
-        (?P<colon_d>\d{{1,3}}):(?P<colon_m>\d{{1,2}})(?::(?P<colon_s>{_FRACTION}))?(?![:\d])
-      | (?P<gap_d>\d{{1,3}})
-        (?:[ ](?P<gap_m>\d{{1,2}})[ ](?P<gap_s>{_FRACTION})
-          |[ ](?P<gap_dm>\d{{1,2}}[.,]\d{{1,12}})(?!\d)
-          |-(?P<dash_m>\d{{1,2}})-(?P<dash_s>{_FRACTION}))
-        (?(pre)(?![ ]?\d)|(?=[ ]{{0,2}}[NSEWO](?![{LETTER}])))
-      | (?P<d>(?P<point>\d{{0,9}}\.\d{{1,40}})(?!\d|\.\d|-\d)
-          |(?<!\d,)(?P<comma>\d{{1,3}},\d{{1,40}})(?!\d|[.,]\d|-\d)
-          |(?<!\d[,/])\d{{1,9}}(?!\d|[./:-]\d|,\d{{3}}\.|,\d+(?![.\d])))
-        (?:[ ]{{0,9}}(?P<mark>(?i:{_DEGREES})))?
-        (?(mark)(?:(?:[ ]{{0,9}},?[ ]{{0,9}})(?P<m>{_FRACTION})
-            (?:[ ]{{0,9}}(?P<minute_mark>(?i:{_MINUTES}))
-                (?:(?:[ ]{{0,9}}(?:,[ ])?(?:and[ ])?)(?P<s>{_FRACTION})
-                    (?:[ ]{{0,9}}(?P<second_mark>(?i:{_SECONDS}))
-                    |(?=[ ]{{0,2}}(?:[NSEWO](?![{LETTER}])|[\s,;)]|$))))?
-              |(?=[ ]{{0,2}}[NSEWO](?![{LETTER}]))
-              |[ ](?P<s_bare>{_FRACTION})(?=[ ]{{0,2}}[NSEWO](?![{LETTER}]))))?)
-    )
-    (?(pre)|(?:[ ]{{0,9}}\(?[ ]?
-        (?:(?i:(?:de[ ]|di[ ]|der[ ])?(?:latitudine|latitude|latitud|longitudine|longitude|longitud
-            |(?:szerokości|długości)(?:[ ]geograficznej)?))[ ])?
-        (?P<post>(?i:{_AFTER})(?![{LETTER}])(?![ ](?!L(?:at|on|än)|Br)[A-Z][a-z])
-          |(?<=[\d°'"])[nsew](?![{LETTER}])
-          |[NSEWO](?![{LETTER}])))?)
+    (?:{_HEMISPHERE_BEFORE})?
+    (?:{_SIGN_OR_START})
+    (?:{_BY_COLONS}|{_BY_GAPS}|{_BY_MARKS})
+    (?(pre)|(?:{_HEMISPHERE_AFTER})?)
     (?(post)|(?:(?(pre)(?=[NSEWO][ ]?\d)|(?!))|(?![{LETTER}]|(?i:{_UNIT}))))
     """,
     re.VERBOSE,

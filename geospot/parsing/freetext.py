@@ -38,14 +38,14 @@ _COUNTER_CUE: Final = re.compile(
     r"|probabilit(?:y|ies)|sizes?"
     r"|scales?|elevations?|altitudes?|azimuth|temperatures?|ind(?:ex|ices)|models?|python"
     r"|levels?|heights?"
-    r"|widths?|lengths?|distances?|speeds?|weights?|populations?|odds|phone|tel|fax|zip"
+    r"|widths?|lengths?|distances?|speeds?|weights?|populations?|odds|plates?|phone|tel|fax|zip"
     r"|numbers?|years?|values?"
     r"|percentages?|magnitudes?|ph|times?|dates?|areas?|angles?|rotated|rotat(?:es?|ion)"
     r"|dimensions?|resolution"
     r"|aspect|focal|aperture|weighs?|measur\w{1,6}|pays?|paid|grades?|gpa|rgb|color|colour"
     r"|rank(?:s|ed)?|ip)"
     r"\b[^\w\n]{0,3}(?:(?:is|are|was|were|of|about|around|between|from|the|by|at"
-    r"|roughly)[^\w\n]{0,3}){0,2}$"
+    r"|roughly|reads?)[^\w\n]{0,3}){0,2}$"
 )
 _SPACE: Final = re.compile(r"\s")
 _LOOSE: Final = 360.0

@@ -59,6 +59,7 @@ _BETWEEN_LABELS: Final = re.compile(
 _BETWEEN_VALUES: Final = re.compile(
     r"[\s)\]\"']*+(?:[,;/|&]|and\b|und\b|et\b|y\b|e\b|en\b|и\b|ve\b|by\b|和|と|-(?= ))?[\s(\[\"']*+"
 )
+_COMMA_DIGIT: Final = re.compile(r",\d")
 _POINT: Final = re.compile(r"[\"']type[\"']\s*:\s*[\"']point")
 _MORE: Final = re.compile(r"[\s)\]]*[,;]\s*[(\[]?-?\d{1,3}\.\d")
 
@@ -183,8 +184,8 @@ def _hit(text: str, folded: str, label: re.Match[str], axis: str) -> _Hit | None
     ):
         value = value_at(text, folded, position + 1)  # a CSV file of keys and values
         filler_end = position + 1
-    if value is None or filler_end == position:
-        return None
+    if value is None or filler_end == position or _COMMA_DIGIT.match(folded, value.end):
+        return None  # nothing, or a number that a comma may continue
     between = folded[position:filler_end]
     if "\n" in between and not _starts_line(folded, label.start()):
         return None

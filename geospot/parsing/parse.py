@@ -3,6 +3,7 @@
 docs/parsing.md tells it in prose.
 """
 
+import re
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -22,6 +23,10 @@ from geospot.parsing.values import is_unknown
 
 # Stands for an object or a table that has been read. Private use: of no meaning in any answer.
 _READ: Final = "\ue0f1"
+
+
+# Digits may follow, or the rest of a hemisphere's name.
+_MAY_GO_ON: Final = re.compile(r"[ \"'°.,(]*+\w{0,12}")
 
 
 class _Rest(NamedTuple):
@@ -142,7 +147,7 @@ def _cut(candidate: Candidate, body: str) -> Candidate:
     if candidate.closed or candidate.note is not None:
         return candidate
     following = body[candidate.end : candidate.end + 40]
-    if following.strip(" \"'°.,") or len(following) == 40:
+    if _MAY_GO_ON.fullmatch(following) is None:
         return candidate
     return replace(candidate, note="length")
 

@@ -101,7 +101,7 @@ EASTERN_O: Final = pattern(
 WESTERN_O: Final = pattern(
     r"\b(?:latitud|longitud|latitudine|longitudine|norte|sur|sul|oeste|ouest|ovest|et|les?|el|los"
     r"|las?|une?|del|della|della|il|ville|pays|ciudad|pa[íi]s|cidade|citt[àa]|paese|coordonn[ée]es"
-    r"|coordenadas|coordinate|environ|y|leste|france|españa|portugal|italia|brasil)\b"
+    r"|coordenadas|coordinate|environ|y|leste|en|está|aproximadamente|près|lugar|foto|cerca|france|españa|portugal|italia|brasil)\b"
 )
 
 FILLER_WORDS: Final = (
