@@ -6,12 +6,12 @@ format is PKWARE's APPNOTE.TXT 6.3.10: end of central directory (4.3.16), its ZI
 proved otherwise: what a member says about itself is checked before and after it is read.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from geospot.errors import DataError, ImageError
 from geospot.images import MAX_BYTES
@@ -27,6 +27,9 @@ _TAIL_BYTES: Final = (
 )  # the longest comment there can be, and the record before it
 _LOCAL_EXTRA_BYTES: Final = 1024  # room for a local header's extra field, whose length isn't listed
 _STORED, _DEFLATED = 0, 8
+# Absolute; a part that is empty, `.` or `..`; backslashes, control characters, and colons (a drive
+# letter, or a stream of another file).
+_UNSAFE: Final = re.compile(r"^/|(^|/)\.{0,2}(/|$)|[\\:\x00-\x1f]")
 _ENCRYPTED, _UTF8 = 0x0001, 0x0800
 _FULL_16, _FULL_32 = 0xFFFF, 0xFFFFFFFF
 
@@ -49,8 +52,7 @@ class RangeReader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One file in a zip: where it stands and what it should be. Sizes and offsets in bytes."""
 
     name: str
@@ -109,7 +111,7 @@ def read_directory(reader: RangeReader) -> list[Member]:
     members = list(_entries(reader, directory, prefix, begin))
     if len(members) != count:
         raise _damaged(reader, f"lists {len(members)} members but announces {count}")
-    return [m for m in _with_spans(members, begin) if not m.name.endswith("/")]
+    return _with_spans(members, begin)
 
 
 def read_member(reader: RangeReader, member: Member) -> bytes:
@@ -144,15 +146,7 @@ def read_member(reader: RangeReader, member: Member) -> bytes:
 
 def is_safe_name(name: str) -> bool:
     """Whether a path in an archive stays below the archive's root on every system."""
-    parts = name.split("/")
-    return (
-        bool(name)
-        and not name.startswith("/")
-        and "\\" not in name
-        and ":" not in name  # a drive letter, or a stream of another file
-        and not any(part in ("", ".", "..") for part in parts)
-        and not any(ord(char) < 0x20 for char in name)
-    )
+    return _UNSAFE.search(name) is None
 
 
 def _end_record_at(tail: bytes) -> int:
@@ -263,7 +257,7 @@ def _problem(name: str, flags: int, method: int, compressed: int, size: int) -> 
     return None
 
 
-def _with_spans(members: list[Member], begin: int) -> Iterator[Member]:
+def _with_spans(members: list[Member], begin: int) -> list[Member]:
     """The members with what to fetch of each: up to the next one, if that is near.
 
     The length of a local header's extra field isn't in the directory. The start of the next member
@@ -271,13 +265,14 @@ def _with_spans(members: list[Member], begin: int) -> Iterator[Member]:
     """
     offsets = sorted({member.offset for member in members})
     following = dict(pairwise([*offsets, max(begin, offsets[-1] if offsets else 0)]))
-    for m in members:
+    for index, m in enumerate(members):
         room = following[m.offset] - m.offset
         problem = m.problem
         if problem is None and room < m.span:
             problem = "overlaps another member"
         span = max(min(room, m.span + _LOCAL_EXTRA_BYTES), 0)
-        yield Member(m.name, m.offset, span, m.compressed, m.size, m.method, m.crc, problem)
+        members[index] = m._replace(span=span, problem=problem)
+    return [m for m in members if not m.name.endswith("/")]
 
 
 def _decompressed(reader: RangeReader, member: Member, data: bytes) -> bytes:
