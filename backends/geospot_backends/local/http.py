@@ -1,0 +1,230 @@
+"""HTTP/1.1 on asyncio and h11: as much of it as the Tinker protocol needs, and no more.
+
+Requests are read whole, with a limit on their size; a request that its admission refuses is answered
+before its body is read. Connections stay open between requests.
+"""
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import h11
+
+log = logging.getLogger(__name__)
+
+_CHUNK_BYTES: Final = 256 * 1024
+_HEAD_BYTES: Final = 64 * 1024
+_BODY_S: Final = 120.0
+"""A request whose body takes longer than this to arrive is dropped."""
+_IDLE_S: Final = 300.0
+_MAX_CONNECTIONS: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request; header names in lower case, the body empty while it is being admitted."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @classmethod
+    def of(cls, value: Any, status: int = 200) -> "Response":
+        """JSON."""
+        return cls(status, json.dumps(value).encode())
+
+    @classmethod
+    def error(cls, status: int, detail: str) -> "Response":
+        """A failure, in the form in which the SDK shows it."""
+        return cls.of({"detail": detail}, status)
+
+
+Admit = Callable[[Request], Response | None]
+"""Looks at a request's head; an answer refuses it."""
+Handle = Callable[[Request], Awaitable[Response]]
+
+
+class HttpServer:
+    """Serves one handler on one listening socket.
+
+    Args:
+        admit: called with a request's head before its body is read.
+        handle: called with the whole request.
+        max_body_bytes: a larger body is refused with status 413.
+    """
+
+    def __init__(self, admit: Admit, handle: Handle, *, max_body_bytes: int) -> None:
+        self._admit = admit
+        self._handle = handle
+        self._max_body_bytes = max_body_bytes
+        self._connections: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, listener: socket.socket) -> None:
+        """Accepts connections on a bound socket, which from now on belongs to the server."""
+        self._server = await asyncio.start_server(self._accept, sock=listener, limit=_CHUNK_BYTES)
+
+    async def aclose(self) -> None:
+        """Stops accepting and drops what is open."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None or len(self._connections) >= _MAX_CONNECTIONS:
+            writer.close()
+            return
+        self._connections.add(task)
+        try:
+            await self._serve(_Wire(reader, writer))
+        except (OSError, h11.ProtocolError, TimeoutError, EOFError):
+            pass  # the other side went away, or speaks something else
+        except asyncio.CancelledError:
+            pass  # the server stops
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def _serve(self, wire: "_Wire") -> None:
+        while True:
+            head = await wire.head()
+            if head is None:
+                return
+            refusal = self._admit(head) or await self._too_long(head)
+            if refusal is not None:
+                await wire.answer(refusal, close=True)
+                return
+            try:
+                body = await wire.body(self._max_body_bytes)
+            except _TooLongError:
+                await wire.answer(self._over_limit(), close=True)
+                return
+            request = Request(head.method, head.path, head.query, head.headers, body)
+            await wire.answer(await self._handle(request))
+            if not wire.ready_for_next():
+                return
+
+    async def _too_long(self, head: Request) -> Response | None:
+        announced = head.headers.get("content-length", "0")
+        return self._over_limit() if int(announced) > self._max_body_bytes else None
+
+    def _over_limit(self) -> Response:
+        return Response.error(413, f"the request has more than {self._max_body_bytes:,} bytes")
+
+
+class _TooLongError(Exception):
+    pass
+
+
+class _Wire:
+    """One connection, seen as requests and answers."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_BYTES)
+
+    async def head(self) -> Request | None:
+        """The next request without its body; None where the other side is done."""
+        async with asyncio.timeout(_IDLE_S):
+            event = await self._event()
+        if not isinstance(event, h11.Request):
+            return None
+        target = urlsplit(event.target.decode("ascii", "replace"))
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
+        return Request(
+            event.method.decode("ascii", "replace"),
+            unquote(target.path),
+            dict(parse_qsl(target.query)),
+            headers,
+        )
+
+    async def body(self, limit: int) -> bytes:
+        """What follows the head, `_TooLongError` beyond the limit."""
+        parts: list[bytes] = []
+        size = 0
+        async with asyncio.timeout(_BODY_S):
+            while isinstance(event := await self._event(), h11.Data):
+                parts.append(bytes(event.data))
+                size += len(event.data)
+                if size > limit:
+                    raise _TooLongError
+        return b"".join(parts)
+
+    async def answer(self, response: Response, *, close: bool = False) -> None:
+        """Sends the answer; after `close` the connection takes no further request."""
+        headers = [
+            ("content-type", response.content_type),
+            ("content-length", str(len(response.body))),
+            *response.headers.items(),
+        ]
+        if close:
+            headers.append(("connection", "close"))
+        head = h11.Response(status_code=response.status, headers=headers)
+        pieces = [self._http.send(head)]
+        if response.body:
+            pieces.append(self._http.send(h11.Data(data=response.body)))
+        pieces.append(self._http.send(h11.EndOfMessage()))
+        self._writer.write(b"".join(piece for piece in pieces if piece))
+        await self._writer.drain()
+
+    def ready_for_next(self) -> bool:
+        """Whether the connection can be used again; makes it so."""
+        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+            return False
+        self._http.start_next_cycle()
+        return True
+
+    async def _event(self) -> Any:
+        while True:
+            event = self._http.next_event()
+            if event is not h11.NEED_DATA:
+                return event
+            if self._http.they_are_waiting_for_100_continue:
+                go_on = self._http.send(h11.InformationalResponse(status_code=100, headers=[]))
+                self._writer.write(go_on or b"")
+            self._http.receive_data(await self._reader.read(_CHUNK_BYTES))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound, listening TCP socket; port 0 takes a free one.
+
+    Raises:
+        OSError: the address is taken, or isn't one of this machine.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    # asyncio switches Nagle's algorithm off only where the protocol is named, and it is inherited
+    # by what is accepted: without it a request costs 40 ms.
+    listener = socket.socket(family, kind, protocol or socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind(address)
+        listener.listen(512)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
