@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -22,15 +21,16 @@ from geospot.evaluation.backend import Backend, BackendFactory, BackendOptions
 from geospot.evaluation.budget import CostCap
 from geospot.evaluation.canary import Canary, ask_canary
 from geospot.evaluation.harness import Harness, Settings, Stats
+from geospot.evaluation.manifest import dataset_section, make_manifest
 from geospot.evaluation.progress import View
 from geospot.evaluation.records import SampleRecord
-from geospot.evaluation.results import FORMAT, SUMMARY, ResultDirectory, read_json
+from geospot.evaluation.results import SUMMARY, ResultDirectory, read_json
 from geospot.evaluation.sessions import seconds_asking
 from geospot.evaluation.summary import summarise
 from geospot.outcomes import Outcome
 from geospot.plugins import BACKENDS, load
 from geospot.prompts import Prompt, load_prompt
-from geospot.provenance import git_state, versions
+from geospot.provenance import versions
 
 _BEAT_S: Final = 0.25
 _EVENT_EVERY_S: Final = 10.0
@@ -343,38 +343,10 @@ def _settings(config: EvalConfig) -> Settings:
 def _manifest(
     config: EvalConfig, prompt: Prompt, backend: Backend, selection: Selection
 ) -> dict[str, Any]:
-    """Content of eval.json."""
-    described = backend.describe()
-    return {
-        "format": FORMAT,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "geospot_version": versions()["geospot"],
-        "backend": {
-            "name": backend.name,
-            "model": backend.model,
-            "base_url": None,
-            "needs_image": backend.needs_image,
-        }
-        | described,
-        "dataset": {
-            "spec": config.dataset,
-            "name": selection.dataset,
-            "split": selection.split,
-            "order": selection.order,
-            "n": len(selection),
-            "available": selection.available,
-            "fingerprint": selection.fingerprint,
-            "self_selected": False,
-            "dropped": selection.table.dropped,
-        },
-        "prompt": {
-            "name": prompt.name,
-            "sha": prompt.sha,
-            "text": prompt.text,
-            "system": prompt.system,
-        },
-        "config": config.model_dump(mode="json", exclude=_NOT_RECORDED),
-        "canary": None,
-        "versions": versions(),
-        "git": git_state(),
-    }
+    who = {"name": backend.name, "model": backend.model, "needs_image": backend.needs_image}
+    return make_manifest(
+        backend=who | backend.describe(),
+        dataset=dataset_section(config.dataset, selection),
+        prompt=prompt,
+        config=config.model_dump(mode="json", exclude=_NOT_RECORDED),
+    )

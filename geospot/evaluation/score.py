@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,11 +14,11 @@ from geospot.data.sample import GeoSample
 from geospot.data.selection import fingerprint
 from geospot.errors import UsageError
 from geospot.evaluation.judge import judge, unanswered
+from geospot.evaluation.manifest import dataset_section, make_manifest
 from geospot.evaluation.predictions import Predictions
-from geospot.evaluation.results import EVAL, FORMAT, ResultDirectory, read_json, set_aside
+from geospot.evaluation.results import EVAL, ResultDirectory, read_json, set_aside
 from geospot.evaluation.summary import summarise
 from geospot.outcomes import Outcome
-from geospot.provenance import git_state, versions
 
 BACKEND: Final = "score"
 
@@ -97,21 +96,8 @@ def _from_dataset(config: ScoreConfig, progress: Progress) -> _Truth:
         selection = dataset.select(config.limit_or_none, config.seed)
     finally:
         dataset.close()
-    return _Truth(
-        selection.table,
-        len(selection),
-        {
-            "spec": config.dataset,
-            "name": selection.dataset,
-            "split": selection.split,
-            "order": selection.order,
-            "n": len(selection),
-            "available": selection.available,
-            "fingerprint": selection.fingerprint,
-            "self_selected": False,
-            "dropped": selection.table.dropped,
-        },
-    )
+    section = dataset_section(config.dataset or "", selection)
+    return _Truth(selection.table, len(selection), section)
 
 
 def _from_file(predictions: Predictions) -> _Truth:
@@ -136,24 +122,17 @@ def _from_file(predictions: Predictions) -> _Truth:
 
 
 def _manifest(config: ScoreConfig, truth: _Truth, draws: int) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "geospot_version": versions()["geospot"],
-        "backend": {
+    return make_manifest(
+        backend={
             "name": BACKEND,
             "model": _label(config),
-            "base_url": None,
             "file": config.file.name,
             "file_sha256": _sha256(config.file),
         },
-        "dataset": truth.manifest,
-        "prompt": {"name": None, "sha": None, "text": None, "system": None},
-        "config": {"samples": draws, "seed": config.seed, "limit": config.limit},
-        "canary": {"asked": False, "passed": None, "detail": ""},
-        "versions": versions(),
-        "git": git_state(),
-    }
+        dataset=truth.manifest,
+        prompt=None,
+        config={"samples": draws, "seed": config.seed, "limit": config.limit},
+    )
 
 
 def _make_way(path: Path) -> None:
