@@ -123,6 +123,7 @@ class Harness:
         )
         self._stop = asyncio.Event()
         self._given_up_in_a_row = 0
+        self._under_way = 0
         self._room = asyncio.Semaphore(settings.concurrency + _READ_AHEAD)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="geospot-image")
         # Jitter only spreads retries in time; it needn't be repeatable.
@@ -179,7 +180,7 @@ class Harness:
         while True:
             await self._sleep(self._pacer.book())
             ticket = await self.limiter.acquire()
-            if not self._cost.allows(self.limiter.in_flight - 1):
+            if not self._cost.allows(self._under_way):
                 self.limiter.failed()
                 self.stop("the cost limit is reached")
                 raise ClosedError
@@ -210,6 +211,7 @@ class Harness:
 
     async def _request(self, question: Question, ticket: Ticket) -> Reply:
         """One request; tells the limiter how it went."""
+        self._under_way += 1
         try:
             reply = await self._backend.ask(question)
         except BackendFault as fault:
@@ -227,6 +229,8 @@ class Harness:
         except BaseException:
             self.limiter.failed()
             raise
+        finally:
+            self._under_way -= 1
         self.limiter.succeeded(ticket)
         self._pacer.used(reply.usage.input_tokens + reply.usage.output_tokens)
         return reply
