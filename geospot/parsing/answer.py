@@ -11,7 +11,8 @@ class GeoAnswer:
 
     Place names are as written in the answer, None where it names none. `note` says why an answer
     is no answer: `empty`, `length` (cut off by the token limit), `think` (an unclosed think block),
-    `null_island`, `range`, `placeholder`, ….
+    `null_island`, `range`, `placeholder`, `transport_text`, `contradiction`, `ambiguous`, `malformed`,
+    `incomplete`, `no_coordinates` (docs/parsing.md tells each).
     """
 
     outcome: Outcome

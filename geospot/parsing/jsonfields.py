@@ -1,7 +1,7 @@
 """Coordinates and place names in a JSON object, whatever its keys are called and however nested."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -45,7 +45,7 @@ def json_candidate(
     are no such keys. `truncated` discards a number that the end of the text may have cut.
     """
     best: Candidate | None = None
-    best_depth = -1
+    best_depth, best_node = -1, root
     for depth, node in _objects(root):
         found = _in_object(node, letter_o, truncated)
         if found is None:
@@ -55,22 +55,36 @@ def json_candidate(
             found.note is None or (best is not None and best.note is not None)
         )
         if better or same:
-            best, best_depth = found, depth
+            best, best_depth, best_node = found, depth, node
     if best is None:
         return None
-    return replace(best, start=position, end=end, closed=True, places=json_places(root))
+    return replace(
+        best, start=position, end=end, closed=True, places=_places_of(root, best_node, best_depth)
+    )
 
 
 def json_places(root: Node) -> Places:
     """City, region and country as written, from the shallowest keys that name them."""
+    return _places_in(node for _, node in _objects(root))
+
+
+def _places_in(nodes: Iterable[Node]) -> Places:
     places: Places = {}
-    for _, node in _objects(root):
+    for node in nodes:
         for key, value in node.items:
             folded = _folded(key)
             for kind, wanted in _PLACES.items():
                 if kind not in places and isinstance(value, Scalar) and wanted.fullmatch(folded):
                     places[kind] = place_value(value.text)
     return places
+
+
+def _places_of(root: Node, node: Node, depth: int) -> Places:
+    """The places beside the coordinates and above them; where there are none, those anywhere."""
+    places = _places_in([node])
+    for kind, name in _places_in(above for level, above in _objects(root) if level < depth).items():
+        places.setdefault(kind, name)
+    return places or json_places(root)
 
 
 def is_error(root: Node) -> bool:

@@ -18,7 +18,7 @@ from geospot.parsing.normalise import clean, plain, strip_thinking
 from geospot.parsing.placenames import labelled_places, short_place
 from geospot.parsing.refusal import is_refusal
 from geospot.parsing.tables import tables
-from geospot.parsing.transport import is_transport_text
+from geospot.parsing.transport import begins_error_object, is_transport_text
 from geospot.parsing.values import is_unknown
 
 # Stands for an object or a table that has been read. Private use: of no meaning in any answer.
@@ -26,7 +26,7 @@ _READ: Final = "\ue0f1"
 
 
 # Digits may follow, or the rest of a hemisphere's name.
-_MAY_GO_ON: Final = re.compile(r"[ \"'°.,(]*+\w{0,12}")
+_MAY_GO_ON: Final = re.compile(r"[ \"'°.,(]*+[\w\u0900-\u0d7f]{0,12}")
 
 
 class _Rest(NamedTuple):
@@ -72,7 +72,10 @@ def _take_structures(text: str, letter_o: str, truncated: bool) -> _Rest | None:
     if "{" in text:
         pieces: list[str] = []
         position = 0
-        for region in json_regions(text):
+        regions = json_regions(text)
+        if not regions and begins_error_object(text):
+            return None
+        for region in regions:
             if is_error(region.root):
                 if not text[: region.start].strip(" \n`'\"json"):
                     return None
@@ -184,7 +187,7 @@ def _no_answer(
         short = short_place(visible)
         if short:
             return replace(_unread(None, short), outcome=Outcome.PLACE_ONLY)
-    return _unread(note, places)
+    return _unread(note or "no_coordinates", places)
 
 
 def _unread(note: str | None, places: Places) -> GeoAnswer:

@@ -5,14 +5,17 @@ from typing import Final
 
 from geospot.parsing.candidate import Places
 from geospot.parsing.countries import is_country
+from geospot.parsing.refusal import is_refusal
 from geospot.parsing.values import is_template, is_unknown
 from geospot.parsing.vocabulary import CITY, COUNTRY, LATITUDE, LETTER, LONGITUDE, PLACE, REGION
 
 MAX_LENGTH: Final = 100
 """Characters that a place name may have; what is longer is cut."""
 
+# Five labels on one line with nothing but a space between; "city:" may be the end of "Mexico City:".
+_RUN_ON = r"(?<=[^\s:,;|]) (?=(?:region|state|country|latitude|longitude|coordinates): )"
 _LABEL: Final = re.compile(
-    rf"(?:^|[\n,;|({{])(?:[ \t>*#•·\-\"'_“`–]|\d{{1,2}}[.)](?=[ \t]))*+"
+    rf"(?:^|[\n,;|({{]|{_RUN_ON})(?:[ \t>*#•·\-\"'_“`–]|\d{{1,2}}[.)](?=[ \t]))*+"
     rf"(?:(?P<city>{CITY})|(?P<region>{REGION})|(?P<country>{COUNTRY})|(?P<whole>{PLACE})"
     rf"|(?P<stop>{LATITUDE}|{LONGITUDE}|coordinates?|coords|gps|confidence|reasoning"
     rf"|explanation))(?:[_ ]name)?"
@@ -35,7 +38,7 @@ _SHORT: Final = re.compile(
 def place_value(written: str) -> str | None:
     """`written` without markup and surrounding punctuation, None for a placeholder."""
     value = _SPACES.sub(" ", written[: 4 * MAX_LENGTH]).strip(_EDGES)
-    if is_template(written) or is_unknown(value):
+    if is_template(written) or is_unknown(value) or is_refusal(value.lower()):
         return None
     if value.endswith(".") and value.count(".") == 1:
         value = value[:-1].rstrip(_EDGES)

@@ -26,12 +26,13 @@ _PHRASES: Final = (
     r"\b(?:against|violates?) (?:my|our|the)\b[^.\n]{0,30}(?:polic|guideline|rule)",
     r"^\W{0,3}(?:i'?m |i am )?(?:very |so |really )?sorry\b|^\W{0,3}i (?:must"
     r"|have to) (?:decline|refuse)",
-    r"\bi apologi[sz]e\b|\bno idea\b",
+    r"\bi apologi[sz]e\b|\bmy apologies\b|\bno idea\b",
+    r"\b(?:do|does)(?:n't| not) have (?:enough|sufficient|access)",
     # German, French, Spanish, Portuguese, Italian, Dutch
     r"\bkann (?:ich )?(?:\w+ ){0,8}nicht\b|\bich kann\b[^.\n]{0,60}\b(?:nicht|keine?n?)\b|tut mir leid"
-    r"|nicht (?:möglich|in der lage)|es ist unmöglich",
+    r"|nicht (?:möglich|in der lage)|es ist unmöglich|kein(?:e|en)? (?:bild|foto)",
     r"\bje (?:ne )?peux (?:malheureusement )?pas\b|désolée?\b|impossible (?:de|d')|pas en mesure"
-    r"|je ne (?:sais|suis) pas|n'est pas possible|\bje refuse",
+    r"|je ne (?:sais|suis) pas|n'est pas possible|\bje refuse|n'ai pas (?:accès|assez)",
     r"lo siento|\bno (?:puedo|me es posible|es posible|soy capaz|sé|logro)\b"
     r"|imposible (?:determinar|identificar)",
     r"desculpe|lamento|\bnão (?:posso|consigo|é possível|sei|sou capaz)\b"

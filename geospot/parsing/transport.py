@@ -7,7 +7,7 @@ _FAULT = (
     r"(?:time[d ]?-?out|connection|connect|rate.?limit|quota|overload|unavailable"
     r"|unauthori[sz]ed|forbidden"
     r"|invalid|api|server|gateway|http|status|network|socket|ssl|certificate|exception|failed|denied"
-    r"|context length|too many|[45]\d\d\b)"
+    r"|context length|too many|[45]\d\d\b(?!\s*(?:k?m|mi|miles)\b))"
 )
 _STATUS = (
     r"(?:bad request|unauthorized|payment required|forbidden|not found|request time-?out"
@@ -22,7 +22,7 @@ _TRANSPORT: Final = re.compile(
     rf"""
     \s*+(?:```\w*\s*+)?["']?(?:
       <!doctype\s+html | <html\b | <\?xml\b[^>]{{0,80}}>\s*<error | <head\b
-    | error\ code:\s*\d{{3}} | (?:http\s*)?error\s*[:#]?\s*[45]\d\d\b
+    | error\ code:\s*\d{{3}} | (?:http\s*)?error\s*[:#]?\s*[45]\d\d\b(?!\s*(?:k?m|mi|miles)\b)
     | http/\d(?:\.\d)?\s+\d{{3}} | http\ (?:status\ )?[45]\d\d\b
     | (?:status(?:\ code)?:?\s*)?[45]\d\d\s*(?:[:,-]\s*)?{_VERBOSE_STATUS}
     | {_VERBOSE_STATUS}\s*[.:]?\s*\Z
@@ -30,19 +30,21 @@ _TRANSPORT: Final = re.compile(
       (?:has\s)?time(?:d\s)?-?out
     | connection\ (?:error|refused|reset|aborted|closed) | upstream\ connect\ error | no\ healthy\ upstream
     | traceback\ \(most\ recent\ call\ last\)
-    | (?:\w{{1,40}}\.){{1,6}}\w{{0,60}}?(?:error|exception|timeout)[:(]
-    | \w{{2,60}}?(?:error|exception|timeout)[:(] | timeout(?:error)?\s*:
-    | (?:error|fatal|exception|failed)\b[^\n]{{0,60}}?{_VERBOSE_FAULT}
+    | (?:\w{{1,40}}\.){{1,6}}\w{{0,60}}?(?-i:Error|Exception|Timeout)[:(]
+    | (?-i:[A-Z]\w{{1,60}}?(?:Error|Exception|Timeout))[:(] | timeout(?:error)?\s*:
+    | (?:error|fatal|exception)\s*[:(][^\n]{{0,60}}?{_VERBOSE_FAULT}
+    | failed\ to\ (?:connect|fetch|send|reach|load|get|parse)\b
+    | (?:the\ )?request\b[^\n]{{0,40}}\ failed\b
     | \[errno\ -?\d+\] | curl:\ \(\d+\) | max\ retries\ exceeded | https?connectionpool
     | (?:the\ )?(?:server|model|service)\ (?:is\ (?:currently\ )?)?(?:overloaded|unavailable|had\ an\ error)
     | rate\ limit\ (?:exceeded|reached) | you\ exceeded\ your\ current\ quota
     | incorrect\ api\ key | invalid\ api\ key
-    | \{{\s*["']?(?:error|errors|detail)["']?\s*:\s*(?!\s*(?:null|none|false|["']["'])\b)
     | data:\s*\{{\s*"error"
     )
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_ERROR_OBJECT: Final = re.compile(r"\s*+(?:```\w*\s*+)?\{\s*[\"']?errors?[\"']?\s*:")
 _TRACEBACK: Final = re.compile(r"^Traceback \(most recent call last\):\n +File ", re.MULTILINE)
 
 
@@ -51,3 +53,8 @@ def is_transport_text(text: str) -> bool:
     return _TRANSPORT.match(text) is not None or (
         "Traceback (" in text and _TRACEBACK.search(text) is not None
     )
+
+
+def begins_error_object(text: str) -> bool:
+    """Whether `text` begins like a JSON error, for one that is too broken to be read."""
+    return _ERROR_OBJECT.match(text) is not None

@@ -166,10 +166,11 @@ SECONDS: dict[str, Formatter] = {
     "latex": _sexagesimal(r"$ {d}^\circ {m}' {s}'' $ {h}"),
 }
 
+# Not the example in geospot's own prompt, which is no answer wherever it stands.
 coordinates = st.tuples(
     st.floats(-90, 90, allow_nan=False).map(lambda value: round(value, 5)),
     st.floats(-180, 180, allow_nan=False).map(lambda value: round(value, 5)),
-)
+).filter(lambda at: (abs(at[0]), abs(at[1])) != (12.3456, 98.7654))
 any_text = st.one_of(
     st.text(max_size=300),
     st.text(alphabet="0123456789.,-°'\"NSEWOx {}[]()<>/|:\n\t\\$", max_size=200),
@@ -210,13 +211,13 @@ def test_degrees_and_minutes_read_back(at: tuple[float, float]) -> None:
     _assert_at(parse_geo_response(text), at, 0.51 / 60_000, text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(text=any_text, truncated=st.booleans())
 def test_no_text_raises(text: str, truncated: bool) -> None:
     _assert_sound(parse_geo_response(text, truncated=truncated))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(
     name=st.sampled_from(sorted(DECIMAL)),
     at=coordinates,
@@ -232,7 +233,7 @@ def test_no_mutated_answer_raises(
     _assert_sound(parse_geo_response(text[:start] + noise + text[start + cut :]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(name=st.sampled_from(sorted(DECIMAL)), at=coordinates, position=st.floats(0, 1))
 def test_a_cut_answer_never_gives_another_place(
     name: str, at: tuple[float, float], position: float
@@ -246,7 +247,7 @@ def test_a_cut_answer_never_gives_another_place(
         _assert_at(answer, at, 0.51e-5, cut)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(latitude=st.floats(90.001, 360), longitude=st.floats(-180, 180))
 def test_nothing_is_clamped_or_swapped(latitude: float, longitude: float) -> None:
     for text in (
