@@ -3,9 +3,12 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from geospot.errors import UsageError
+
+if TYPE_CHECKING:
+    from geospot.data.sample import GeoSample
 
 FIVE_LINES: Final = """\
 Where on Earth was this photo taken? Use what you can see: vegetation, soil, light, architecture, \
@@ -36,11 +39,15 @@ Country: <country>
 Latitude: <decimal degrees, north positive>
 Longitude: <decimal degrees, east positive>"""
 
+TINY: Final = "Where was this photo taken?"
+"""What `geospot/tiny-vlm` was trained on: a long instruction would cost it more than the image."""
+
 PROMPTS: Final = {
     "five-lines": FIVE_LINES,
     "coordinates": COORDINATES,
     "json": JSON_OBJECT,
     "reasoned": REASONED,
+    "tiny": TINY,
 }
 DEFAULT_PROMPT: Final = "five-lines"
 
@@ -82,3 +89,17 @@ def load_prompt(name_or_file: str, system: str | None = None) -> Prompt:
     if not text:
         raise UsageError(f"The prompt file {path} is empty.", "Write the question into it.")
     return Prompt(path.name, text, system)
+
+
+def target_text(sample: "GeoSample") -> str:
+    """The answer that a supervised example teaches: five lines, without those the sample has no label for.
+
+    Countries are written by their English names; coordinates have four decimals (11 metres).
+    """
+    from geospot.places import country_name
+
+    country = sample.country and (country_name(sample.country) or sample.country)
+    places = (("City", sample.city), ("Region", sample.region), ("Country", country))
+    lines = [f"{label}: {name}" for label, name in places if name]
+    lines += [f"Latitude: {sample.latitude:.4f}", f"Longitude: {sample.longitude:.4f}"]
+    return "\n".join(lines)

@@ -5,7 +5,7 @@ other. Countries are compared by ISO 3166-1 alpha-2 code; an unknown name equals
 """
 
 from geospot.places.continents import continent
-from geospot.places.countries import country_code, same_country
+from geospot.places.countries import country_code, country_name, same_country
 from geospot.places.geocode import (
     Place,
     PlaceColumns,
@@ -22,6 +22,7 @@ __all__ = [
     "city_table",
     "continent",
     "country_code",
+    "country_name",
     "normalise",
     "reverse_geocode",
     "same_country",

@@ -100,6 +100,15 @@ def same_country(a: str | None, b: str | None) -> bool:
     return code is not None and code == country_code(b)
 
 
+@cache
+def country_name(code: str) -> str | None:
+    """The English name of an ISO 3166-1 alpha-2 code, in the form of CLDR; None where there is none."""
+    from babel import Locale
+
+    names = cast(dict[str, str], Locale.parse("en").territories)
+    return names.get(code.upper()) if code.upper() in country_codes() else None
+
+
 def country_codes() -> frozenset[str]:
     """Every ISO 3166-1 alpha-2 code, and Kosovo's."""
     return frozenset(_codes().values())
