@@ -108,48 +108,43 @@ class TerminalView:
         self.say(_line(stats, limiter, meter))
 
 
-def _figures(stats: Stats, limiter: AdaptiveLimiter, meter: Meter) -> list[str]:
+def _pace(stats: Stats, meter: Meter) -> str:
+    return f"{stats.done}/{stats.total}  {meter.per_s:.1f}/s  left {meter.left}"
+
+
+def _figures(stats: Stats, limiter: AdaptiveLimiter) -> str:
     done = max(stats.done, 1)
-    coverage = stats.outcomes[Outcome.OK] / done
     figures = [
-        f"{meter.per_s:.1f}/s",
-        f"left {meter.left}",
         f"GeoScore {stats.geoscore_sum / done:.0f}",
-        f"coverage {coverage:.1%}",
-        f"{limiter.in_flight} of {int(limiter.window)} at once",
+        f"coverage {stats.outcomes[Outcome.OK] / done:.1%}",
+        f"under way {limiter.in_flight} of {int(limiter.window)}",
     ]
     if stats.spent_usd:
         figures.append(f"${stats.spent_usd:.2f}")
-    return figures
+    return "  ".join(figures)
 
 
-def _failures(stats: Stats) -> str:
+def _troubles(stats: Stats, limiter: AdaptiveLimiter) -> list[str]:
+    """Failures, retries and what is waited for; nothing where all is well."""
     outcomes = [f"{name} {n}" for name, n in sorted(stats.outcomes.items()) if name != "ok"]
     retries = [f"{name} ×{n}" for name, n in sorted(stats.faults.items())]
-    parts = ["failures: " + ", ".join(outcomes)] if outcomes else []
-    parts += ["retried: " + ", ".join(retries)] if retries else []
-    return "   ".join(parts)
-
-
-def _waiting(stats: Stats, limiter: AdaptiveLimiter) -> str:
+    troubles = ["failures: " + ", ".join(outcomes)] if outcomes else []
+    troubles += ["retried: " + ", ".join(retries)] if retries else []
     if stats.waiting_for:
-        return stats.waiting_for
-    if limiter.paused_s > 0.0:
-        return f"waiting {limiter.paused_s:.0f} s as the server asked"
-    return ""
+        troubles.append(stats.waiting_for)
+    elif limiter.paused_s > 0.0:
+        troubles.append(f"waiting {limiter.paused_s:.0f} s as the server asked")
+    return troubles
 
 
 def _line(stats: Stats, limiter: AdaptiveLimiter, meter: Meter) -> str:
-    parts = [f"{stats.done}/{stats.total}", *_figures(stats, limiter, meter)]
-    parts += [text for text in (_failures(stats), _waiting(stats, limiter)) if text]
-    return "  ".join(parts)
+    return "  ".join([_pace(stats, meter), _figures(stats, limiter), *_troubles(stats, limiter)])
 
 
 def _panel(stats: Stats, limiter: AdaptiveLimiter, meter: Meter) -> RenderableType:
-    row = Table.grid(padding=(0, 2))
+    """Lines that fit 80 columns; troubles come below, so that the figures stand still."""
+    head = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=max(stats.total, 1), completed=stats.done, width=24)
-    row.add_row(
-        bar, Text(f"{stats.done}/{stats.total}"), *map(Text, _figures(stats, limiter, meter))
-    )
-    more = [Text(text) for text in (_failures(stats), _waiting(stats, limiter)) if text]
-    return Group(row, *more)
+    head.add_row(bar, Text(_pace(stats, meter)))
+    troubles = [Text(text) for text in _troubles(stats, limiter)]
+    return Group(head, Text(_figures(stats, limiter)), *troubles)
