@@ -263,7 +263,9 @@ def test_nothing_is_clamped_or_swapped(latitude: float, longitude: float) -> Non
 @pytest.mark.parametrize("name", PROMPTS)
 def test_a_prompt_repeated_is_no_answer(name: str) -> None:
     answer = parse_geo_response(PROMPTS[name])
-    assert answer == GeoAnswer(Outcome.UNPARSED, note="placeholder")
+    # The tiny model's question shows no form of an answer that could be taken for one.
+    note = "no_coordinates" if name == "tiny" else "placeholder"
+    assert answer == GeoAnswer(Outcome.UNPARSED, note=note)
 
 
 def _assert_sound(answer: GeoAnswer) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from geospot_backends.local.untyped import untyped
+
 if TYPE_CHECKING:
     from geospot.data.sample import GeoSample
 
@@ -99,12 +101,12 @@ def build_config(token_id: dict[str, int]) -> Any:
 
 def build_model(token_id: dict[str, int], seed: int) -> Any:
     """A model with random weights, the same for the same seed; global random state is untouched."""
-    import torch
-    from transformers import Qwen3VLForConditionalGeneration
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Qwen3VLForConditionalGeneration(build_config(token_id)).eval()
+    random = untyped("torch").random
+    with random.fork_rng(devices=[]):
+        random.manual_seed(seed)
+        return (
+            untyped("transformers").Qwen3VLForConditionalGeneration(build_config(token_id)).eval()
+        )
 
 
 def special_ids(tokenizer: Any) -> dict[str, int]:
@@ -117,18 +119,18 @@ def write_tokenizer(folder: Path, texts: Iterable[str]) -> None:
 
     Byte-level BPE of 512 tokens: every text can be written, digits stand alone as in Qwen.
     """
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-
-    tokenizer: Any = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.NFC()
+    library = untyped("tokenizers")
+    pre_tokenizers = library.pre_tokenizers
+    tokenizer = library.Tokenizer(library.models.BPE())
+    tokenizer.normalizer = library.normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),
             pre_tokenizers.ByteLevel(add_prefix_space=False),
         ]
     )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
+    tokenizer.decoder = library.decoders.ByteLevel()
+    trainer = library.trainers.BpeTrainer(
         vocab_size=VOCABULARY - len(SPECIAL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,

@@ -1,0 +1,192 @@
+"""Chunks become what a model reads: token ids, three-dimensional positions, pixels. All is checked here."""
+
+import hashlib
+import io
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from geospot_backends.local.api import Chunks, EngineUserError, ImageChunk
+from geospot_backends.local.models import BaseModel
+
+_CACHE_BYTES: Final = 256 * 1024 * 1024
+_MAX_PIXELS: Final = 120_000_000
+_MAX_ASPECT: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """One image as the vision tower takes it: P patches, and how many down and across."""
+
+    digest: bytes
+    patches_P_D: torch.Tensor
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedImage:
+    """An image and the first of its positions in the sequence."""
+
+    start: int
+    tokens: int
+    pixels: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """L positions: token ids (images as placeholders), M-RoPE positions, and the images."""
+
+    tokens_L: npt.NDArray[np.int64]
+    positions_3_L: npt.NDArray[np.int64]
+    images: tuple[PlacedImage, ...]
+    next_position: int
+    """M-RoPE position of the token that would follow."""
+
+    @property
+    def length(self) -> int:
+        """Positions in the sequence."""
+        return len(self.tokens_L)
+
+    @property
+    def text_start(self) -> int:
+        """The first position behind the last image."""
+        return self.images[-1].start + self.images[-1].tokens if self.images else 0
+
+    def head(self, length: int) -> "Sequence":
+        """The first `length` positions; no image may be cut."""
+        next_position = (
+            int(self.positions_3_L[0, length]) if length < self.length else self.next_position
+        )
+        return Sequence(
+            self.tokens_L[:length], self.positions_3_L[:, :length], self.images, next_position
+        )
+
+    @property
+    def key(self) -> tuple[bytes, ...]:
+        """Equal keys mean equal sequences."""
+        return (self.tokens_L.tobytes(), *(image.pixels.digest for image in self.images))
+
+
+class InputReader:
+    """Reads the chunks of one base model; images decoded lately are remembered."""
+
+    def __init__(self, base: BaseModel) -> None:
+        self._base = base
+        self._cache: OrderedDict[bytes, Pixels] = OrderedDict()
+        self._cached_bytes = 0
+        self._unspeakable_V: npt.NDArray[np.bool_] = base.unspeakable_V.cpu().numpy()
+
+    def read(self, chunks: Chunks, *, room: int = 0) -> Sequence:
+        """The sequence of these chunks.
+
+        Args:
+            chunks: text and images; at least one token, and text at the end.
+            room: positions that must be left in the context.
+
+        Raises:
+            EngineUserError: what can't be read, with its reason.
+        """
+        tokens: list[npt.NDArray[np.int64]] = []
+        positions: list[npt.NDArray[np.int64]] = []
+        images: list[PlacedImage] = []
+        at = position = 0
+        for chunk in chunks:
+            if isinstance(chunk, ImageChunk):
+                pixels = self._pixels(chunk)
+                rows, columns = (
+                    pixels.rows // self._base.merge_size,
+                    pixels.columns // self._base.merge_size,
+                )
+                count = rows * columns
+                if chunk.expected_tokens is not None and chunk.expected_tokens != count:
+                    raise EngineUserError(
+                        f"An image has {count} tokens, but {chunk.expected_tokens} were expected."
+                    )
+                images.append(PlacedImage(at, count, pixels))
+                tokens.append(np.full(count, self._base.image_token, np.int64))
+                down, across = np.divmod(np.arange(count), columns)
+                positions.append(position + np.stack([np.zeros_like(down), down, across]))
+                position += max(rows, columns)
+            else:
+                count = len(chunk.tokens)
+                tokens.append(self._text(chunk.tokens))
+                positions.append(np.tile(position + np.arange(count), (3, 1)))
+                position += count
+            at += count
+        if not chunks or at == 0:
+            raise EngineUserError("A model input has no tokens.")
+        if isinstance(chunks[-1], ImageChunk):
+            raise EngineUserError("A model input may not end in an image.")
+        if at + room > self._base.context_length:
+            raise EngineUserError(
+                f"A model input of {at} tokens leaves no room for {room} more in the context of "
+                f"{self._base.context_length}."
+            )
+        return Sequence(
+            np.concatenate(tokens), np.concatenate(positions, axis=1), tuple(images), position
+        )
+
+    def _text(self, tokens: tuple[int, ...]) -> npt.NDArray[np.int64]:
+        if not tokens:
+            raise EngineUserError("A text chunk is empty.")
+        try:
+            ids = np.array(tokens, dtype=np.int64)
+        except (OverflowError, ValueError, TypeError) as error:
+            raise EngineUserError("A text chunk holds something that is no token id.") from error
+        check_tokens(ids, self._base)
+        if self._unspeakable_V[ids].any():
+            bad = int(ids[self._unspeakable_V[ids]][0])
+            raise EngineUserError(
+                f"Token {bad} stands for an image or is unused; send images as image chunks."
+            )
+        return ids
+
+    def _pixels(self, chunk: ImageChunk) -> Pixels:
+        digest = hashlib.sha256(chunk.data).digest()
+        if (known := self._cache.get(digest)) is not None:
+            self._cache.move_to_end(digest)
+            return known
+        pixels = _decode(chunk.data, digest, self._base)
+        self._cache[digest] = pixels
+        self._cached_bytes += pixels.patches_P_D.nbytes
+        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
+            _, old = self._cache.popitem(last=False)
+            self._cached_bytes -= old.patches_P_D.nbytes
+        return pixels
+
+
+def check_tokens(ids: npt.NDArray[np.int64], base: BaseModel) -> None:
+    """Raises EngineUserError unless every id is in the vocabulary."""
+    outside = (ids < 0) | (ids >= base.vocabulary)
+    if outside.any():
+        raise EngineUserError(
+            f"Token {int(ids[outside][0])} is out of the vocabulary of {base.vocabulary}."
+        )
+
+
+def _decode(data: bytes, digest: bytes, base: BaseModel) -> Pixels:
+    from PIL import Image
+
+    from geospot.images import PILLOW_ERRORS
+
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+            width, height = image.size
+            if width * height > _MAX_PIXELS:
+                raise EngineUserError(f"An image is too large ({width} × {height} pixels).")
+            if max(width, height) > _MAX_ASPECT * min(width, height):
+                raise EngineUserError(
+                    f"An image is too long and narrow ({width} × {height} pixels)."
+                )
+            picture = image.convert("RGB")
+    except (*PILLOW_ERRORS, Image.DecompressionBombError) as error:
+        raise EngineUserError("An image can't be decoded as PNG or JPEG.") from error
+    read: Any = base.image_processor.preprocess([picture], return_tensors="pt")
+    patches: torch.Tensor = read["pixel_values"]
+    _, rows, columns = (int(side) for side in read["image_grid_thw"][0])
+    return Pixels(digest, patches, rows, columns)

@@ -1,0 +1,232 @@
+"""Base models: which are served, how one is loaded, and what the engine needs to know of it.
+
+Served are the Qwen-VL architectures whose text model is plain attention: Qwen2-VL, Qwen2.5-VL and
+Qwen3-VL. Everything that torch, transformers and peft leave untyped is fenced in here.
+"""
+
+import json
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from geospot_backends.local import tiny_vlm
+from geospot_backends.local.api import EngineUserError
+from geospot_backends.local.untyped import untyped
+
+ARCHITECTURES: Final = {
+    "qwen2_vl": "Qwen2VLForConditionalGeneration",
+    "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",
+    "qwen3_vl": "Qwen3VLForConditionalGeneration",
+}
+
+SMALL_PARAMETERS: Final = 100_000_000
+"""All weights are trained only of models up to this size: each holds a copy of its own."""
+
+_SCRATCH_SEED: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """One base model in memory. Frozen; trainable copies and adapters are bound to `network`."""
+
+    name: str
+    folder: Path
+    """Local folder with configuration, tokenizer and image processor settings."""
+    network: Any
+    """The transformers model: vision tower, text model and output layer."""
+    tokenizer: Any
+    image_processor: Any
+    device: torch.device
+    context_length: int
+    vocabulary: int
+    """Rows of the output layer."""
+    image_token: int
+    merge_size: int
+    end_tokens: frozenset[int]
+    """What stops sampling unless a request says otherwise."""
+    unspeakable_V: torch.Tensor
+    """bool: tokens that no text holds. They are never sampled, and have no log-probability."""
+    has_experts: bool
+
+    @property
+    def text_model(self) -> Any:
+        """Embeddings and layers, without vision and without output layer."""
+        return self.network.model.language_model
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers it has."""
+        return sum(int(parameter.numel()) for parameter in self.network.parameters())
+
+
+class ModelRegistry:
+    """Loads each base model once.
+
+    Args:
+        device: `cpu`, `cuda`, …; None takes CUDA where there is one. The tiny models stay on the CPU
+            unless a device is named.
+        dtype: of the frozen weights; None takes bfloat16 on an accelerator and float32 on the CPU.
+        extra_models: Hugging Face ids or local folders to be listed as served.
+    """
+
+    def __init__(
+        self,
+        device: str | None = None,
+        dtype: torch.dtype | None = None,
+        extra_models: Sequence[str] = (),
+    ) -> None:
+        self._device = device
+        self._dtype = dtype
+        self._loaded: dict[str, BaseModel] = {}
+        self.names: list[str] = [tiny_vlm.NAME, tiny_vlm.SCRATCH_NAME, *extra_models]
+
+    def get(self, name: str) -> BaseModel:
+        """The base model of this name.
+
+        Raises:
+            EngineUserError: no such model, or one of another architecture.
+        """
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def fresh_network(self, base: BaseModel) -> Any:
+        """Another copy of the weights as they were loaded, to be trained in all of them."""
+        dtype = torch.float32 if base.device.type == "cpu" else self._weights_dtype(base.device)
+        return _network(base.name, base.folder, dtype, base.device)
+
+    def _load(self, name: str) -> BaseModel:
+        images = untyped("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl")
+        tiny = name in (tiny_vlm.NAME, tiny_vlm.SCRATCH_NAME)
+        device = self._pick_device(tiny=tiny)
+        folder = tiny_vlm.FOLDER if tiny else _find(name)
+        dtype = torch.float32 if tiny and self._dtype is None else self._weights_dtype(device)
+        network = _network(name, folder, dtype, device)
+        tokenizer = load_tokenizer(folder)
+        text_config: Any = network.config.text_config
+        vocabulary = int(network.lm_head.out_features)
+        return BaseModel(
+            name=name,
+            folder=folder,
+            network=network,
+            tokenizer=tokenizer,
+            image_processor=images.Qwen2VLImageProcessorPil.from_pretrained(str(folder)),
+            device=device,
+            context_length=int(text_config.max_position_embeddings),
+            vocabulary=vocabulary,
+            image_token=int(network.config.image_token_id),
+            merge_size=int(network.config.vision_config.spatial_merge_size),
+            end_tokens=_end_tokens(network, tokenizer),
+            unspeakable_V=_unspeakable(network, tokenizer, vocabulary).to(device),
+            has_experts=any(key.endswith("experts") for key, _ in network.named_modules()),
+        )
+
+    def _pick_device(self, *, tiny: bool) -> torch.device:
+        if self._device is not None:
+            return torch.device(self._device)
+        return torch.device("cuda" if torch.cuda.is_available() and not tiny else "cpu")
+
+    def _weights_dtype(self, device: torch.device) -> torch.dtype:
+        if self._dtype is not None:
+            return self._dtype
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer in a folder."""
+    return untyped("transformers").AutoTokenizer.from_pretrained(str(folder))
+
+
+def _find(name: str) -> Path:
+    """The local folder of a model: itself, or a snapshot of the hub's repository, downloaded if need be."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if name.count("/") != 1 or name.startswith(("/", ".", "~")):
+        raise EngineUserError(f"There is no model {name!r}: neither a folder nor a hub id.")
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        found: str = untyped("huggingface_hub").snapshot_download(
+            name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise EngineUserError(
+            f"The model {name!r} can't be fetched: {str(error).splitlines()[0]}"
+        ) from error
+    return Path(found)
+
+
+def _network(name: str, folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
+    """The model's weights, frozen, in evaluation mode; there is no dropout anywhere."""
+    untyped("transformers").logging.set_verbosity_error()
+    if name == tiny_vlm.SCRATCH_NAME:
+        token_id = tiny_vlm.special_ids(load_tokenizer(folder))
+        network = tiny_vlm.build_model(token_id, _SCRATCH_SEED).to(dtype)
+    else:
+        network = _architecture(name, folder).from_pretrained(str(folder), dtype=dtype)
+    network = network.to(device).eval().requires_grad_(False)
+    _patch_embedding_as_linear(network.model.visual.patch_embed)
+    return network
+
+
+def _architecture(name: str, folder: Path) -> Any:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kind = str(config.get("model_type"))
+    except (OSError, ValueError, AttributeError) as error:
+        raise EngineUserError(f"The folder of {name!r} has no readable config.json.") from error
+    if kind not in ARCHITECTURES:
+        raise EngineUserError(
+            f"The model {name!r} is of type {kind!r}; the embedded engine serves "
+            f"{', '.join(ARCHITECTURES)}."
+        )
+    return getattr(untyped("transformers"), ARCHITECTURES[kind])
+
+
+def _patch_embedding_as_linear(patch_embed: Any) -> None:
+    """Computes the patch embedding as a matrix product.
+
+    Kernel and stride of the convolution are equal, so it is one; on a CPU Conv3d is many times slower.
+    """
+
+    def forward(self: Any, patches_P_D: torch.Tensor) -> torch.Tensor:
+        convolution: Any = self.proj
+        weight: torch.Tensor = convolution.weight
+        return torch.nn.functional.linear(
+            patches_P_D.to(weight.dtype), weight.flatten(1), convolution.bias
+        )
+
+    patch_embed.forward = types.MethodType(forward, patch_embed)
+
+
+def _end_tokens(network: Any, tokenizer: Any) -> frozenset[int]:
+    """The tokenizer's end of text and those that generation_config.json names."""
+    ends: set[int] = set()
+    for value in (tokenizer.eos_token_id, getattr(network.generation_config, "eos_token_id", None)):
+        if isinstance(value, int):
+            ends.add(value)
+        elif value is not None:
+            ends.update(int(token) for token in value)
+    return frozenset(ends)
+
+
+def _unspeakable(network: Any, tokenizer: Any, vocabulary: int) -> torch.Tensor:
+    """Placeholders of images and videos, and rows of the output layer that are no token at all.
+
+    An image placeholder without its image ends the next forward pass; a padding row can't be decoded.
+    Other special tokens are sampled and trained like any other, as the hosted service does: renderers
+    teach them when all tokens carry weight.
+    """
+    mask_V = torch.ones(vocabulary, dtype=torch.bool)
+    known = torch.tensor(sorted(int(i) for i in tokenizer.get_vocab().values()))
+    mask_V[known[known < vocabulary]] = False
+    for name in ("image_token_id", "video_token_id"):
+        token: int | None = getattr(network.config, name, None)
+        if token is not None and token < vocabulary:
+            mask_V[token] = True
+    return mask_V
