@@ -38,7 +38,7 @@ _COUNTER_CUE: Final = re.compile(
     r"|probabilit(?:y|ies)|sizes?"
     r"|scales?|elevations?|altitudes?|azimuth|temperatures?|ind(?:ex|ices)|models?|python"
     r"|levels?|heights?"
-    r"|widths?|lengths?|distances?|speeds?|weights?|populations?|odds|plates?|phone|tel|fax|zip"
+    r"|widths?|lengths?|distances?|speeds?|weights?|populations?|odds|plates?|logits?|iou|rooms?|house|apt|km|nr|no|weather|clicks?|pixel (?:coordinates|position)|phone|tel|fax|zip"
     r"|numbers?|years?|values?"
     r"|percentages?|magnitudes?|ph|times?|dates?|areas?|angles?|rotated|rotat(?:es?|ion)"
     r"|dimensions?|resolution"
@@ -138,6 +138,9 @@ def _looks_like_coordinates(text: str, first: Angle, second: Angle, gap: re.Matc
     decimals = min(first.decimals, second.decimals)
     if gap["word"] is not None and decimals < 2:
         return False
+    tiny = max(first.magnitude, second.magnitude) <= 1.0 and decimals < 4
+    if tiny and _CUE.search(before) is None:
+        return False  # a share, a score, a box; as a place it would be in the sea off Africa
     if (decimals < 2 or gap["word"] is not None) and not _expected(text, second, before):
         return False
     return _COUNTER_CUE.search(before) is None

@@ -60,6 +60,7 @@ _BETWEEN_VALUES: Final = re.compile(
     r"[\s)\]\"']*+(?:[,;/|&]|and\b|und\b|et\b|y\b|e\b|en\b|и\b|ve\b|by\b|和|と|-(?= ))?[\s(\[\"']*+"
 )
 _COMMA_DIGIT: Final = re.compile(r",\d")
+_OF_THE_PICTURE: Final = re.compile(r"(?:pixel|screen|normali[sz]ed|relative|cursor|mouse)[ _-]$")
 _POINT: Final = re.compile(r"[\"']type[\"']\s*:\s*[\"']point")
 _MORE: Final = re.compile(r"[\s)\]]*[,;]\s*[(\[]?-?\d{1,3}\.\d")
 
@@ -94,7 +95,7 @@ def labelled_candidates(text: str, folded: str, letter_o: str) -> list[Candidate
             hit = _hit(text, folded, label, kind)
             if hit:
                 hits.append(hit)
-        else:
+        elif _OF_THE_PICTURE.search(folded, max(label.start() - 12, 0), label.start()) is None:
             axes = ("lon", "lat") if kind == "reversed" else ("", "")
             if kind == "pair" and _is_geojson(folded, label):
                 axes = ("lon", "lat")

@@ -83,8 +83,9 @@ def test_time_is_linear(name: str) -> None:
     short = (piece * (MEGABYTE // 4 // len(piece) + 1))[: MEGABYTE // 4]
     long = (piece * (MEGABYTE // len(piece) + 1))[:MEGABYTE]
 
-    seconds, four_times = _seconds(short), _seconds(long)
+    four_times = _seconds(long)
 
-    # A quadratic reader would take 16 times as long, and minutes rather than seconds.
-    assert four_times < 8 * max(seconds, 0.02)
     assert four_times < 10
+    # A quadratic reader would take 16 times as long, and hours rather than seconds.
+    if four_times > 1:
+        assert four_times < 8 * _seconds(short)
