@@ -22,6 +22,7 @@ _HEAD_BYTES: Final = 64 * 1024
 _BODY_S: Final = 120.0
 """A request whose body takes longer than this to arrive is dropped."""
 _IDLE_S: Final = 300.0
+_LINGER_S: Final = 2.0
 _MAX_CONNECTIONS: Final = 2048
 
 
@@ -110,21 +111,21 @@ class HttpServer:
             head = await wire.head()
             if head is None:
                 return
-            refusal = self._admit(head) or await self._too_long(head)
+            refusal = self._admit(head) or self._too_long(head)
             if refusal is not None:
-                await wire.answer(refusal, close=True)
+                await wire.refuse(refusal)
                 return
             try:
                 body = await wire.body(self._max_body_bytes)
             except _TooLongError:
-                await wire.answer(self._over_limit(), close=True)
+                await wire.refuse(self._over_limit())
                 return
             request = Request(head.method, head.path, head.query, head.headers, body)
             await wire.answer(await self._handle(request))
             if not wire.ready_for_next():
                 return
 
-    async def _too_long(self, head: Request) -> Response | None:
+    def _too_long(self, head: Request) -> Response | None:
         announced = head.headers.get("content-length", "0")
         return self._over_limit() if int(announced) > self._max_body_bytes else None
 
@@ -171,13 +172,23 @@ class _Wire:
                     raise _TooLongError
         return b"".join(parts)
 
+    async def refuse(self, response: Response) -> None:
+        """Answers a request whose body wasn't read, and ends the connection.
+
+        Closing at once would reset it, and the other side might never see the answer.
+        """
+        await self.answer(response, close=True)
+        self._writer.write_eof()
+        async with asyncio.timeout(_LINGER_S):
+            while await self._reader.read(_CHUNK_BYTES):
+                pass
+
     async def answer(self, response: Response, *, close: bool = False) -> None:
         """Sends the answer; after `close` the connection takes no further request."""
-        headers = [
-            ("content-type", response.content_type),
-            ("content-length", str(len(response.body))),
-            *response.headers.items(),
-        ]
+        headers = list(response.headers.items())
+        if response.status != 204:
+            headers.append(("content-type", response.content_type))
+            headers.append(("content-length", str(len(response.body))))
         if close:
             headers.append(("connection", "close"))
         head = h11.Response(status_code=response.status, headers=headers)

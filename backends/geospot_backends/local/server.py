@@ -1,0 +1,267 @@
+"""A Tinker-compatible server: the protocol of the tinker SDK 0.38 over HTTP, in front of an engine.
+
+`serve` runs it until it is told to stop; `EmbeddedServer` runs it in a thread of this process.
+"""
+
+import asyncio
+import hmac
+import ipaddress
+import logging
+import re
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+from geospot.errors import UsageError
+from geospot_backends.local.api import Engine, EngineError
+from geospot_backends.local.futures import UnknownRequestError
+from geospot_backends.local.http import HttpServer, Request, Response, listen
+from geospot_backends.local.operations import GoneError, NotFoundError, Operations
+from geospot_backends.local.wire import BadMessageError, Fields, ForwardBackward
+
+log = logging.getLogger(__name__)
+
+ROOT: Final = "/api/v1"
+MAX_BODY_BYTES: Final = 256 * 1024 * 1024
+
+_POLL_S: Final = 20.0
+"""How long a request for a result is held; the SDK gives up after 45 s."""
+_CLIENT_CONFIG: Final = {
+    # Next to the client there is no reason to cut a batch up, and some not to: answers to one
+    # prompt share its pass only within a request.
+    "fwdbwd_max_chunk_bytes_count": 64_000_000,
+    "fwdbwd_dispatch_bytes_semaphore_size": 128_000_000,
+    "sample_dispatch_bytes_semaphore_size": 256_000_000,
+    "inflight_response_bytes_semaphore_size": 256_000_000,
+}
+_DYNAMIC_CONFIG: Final = {"sample_cancel_enabled": True}
+
+Route = Callable[["TinkerServer", Request, str], "Awaitable[Response]"]
+
+
+class TinkerServer:
+    """Routes the protocol's requests to the operations.
+
+    Args:
+        key: what clients must send as X-API-Key; None asks for none.
+    """
+
+    def __init__(self, engine: Engine, *, key: str | None = None) -> None:
+        self.operations = Operations(engine)
+        self._key = key
+        self._http = HttpServer(self._admit, self._handle, max_body_bytes=MAX_BODY_BYTES)
+
+    async def start(self, listener: socket.socket) -> None:
+        """Begins to serve on a bound socket."""
+        self.operations.start()
+        await self._http.start(listener)
+
+    async def aclose(self) -> None:
+        """Stops serving and waits for what the engine is doing."""
+        await self._http.aclose()
+        await self.operations.aclose()
+
+    def _admit(self, request: Request) -> Response | None:
+        if request.path == f"{ROOT}/healthz":
+            return None
+        if self._key is not None:
+            sent = request.headers.get("x-api-key", "")
+            if not hmac.compare_digest(sent.encode(), self._key.encode()):
+                return Response.error(401, "the X-API-Key is not the one that this server takes")
+            return None
+        # Without a key, a web page that is open on this machine must not be able to use the server.
+        if "origin" in request.headers or not is_loopback(_host(request)):
+            return Response.error(403, "this server serves programs on its own machine only")
+        return None
+
+    async def _handle(self, request: Request) -> Response:
+        try:
+            for method, pattern, route in _ROUTES:
+                found = pattern.fullmatch(request.path)
+                if found and method == request.method:
+                    return await route(self, request, found[1] if pattern.groups else "")
+            return Response.error(404, f"there is no {request.method} {request.path}")
+        except BadMessageError as error:
+            return Response.error(422, str(error))
+        except NotFoundError as error:
+            return Response.error(404, str(error))
+        except (GoneError, UnknownRequestError) as error:
+            return Response.error(410, str(error))
+        except EngineError as error:
+            return Response.error(400 if error.category == "user" else 500, error.message)
+        except Exception:
+            log.exception("%s %s failed.", request.method, request.path)
+            return Response.error(500, "the server has a bug; its log says more")
+
+    async def retrieve(self, request: Request, _: str) -> Response:
+        """A promised result, or word that it takes longer."""
+        request_id = Fields.parse(request.body).text("request_id")
+        payload = await self.operations.futures.wait(request_id, _POLL_S)
+        if payload is None:
+            waiting = {"type": "try_again", "request_id": request_id, "queue_state": "active"}
+            return Response.of(waiting, 408)
+        return Response(200, payload.body, payload.content_type)
+
+    async def forward_backward(self, request: Request, _: str) -> Response:
+        """The one request that comes as protobuf."""
+        if "content-encoding" in request.headers:
+            return Response.error(415, "this server takes bodies that are not compressed")
+        return Response.of(self.operations.forward_backward(ForwardBackward(request.body)))
+
+
+def _constant(value: dict[str, Any]) -> Route:
+    async def route(_: TinkerServer, __: Request, ___: str) -> Response:
+        return Response.of(value)
+
+    return route
+
+
+def _with_body(operation: Callable[[Operations, Fields], dict[str, Any]]) -> Route:
+    async def route(server: TinkerServer, request: Request, _: str) -> Response:
+        return Response.of(operation(server.operations, Fields.parse(request.body)))
+
+    return route
+
+
+def _of_id(operation: Callable[[Operations, str], dict[str, Any]]) -> Route:
+    async def route(server: TinkerServer, _: Request, id_: str) -> Response:
+        return Response.of(operation(server.operations, id_))
+
+    return route
+
+
+async def _create_sampling_session(server: TinkerServer, request: Request, _: str) -> Response:
+    fields = Fields.parse(request.body)
+    return Response.of(await server.operations.create_sampling_session(fields))
+
+
+async def _sampler(server: TinkerServer, _: Request, sampler_id: str) -> Response:
+    return Response.of(await server.operations.sampler(sampler_id))
+
+
+async def _finish(server: TinkerServer, _: Request, session_id: str) -> Response:
+    server.operations.finish_session(session_id)
+    return Response(204)
+
+
+async def _cancel(server: TinkerServer, request: Request, _: str) -> Response:
+    server.operations.cancel(Fields.parse(request.body))
+    return Response(204)
+
+
+def _route(method: str, path: str, route: Route) -> tuple[str, re.Pattern[str], Route]:
+    return method, re.compile(re.escape(ROOT) + path), route
+
+
+_ROUTES: Final = [
+    _route("POST", "/retrieve_future", TinkerServer.retrieve),
+    _route("POST", "/asample", _with_body(Operations.sample)),
+    _route("POST", "/forward_backward", TinkerServer.forward_backward),
+    _route("POST", "/optim_step", _with_body(Operations.optim_step)),
+    _route("POST", "/save_weights_for_sampler", _with_body(Operations.save_weights_for_sampler)),
+    _route("POST", "/save_weights", _with_body(Operations.save_weights)),
+    _route("POST", "/load_weights", _with_body(Operations.load_weights)),
+    _route("POST", "/create_model", _with_body(Operations.create_model)),
+    _route("POST", "/get_info", _with_body(Operations.get_info)),
+    _route("POST", "/create_sampling_session", _create_sampling_session),
+    _route("GET", "/samplers/(.+)", _sampler),
+    _route("POST", "/cancel_future", _cancel),
+    _route("GET", "/healthz", _constant({"status": "ok"})),
+    _route("GET", "/get_server_capabilities", _of_id(lambda ops, _: ops.capabilities())),
+    _route("POST", "/client/config", _constant(_CLIENT_CONFIG)),
+    _route("POST", "/client/dynamic_config", _constant(_DYNAMIC_CONFIG)),
+    _route("POST", "/create_session", _of_id(lambda ops, _: ops.create_session())),
+    _route("POST", "/session_heartbeat", _with_body(Operations.heartbeat)),
+    _route("GET", "/sessions", _of_id(lambda ops, _: ops.sessions())),
+    _route("GET", "/sessions/([^/]+)", _of_id(Operations.session)),
+    _route("POST", "/sessions/([^/]+)/finish", _finish),
+    _route("POST", "/telemetry", _constant({"status": "accepted"})),
+]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own loopback."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host(request: Request) -> str:
+    try:
+        return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def open_listener(host: str, port: int, *, key: str | None) -> socket.socket:
+    """A socket to serve on.
+
+    Raises:
+        UsageError: the address is taken or isn't ours, or others could reach it without a key.
+    """
+    if key is None and not is_loopback(host):
+        raise UsageError(
+            f"Serving on {host} lets others in, and no key is set.",
+            "Put a key that starts with tml- into an environment variable and name it with "
+            "--api-key-env, or serve on 127.0.0.1.",
+        )
+    try:
+        return listen(host, port)
+    except OSError as error:
+        raise UsageError(
+            f"Can't serve on {host}, port {port}: {error.strerror or error}.",
+            "Is another server running there? --port chooses another, 0 a free one.",
+        ) from error
+
+
+def address_of(listener: socket.socket) -> str:
+    """The base URL that clients use."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class EmbeddedServer:
+    """A server in a thread of this process, on a free port of the loopback interface."""
+
+    def __init__(self, engine: Engine, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        listener = open_listener(host, port, key=None)
+        self.base_url = address_of(listener)
+        self._loop = asyncio.new_event_loop()
+        self._server = TinkerServer(engine)
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="geospot-server", daemon=True
+        )
+        self._thread.start()
+        self._do(self._server.start(listener))
+
+    def close(self) -> None:
+        """Stops the server; a second call does nothing."""
+        if self._loop.is_closed():
+            return
+        self._do(self._server.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _do(self, what: Any) -> None:
+        asyncio.run_coroutine_threadsafe(what, self._loop).result()
+
+
+async def serve(server: TinkerServer, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Serves until `stop` is set."""
+    await server.start(listener)
+    try:
+        await stop.wait()
+    finally:
+        await server.aclose()
