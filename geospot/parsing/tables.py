@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from geospot.parsing.candidate import Candidate, Places, pair
@@ -59,6 +60,12 @@ class _Header(NamedTuple):
     columns: dict[str, int]
 
 
+@lru_cache(maxsize=512)
+def _kind(cell: str) -> str:
+    """What a column with this heading holds; empty for anything else."""
+    return next((kind for kind, wanted in _COLUMNS.items() if wanted.fullmatch(cell)), "")
+
+
 def _cells(line: str, delimiter: str) -> list[str]:
     stripped = line.strip()
     if delimiter == "|":
@@ -75,10 +82,9 @@ def _header(line: str) -> _Header | None:
     cells = [cell.lower() for cell in _cells(line, delimiter)]
     columns: dict[str, int] = {}
     for number, cell in enumerate(cells[:60]):
-        for kind, wanted in _COLUMNS.items():
-            if kind not in columns and wanted.fullmatch(cell):
-                columns[kind] = number
-                break
+        kind = _kind(cell) if len(cell) < 80 else ""
+        if kind:
+            columns.setdefault(kind, number)
     if "lat" not in columns or "lon" not in columns:
         return None
     return _Header(delimiter, columns)
