@@ -58,6 +58,10 @@ class ImageError(GeospotError, ValueError):
     """One image that can't be read, decoded or sent. Costs that sample, never the run."""
 
 
+class RenderError(GeospotError, ValueError):
+    """A conversation that can't be put into a model's tokens, or a renderer that doesn't fit."""
+
+
 class ResultFormatError(GeospotError, ValueError):
     """A result or prediction file that isn't in the format it should be in."""
 

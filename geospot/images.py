@@ -86,6 +86,47 @@ def prepare_image(data: bytes, max_side: int | None = None) -> PreparedImage:
     return prepared
 
 
+def prepare_decoded(image: "Image", max_side: int | None = None) -> PreparedImage:
+    """The same for an image that Pillow has opened or made: upright, RGB, a JPEG without metadata.
+
+    Raises:
+        ImageError: it can't be decoded, or is absurdly large.
+    """
+    from PIL import ImageOps
+
+    _check_size(*image.size)
+    try:
+        picture = _to_rgb(ImageOps.exif_transpose(image))
+    except PILLOW_ERRORS as error:
+        raise ImageError(f"The image can't be decoded: {_reason(error)}.") from error
+    return _encode(picture, max_side, ["converted"])
+
+
+def as_rgb(prepared: PreparedImage) -> PreparedImage:
+    """A JPEG or PNG of three colours, as the Tinker services take them.
+
+    What is one already comes back as it is; WebP, grey, palettes and transparency become a JPEG.
+
+    Raises:
+        ImageError: it can't be decoded.
+    """
+    with _open(prepared.data) as image:
+        if (
+            image.format in ("JPEG", "PNG")
+            and image.mode == "RGB"
+            and "transparency" not in image.info
+        ):
+            return prepared
+        converted = prepare_decoded(image)
+    return PreparedImage(
+        converted.data,
+        converted.mime,
+        converted.width,
+        converted.height,
+        (*prepared.changes, "converted"),
+    )
+
+
 def _strip(data: bytes) -> PreparedImage:
     """Cuts metadata without touching the picture; _Odd where that can't be done."""
     if data.startswith(b"\xff\xd8"):
@@ -210,7 +251,7 @@ def _strip_webp(data: bytes) -> PreparedImage:
 
 def _encode_again(data: bytes, max_side: int | None) -> PreparedImage:
     """Decodes the first frame, turns it upright, shrinks it if it must, and writes a JPEG."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     changes: list[str] = []
     with _open(data) as image:
@@ -224,6 +265,14 @@ def _encode_again(data: bytes, max_side: int | None) -> PreparedImage:
             changes.append("rotated")
         if image.format not in ("JPEG", "PNG", "WEBP") or image.mode not in ("RGB", "L"):
             changes.append("converted")
+    return _encode(picture, max_side, changes)
+
+
+def _encode(picture: "Image", max_side: int | None, changes: list[str]) -> PreparedImage:
+    """An RGB picture of our own as a JPEG without metadata, shrunk if it must be."""
+    from PIL import Image
+
+    picture.info.clear()  # Pillow would write a comment that it once read
     if max_side is not None and max(picture.size) > max_side:
         scale = max_side / max(picture.size)
         target = tuple(max(1, round(side * scale)) for side in picture.size)

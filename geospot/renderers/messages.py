@@ -1,0 +1,130 @@
+"""Conversations as plain dictionaries, the way chat services and tinker-cookbook write them.
+
+A message is `{"role": "user", "content": …}`. Its content is a string, or a list of parts:
+`{"type": "text", "text": …}`, `{"type": "image", "image": …}`, `{"type": "thinking", "thinking": …}`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, cast
+
+from geospot.errors import RenderError
+from geospot.images import PreparedImage
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+ImageSource: TypeAlias = "bytes | Path | PreparedImage | Image"
+"""An image file's bytes, its path, what `prepare_image` made of it, or a Pillow image.
+
+Never a URL: nothing is fetched here.
+"""
+
+Role = Literal["system", "user", "assistant"]
+
+
+class TextPart(TypedDict):
+    """Text that is meant to be seen."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImagePart(TypedDict):
+    """A photo."""
+
+    type: Literal["image"]
+    image: ImageSource
+
+
+class ThinkingPart(TypedDict):
+    """A model's reasoning, without the marks around it."""
+
+    type: Literal["thinking"]
+    thinking: str
+
+
+Part = TextPart | ImagePart | ThinkingPart
+
+
+class Message(TypedDict):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str | list[Part]
+
+
+TrainOn = Literal["last_assistant_message", "all_assistant_messages", "all_tokens"]
+"""Which tokens of a supervised example carry weight 1; tinker-cookbook's names."""
+
+TRAIN_ON: Final[tuple[TrainOn, ...]] = (
+    "last_assistant_message",
+    "all_assistant_messages",
+    "all_tokens",
+)
+
+_KEY_OF_PART: Final = {"text": "text", "image": "image", "thinking": "thinking"}
+_ROLES: Final = ("system", "user", "assistant")
+
+
+def check_conversation(messages: Sequence[Message]) -> list[Message]:
+    """The conversation, as soon as it is known to be one; callers' dictionaries are untyped.
+
+    Raises:
+        RenderError: no messages, an unknown role or kind of part, or tools.
+    """
+    if not messages:
+        raise RenderError("The conversation has no messages.", "Give it at least one.")
+    for number, message in enumerate(messages, start=1):
+        _check_message(number, cast(Mapping[str, Any], message))
+    return list(messages)
+
+
+def _check_message(number: int, message: Mapping[str, Any]) -> None:
+    role, content = message.get("role"), message.get("content")
+    if role not in _ROLES or "tool_calls" in message:
+        raise RenderError(
+            f"Message {number} has the role {role!r}{' and calls tools' * ('tool_calls' in message)}.",
+            f"Roles are {', '.join(_ROLES)}; conversations with tools need one of tinker-cookbook's "
+            "renderers (cookbook:NAME).",
+        )
+    if isinstance(content, str):
+        return
+    if not isinstance(content, list):
+        raise RenderError(
+            f"The content of message {number} is a {type(content).__name__}.",
+            "Make it a string or a list of parts.",
+        )
+    for part in cast(list[Any], content):
+        key = _KEY_OF_PART.get(_kind(part), "")
+        if not key or key not in part or (key != "image" and not isinstance(part[key], str)):
+            raise RenderError(
+                f"Message {number} has a part that is none: {part!r:.80}.",
+                'Parts are {"type": "text", "text": "…"}, with "image" or "thinking" likewise.',
+            )
+
+
+def _kind(part: Any) -> str:
+    kind: Any = cast(Mapping[str, Any], part).get("type") if isinstance(part, Mapping) else None
+    return kind if isinstance(kind, str) else ""
+
+
+def parts_of(message: Message) -> list[Part]:
+    """The content as a list; a string is one part of text."""
+    content = message["content"]
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+
+
+def text_of(message: Message) -> str:
+    """All text of a message, without its reasoning."""
+    return "".join(part["text"] for part in parts_of(message) if part["type"] == "text")
+
+
+def thinking_of(message: Message) -> str:
+    """All reasoning of a message that is kept in parts."""
+    return "".join(part["thinking"] for part in parts_of(message) if part["type"] == "thinking")
+
+
+def has_images(messages: Iterable[Message]) -> bool:
+    """Whether any message shows a photo."""
+    return any(part["type"] == "image" for message in messages for part in parts_of(message))

@@ -1,0 +1,118 @@
+"""Which renderer belongs to which model."""
+
+import difflib
+import importlib.util
+import json
+import re
+from pathlib import Path
+from typing import Any, Final, cast
+
+from geospot.errors import UsageError
+from geospot.renderers.base import Renderer
+from geospot.renderers.cookbook import PREFIX, cookbook_renderer
+from geospot.renderers.qwen import Qwen3VLRenderer
+from geospot.renderers.style import STYLES
+from geospot.renderers.tokens import Tokenizer
+from geospot.renderers.vision import TINY_GRID, VisionGrid, grid_in
+
+_TINY: Final = re.compile(r"\btiny-vlm")
+# The first that is found in a model's name, lower case. Families that think unless told otherwise get
+# the renderer that tells them: an answer of five lines needs no reasoning, and training teaches none.
+_FAMILIES: Final = tuple(
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (r"qwen-?2(\.5)?-?vl", "qwen2_5_vl"),
+        (r"qwen-?3-?vl.*thinking", "qwen3_vl"),
+        (r"qwen-?3-?vl", "qwen3_vl_instruct"),
+        (r"qwen-?3\.[56]\b", "qwen3_5_disable_thinking"),
+        (r"qwen-?3\.8\b", "qwen3_8_disable_thinking"),
+        (_TINY.pattern, "qwen3_vl_instruct"),
+    )
+)
+# `model_type` in config.json, for a directory whose name says nothing. Qwen3.6 and 3.8 call
+# themselves qwen3_5 there, so a name goes first.
+_MODEL_TYPES: Final = {
+    "qwen2_vl": "qwen2_5_vl",
+    "qwen2_5_vl": "qwen2_5_vl",
+    "qwen3_vl": "qwen3_vl_instruct",
+    "qwen3_vl_moe": "qwen3_vl_instruct",
+    "qwen3_5": "qwen3_5_disable_thinking",
+    "qwen3_5_moe": "qwen3_5_disable_thinking",
+}
+
+
+def get_renderer(
+    name_or_model: str,
+    tokenizer: Tokenizer,
+    image_processor: Any = None,
+    *,
+    renderer_name: str | None = None,
+    max_image_side: int | None = None,
+) -> Renderer:
+    """The renderer of that name, or the one that belongs to that model.
+
+    Args:
+        name_or_model: a renderer's name (`qwen3_8_disable_thinking`), a model's (`Qwen/Qwen3.8-27B`), a
+            model directory, or `cookbook:NAME` for one of tinker-cookbook's.
+        tokenizer: the model's fast tokenizer.
+        image_processor: the model's image processor from transformers, or a `VisionGrid`; None for
+            what the model's directory says, or else what the family was released with.
+        renderer_name: overrides what the model's name says.
+        max_image_side: longest side of a photo in pixels; larger ones are shrunk.
+
+    Raises:
+        UsageError: no renderer is known by that name or for that model.
+        RenderError: the tokenizer or image processor is of another kind.
+    """
+    name = renderer_name or renderer_name_of(name_or_model)
+    if name in STYLES:
+        if image_processor is None:
+            image_processor = _grid_of_model(name_or_model)
+        return Qwen3VLRenderer(
+            tokenizer, image_processor, style=STYLES[name], max_image_side=max_image_side
+        )
+    if name.startswith(PREFIX) or importlib.util.find_spec("tinker_cookbook") is not None:
+        theirs = cookbook_renderer(
+            name.removeprefix(PREFIX), tokenizer, image_processor, max_image_side
+        )
+        if theirs is not None:
+            return theirs
+    raise _unknown(name)
+
+
+def renderer_name_of(name_or_model: str) -> str:
+    """The name of the renderer that belongs to a model; any other name is returned as it is."""
+    if name_or_model in STYLES or name_or_model.startswith(PREFIX):
+        return name_or_model
+    lowered = name_or_model.lower()
+    for pattern, name in _FAMILIES:
+        if pattern.search(lowered):
+            return name
+    return _MODEL_TYPES.get(_model_type(Path(name_or_model)), name_or_model)
+
+
+def _grid_of_model(name_or_model: str) -> VisionGrid | None:
+    if _TINY.search(name_or_model.lower()):
+        return TINY_GRID
+    return grid_in(Path(name_or_model))
+
+
+def _model_type(directory: Path) -> str:
+    """What a model directory says it is, empty where there is none or it says nothing."""
+    try:
+        config: Any = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return (
+        str(cast(dict[str, Any], config).get("model_type", "")) if isinstance(config, dict) else ""
+    )
+
+
+def _unknown(name: str) -> UsageError:
+    near = difflib.get_close_matches(name, STYLES, n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    what = "for the model" if "/" in name else "by the name"
+    return UsageError(
+        f"No renderer is known {what} {name!r}.",
+        f"{hint}There are {', '.join(STYLES)}; with tinker-cookbook installed, any of its own too.",
+    )

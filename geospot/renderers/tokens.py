@@ -1,0 +1,80 @@
+"""What renderers need of a tokenizer, and text that can't pretend to be markup."""
+
+import copy
+from typing import Any, Final, Protocol, cast
+
+from geospot.errors import RenderError
+
+IM_START: Final = "<|im_start|>"
+IM_END: Final = "<|im_end|>"
+VISION_START: Final = "<|vision_start|>"
+VISION_END: Final = "<|vision_end|>"
+MARKS: Final = (IM_START, IM_END, VISION_START, VISION_END)
+
+
+class Tokenizer(Protocol):
+    """The part of transformers' fast tokenizers that is used here."""
+
+    @property
+    def backend_tokenizer(self) -> Any:
+        """The `tokenizers.Tokenizer` inside."""
+        ...
+
+    def encode(self, text: str, *, add_special_tokens: bool = ...) -> list[int]:
+        """Tokens of a text."""
+        ...
+
+    def decode(self, token_ids: list[int]) -> Any:
+        """Text of tokens, special ones included."""
+        ...
+
+
+class Encoder:
+    """Encodes what a renderer writes itself, and what others wrote.
+
+    In what others wrote (prompts, captions, a model's own earlier answers) the text of a special token
+    such as `<|im_end|>` stays text. As a token it would end the turn, and let a caption speak as the
+    assistant; `<|image_pad|>` would make the server count images that aren't there.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self._marks = {mark: self._single(mark) for mark in MARKS}
+        self._special = _special_texts(tokenizer)
+        self._literal: Any = None
+
+    def mark(self, text: str) -> int:
+        """The token of one of the marks of the chat format."""
+        return self._marks[text]
+
+    def template(self, text: str) -> list[int]:
+        """Tokens of text that the chat format prescribes; marks in it become tokens."""
+        return list(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def content(self, text: str) -> list[int]:
+        """Tokens of text that somebody else wrote; nothing in it becomes a special token."""
+        if not any(special in text for special in self._special):
+            return self.template(text)
+        if self._literal is None:
+            # A copy: the switch belongs to the tokenizer, which other threads may be using.
+            self._literal = copy.deepcopy(self.tokenizer.backend_tokenizer)
+            self._literal.encode_special_tokens = True
+        return list(cast(list[int], self._literal.encode(text, add_special_tokens=False).ids))
+
+    def decode(self, tokens: list[int]) -> str:
+        """Text of tokens."""
+        return str(self.tokenizer.decode(tokens))
+
+    def _single(self, mark: str) -> int:
+        tokens = self.template(mark)
+        if len(tokens) != 1:
+            raise RenderError(
+                f"This tokenizer has no token {mark}: it isn't one of the Qwen vision families.",
+                "Use the model's own tokenizer, or name the renderer that fits it.",
+            )
+        return tokens[0]
+
+
+def _special_texts(tokenizer: Tokenizer) -> tuple[str, ...]:
+    added: dict[int, Any] = tokenizer.backend_tokenizer.get_added_tokens_decoder()
+    return tuple(str(token.content) for token in added.values() if token.special)
