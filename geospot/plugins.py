@@ -8,6 +8,7 @@ from typing import Any, Final
 from geospot.errors import PluginError
 
 BACKENDS: Final = "geospot.backends"
+SERVICES: Final = "geospot.services"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ counts it) and with a body that is put together here: the SDK's own path validat
 import asyncio
 import base64
 import difflib
-import ipaddress
 import json
 import os
 import uuid
@@ -29,6 +28,7 @@ from geospot.errors import (
 from geospot.evaluation.backend import BackendFault, BackendOptions, Question, Reply, Usage
 from geospot.images import PreparedImage
 from geospot.prompts import Prompt
+from geospot.services.loopback import is_loopback
 from geospot_backends.http_faults import (
     is_content_filter,
     is_image_problem,
@@ -77,7 +77,7 @@ class ChatBackend:
             timeout=options.timeout_s,
             http_client=openai.DefaultAsyncHttpxClient(
                 # A proxy can't reach this machine's own loopback address.
-                trust_env=not _is_loopback(self._host),
+                trust_env=not is_loopback(self._host),
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
             ),
         )
@@ -300,15 +300,6 @@ def _read_key(variable: str | None, host: str) -> str | None:
             f"Run `export {variable}=…`, or name another variable with --api-key-env.",
         )
     return key
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _text(content: Any) -> str:

@@ -5,7 +5,6 @@
 
 import asyncio
 import hmac
-import ipaddress
 import logging
 import re
 import socket
@@ -15,6 +14,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from geospot.errors import UsageError
+from geospot.services.loopback import is_loopback
 from geospot_backends.local.api import Engine, EngineError
 from geospot_backends.local.futures import UnknownRequestError
 from geospot_backends.local.http import HttpServer, Request, Response, listen
@@ -179,16 +179,6 @@ _ROUTES: Final = [
     _route("POST", "/sessions/([^/]+)/finish", _finish),
     _route("POST", "/telemetry", _constant({"status": "accepted"})),
 ]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own loopback."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _host(request: Request) -> str:
