@@ -96,8 +96,11 @@ class ModelRegistry:
 
     def fresh_network(self, base: BaseModel) -> Any:
         """Another copy of the weights as they were loaded, to be trained in all of them."""
-        dtype = torch.float32 if base.device.type == "cpu" else self._weights_dtype(base.device)
-        return _network(base.name, base.folder, dtype, base.device)
+        return _network(base.name, base.folder, base.network.dtype, base.device)
+
+    def network_from(self, base: BaseModel, folder: Path) -> Any:
+        """A network of the base's kind with the weights in a folder that transformers wrote."""
+        return _network("", folder, base.network.dtype, base.device)
 
     def _load(self, name: str) -> BaseModel:
         images = untyped("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl")
@@ -163,7 +166,9 @@ def _find(name: str) -> Path:
 
 def _network(name: str, folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
     """The model's weights, frozen, in evaluation mode; there is no dropout anywhere."""
-    untyped("transformers").logging.set_verbosity_error()
+    logging = untyped("transformers").logging
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     if name == tiny_vlm.SCRATCH_NAME:
         token_id = tiny_vlm.special_ids(load_tokenizer(folder))
         network = tiny_vlm.build_model(token_id, _SCRATCH_SEED).to(dtype)

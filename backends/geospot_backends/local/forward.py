@@ -1,0 +1,219 @@
+"""Forward passes that read a shared prefix once.
+
+Sequences that begin alike (the rollouts of one prompt and image) are split into a head, which is read
+once with its images, and tails, which attend to the head's keys and values. It is exact, and gradients
+flow from every tail into the head.
+"""
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from geospot_backends.local.inputs import Sequence
+from geospot_backends.local.models import BaseModel
+from geospot_backends.local.tensors import again_for_gradient, tensor_of
+from geospot_backends.local.untyped import untyped
+
+UNSPEAKABLE_LOGPROB: Final = -99999.0
+"""Of tokens that are never sampled; finite, so that a weight of 0 makes it 0. As tinker's SDK."""
+
+_LOGITS_AT_ONCE: Final = 1 << 25
+_SHORTEST_SHARED: Final = 16
+"""Sharing fewer positions than this isn't worth a second pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """H sequences read: their last hidden states, and keys and values for what follows."""
+
+    hidden_H_L_D: torch.Tensor
+    cache: Any
+    mask_H_L: torch.Tensor
+    """1 for positions, 0 for padding, which is on the right."""
+    next_position_H: list[int]
+
+
+def read_heads(base: BaseModel, sequences: Many[Sequence], network: Any) -> Heads:
+    """Reads H sequences with their images in one pass."""
+    longest = max(sequence.length for sequence in sequences)
+    tokens = np.full((len(sequences), longest), _padding(base), np.int64)
+    positions = np.zeros((3, len(sequences), longest), np.int64)
+    mask = np.zeros((len(sequences), longest), np.int64)
+    for row, sequence in enumerate(sequences):
+        tokens[row, : sequence.length] = sequence.tokens_L
+        positions[:, row, : sequence.length] = sequence.positions_3_L
+        mask[row, : sequence.length] = 1
+    images = [image.pixels for sequence in sequences for image in sequence.images]
+    vision: dict[str, torch.Tensor] = {}
+    if images:
+        vision["pixel_values"] = torch.cat([image.patches_P_D for image in images]).to(base.device)
+        grid = [[1, image.rows, image.columns] for image in images]
+        vision["image_grid_thw"] = torch.tensor(grid, device=base.device)
+    mask_H_L = tensor_of(mask, base.device)
+    cache = untyped("transformers").DynamicCache(config=network.config.text_config)
+    out = network.model(
+        input_ids=tensor_of(tokens, base.device),
+        position_ids=tensor_of(positions, base.device),
+        attention_mask=mask_H_L,
+        past_key_values=cache,
+        use_cache=True,
+        **vision,
+    )
+    return Heads(
+        out.last_hidden_state, cache, mask_H_L, [sequence.next_position for sequence in sequences]
+    )
+
+
+def read_tails(
+    base: BaseModel, heads: Heads, tails: Many[tuple[int, Sequence, int]], network: Any
+) -> torch.Tensor:
+    """Hidden states (N, L, D) of N tails, each the rest of a sequence behind one of the heads.
+
+    Args:
+        tails: index of the head, the whole sequence, and the length of the head.
+    """
+    longest = max(sequence.length - start for _, sequence, start in tails)
+    tokens = np.full((len(tails), longest), _padding(base), np.int64)
+    positions = np.zeros((3, len(tails), longest), np.int64)
+    mask = np.zeros((len(tails), longest), np.int64)
+    for row, (_, sequence, start) in enumerate(tails):
+        length = sequence.length - start
+        tokens[row, :length] = sequence.tokens_L[start:]
+        positions[:, row, :length] = sequence.positions_3_L[:, start:]
+        mask[row, :length] = 1
+    head_N = torch.tensor([head for head, _, _ in tails], device=base.device)
+    heads.cache.batch_select_indices(head_N)
+    mask_N_L = torch.cat([heads.mask_H_L[head_N], tensor_of(mask, base.device)], dim=1)
+    out = network.model.language_model(
+        input_ids=tensor_of(tokens, base.device),
+        position_ids=tensor_of(positions, base.device),
+        attention_mask=mask_N_L,
+        past_key_values=heads.cache,
+        use_cache=True,
+    )
+    hidden_N_L_D: torch.Tensor = out.last_hidden_state
+    return hidden_N_L_D
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Sequences with the first `shared` positions in common; 0 where each is read on its own."""
+
+    members: list[int]
+    shared: int
+
+
+def find_groups(sequences: Many[Sequence]) -> list[Group]:
+    """Which sequences share a beginning worth sharing: all their images, and text as far as it goes."""
+    by_start: dict[tuple[bytes, ...], list[int]] = {}
+    for index, sequence in enumerate(sequences):
+        start = sequence.head(sequence.text_start or min(_SHORTEST_SHARED, sequence.length))
+        by_start.setdefault(start.key, []).append(index)
+    groups: list[Group] = []
+    for members in by_start.values():
+        shared = _common_length([sequences[index].tokens_L for index in members])
+        if len(members) > 1 and shared >= _SHORTEST_SHARED:
+            groups.append(Group(members, shared))
+        else:
+            groups += [Group([index], 0) for index in members]
+    return groups
+
+
+def _common_length(rows: Many[npt.NDArray[np.int64]]) -> int:
+    """How many first tokens all rows have in common; each row keeps at least one for itself."""
+    longest = min(len(row) for row in rows) - 1
+    first = rows[0][:longest]
+    differs = np.zeros(longest, np.bool_)
+    for row in rows[1:]:
+        differs |= row[:longest] != first
+    return int(differs.argmax()) if differs.any() else longest
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """Last hidden states of many sequences; those of a shared head are there once."""
+
+    rows_R_D: torch.Tensor
+    row_of: list[npt.NDArray[np.int64]]
+    """For each sequence, in the order of `groups`' members, the row of each of its positions."""
+
+
+def read_groups(
+    base: BaseModel, sequences: Many[Sequence], groups: Many[Group], network: Any
+) -> Hidden:
+    """Hidden states of every position, in two passes: heads (and loners whole), then tails."""
+    heads: list[Sequence] = []
+    tails: list[tuple[int, Sequence, int]] = []
+    places: list[tuple[int, int, int | None]] = []  # head, its length, tail
+    for group in groups:
+        for index in group.members:
+            sequence = sequences[index]
+            if group.shared == 0:
+                heads.append(sequence)
+                places.append((len(heads) - 1, sequence.length, None))
+                continue
+            if index == group.members[0]:
+                heads.append(sequence.head(group.shared))
+            places.append((len(heads) - 1, group.shared, len(tails)))
+            tails.append((len(heads) - 1, sequence, group.shared))
+    read = read_heads(base, heads, network)
+    width = read.hidden_H_L_D.shape[1]
+    rows = read.hidden_H_L_D.flatten(0, 1)
+    tail_width = 0
+    if tails:
+        hidden_N_L_D = read_tails(base, read, tails, network)
+        tail_width = hidden_N_L_D.shape[1]
+        rows = torch.cat([rows, hidden_N_L_D.flatten(0, 1)])
+    first_tail = len(heads) * width
+    row_of: list[npt.NDArray[np.int64]] = []
+    members = [index for group in groups for index in group.members]
+    for index, (head, shared, tail) in zip(members, places, strict=True):
+        parts = [head * width + np.arange(shared)]
+        if tail is not None:
+            rest = sequences[index].length - shared
+            parts.append(first_tail + tail * tail_width + np.arange(rest))
+        row_of.append(np.concatenate(parts))
+    return Hidden(rows, row_of)
+
+
+def target_logprobs(
+    base: BaseModel, hidden_T_D: torch.Tensor, target_T: torch.Tensor, network: Any
+) -> torch.Tensor:
+    """Log-probability of each target, float32, over what can be sampled.
+
+    Logits of a large vocabulary are made a part at a time and made again for the gradient.
+    """
+    at_once = max(1, _LOGITS_AT_ONCE // base.vocabulary)
+    if len(target_T) <= at_once:
+        return _target_logprobs(base, hidden_T_D, target_T, network)
+    parts: list[torch.Tensor] = []
+    for first in range(0, len(target_T), at_once):
+        part = slice(first, first + at_once)
+        arguments = (base, hidden_T_D[part], target_T[part], network)
+        if torch.is_grad_enabled():
+            parts.append(again_for_gradient(_target_logprobs, *arguments))
+        else:
+            parts.append(_target_logprobs(*arguments))
+    return torch.cat(parts)
+
+
+def _target_logprobs(
+    base: BaseModel, hidden_T_D: torch.Tensor, target_T: torch.Tensor, network: Any
+) -> torch.Tensor:
+    logprob_T_V = logprobs(base, hidden_T_D, network)
+    return logprob_T_V.gather(1, target_T[:, None])[:, 0]
+
+
+def logprobs(base: BaseModel, hidden_T_D: torch.Tensor, network: Any) -> torch.Tensor:
+    """Log-probabilities (T, V) of the next token, float32, over what can be sampled."""
+    logit_T_V: torch.Tensor = network.lm_head(hidden_T_D).float()
+    return logit_T_V.masked_fill(base.unspeakable_V, UNSPEAKABLE_LOGPROB).log_softmax(-1)
+
+
+def _padding(base: BaseModel) -> int:
+    """Any token but a placeholder will do: padding is masked."""
+    return min(base.end_tokens, default=0)

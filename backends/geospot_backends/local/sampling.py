@@ -1,0 +1,284 @@
+"""Batched decoding: each distinct prompt is read once, and all its samples go on from there."""
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from geospot_backends.local.api import (
+    EngineUserError,
+    SampledSequence,
+    SampleRequest,
+    SampleResult,
+    SamplingParams,
+    StopReason,
+)
+from geospot_backends.local.forward import Heads, logprobs, read_heads, target_logprobs
+from geospot_backends.local.inputs import InputReader, Sequence
+from geospot_backends.local.models import BaseModel
+from geospot_backends.local.tensors import list_of, tensor_of
+
+MAX_SAMPLES: Final = 4096
+POSITIONS_AT_ONCE: Final = 1 << 18
+"""Positions that one batch may come to hold; what goes beyond waits for the next batch."""
+
+_UNIFORMS_AT_ONCE: Final = 64
+_STOP_TAIL_TOKENS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """A request that was checked."""
+
+    request: SampleRequest
+    prompt: Sequence
+    max_tokens: int
+    stop_tokens: frozenset[int]
+    stop_texts: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Running:
+    """One sequence that is being sampled."""
+
+    owner: int
+    head: int
+    read: ReadRequest
+    random: np.random.Generator
+    tokens: list[int] = field(default_factory=list[int])
+    logprobs: list[float] = field(default_factory=list[float])
+    stop_reason: StopReason | None = None
+    _uniforms: list[float] = field(default_factory=list[float])
+
+    def uniform(self) -> float:
+        """The next number in [0, 1) of this sequence alone."""
+        if not self._uniforms:
+            self._uniforms = self.random.random(_UNIFORMS_AT_ONCE).tolist()[::-1]
+        return self._uniforms.pop()
+
+    def finished(self) -> SampledSequence:
+        """What was sampled."""
+        return SampledSequence(self.tokens, self.logprobs, self.stop_reason or "length")
+
+
+def read_request(reader: InputReader, base: BaseModel, request: SampleRequest) -> ReadRequest:
+    """Checks one request.
+
+    Raises:
+        EngineUserError: what is wrong with it.
+    """
+    params = request.params
+    if not 1 <= request.num_samples <= MAX_SAMPLES:
+        raise EngineUserError(f"num_samples of {request.num_samples} is not in 1 … {MAX_SAMPLES}.")
+    _check(params)
+    prompt = reader.read(request.prompt, room=params.max_tokens or 1)
+    room = base.context_length - prompt.length
+    tokens, texts = _stops(params, base)
+    return ReadRequest(request, prompt, params.max_tokens or room, tokens, texts)
+
+
+def _check(params: SamplingParams) -> None:
+    if params.max_tokens is not None and params.max_tokens < 1:
+        raise EngineUserError(f"max_tokens of {params.max_tokens} leaves nothing to sample.")
+    if not 0 <= params.temperature < float("inf"):
+        raise EngineUserError(f"A temperature of {params.temperature} makes no sense.")
+    if params.top_k < -1 or params.top_k == 0:
+        raise EngineUserError(f"top_k of {params.top_k} must be -1 (no limit) or at least 1.")
+    if not 0 < params.top_p <= 1:
+        raise EngineUserError(f"top_p of {params.top_p} is not in (0, 1].")
+
+
+def _stops(params: SamplingParams, base: BaseModel) -> tuple[frozenset[int], tuple[str, ...]]:
+    """Tokens that stop, and texts that stop. A text that is one token of the vocabulary is that token."""
+    if params.stop is None:
+        return base.end_tokens, ()
+    given = [params.stop] if isinstance(params.stop, str) else list(params.stop)
+    tokens: set[int] = set()
+    texts: list[str] = []
+    vocabulary: dict[str, int] = base.tokenizer.get_added_vocab()
+    for stop in given:
+        if not isinstance(stop, str):
+            tokens.add(int(stop))
+        elif not stop:
+            raise EngineUserError("An empty stop text would stop before it begins.")
+        elif stop in vocabulary:
+            tokens.add(vocabulary[stop])
+        else:
+            texts.append(stop)
+    if any(not 0 <= token < base.vocabulary for token in tokens):
+        raise EngineUserError("A stop token is out of the vocabulary.")
+    return frozenset(tokens), tuple(texts)
+
+
+def sample(base: BaseModel, network: Any, reads: Many[ReadRequest]) -> list[SampleResult]:
+    """Answers requests that were read, in as few batches as memory allows."""
+    results: list[SampleResult] = []
+    with torch.no_grad():
+        for portion in _portions(reads):
+            results += _sample_portion(base, network, portion)
+    return results
+
+
+def _portions(reads: Many[ReadRequest]) -> list[list[ReadRequest]]:
+    """Requests whose longest outcomes fit into memory together; at least one at a time."""
+    portions: list[list[ReadRequest]] = []
+    positions = 0
+    for read in reads:
+        size = (read.prompt.length + read.max_tokens) * read.request.num_samples
+        if not portions or positions + size > POSITIONS_AT_ONCE:
+            portions.append([])
+            positions = 0
+        portions[-1].append(read)
+        positions += size
+    return portions
+
+
+def _sample_portion(base: BaseModel, network: Any, reads: list[ReadRequest]) -> list[SampleResult]:
+    head_of: dict[tuple[bytes, ...], int] = {}
+    prompts: list[Sequence] = []
+    heads_of_reads: list[int] = []
+    for read in reads:
+        head = head_of.setdefault(read.prompt.key, len(head_of))
+        if head == len(prompts):
+            prompts.append(read.prompt)
+        heads_of_reads.append(head)
+    heads = read_heads(base, prompts, network)
+    asked = [
+        _prompt_logprobs(base, network, heads, head, read.prompt)
+        if read.request.prompt_logprobs
+        else None
+        for read, head in zip(reads, heads_of_reads, strict=True)
+    ]
+    running: list[_Running] = []
+    for owner, (read, head) in enumerate(zip(reads, heads_of_reads, strict=True)):
+        seed = read.request.params.seed
+        seeds = np.random.SeedSequence(None if seed is None else [abs(seed), int(seed < 0)])
+        running += [
+            _Running(owner, head, read, np.random.default_rng(child))
+            for child in seeds.spawn(read.request.num_samples)
+        ]
+    sequences = list(running)
+    _decode(base, network, heads, prompts, running)
+    return [
+        SampleResult([one.finished() for one in sequences if one.owner == owner], asked[owner])
+        for owner in range(len(reads))
+    ]
+
+
+def _prompt_logprobs(
+    base: BaseModel, network: Any, heads: Heads, head: int, prompt: Sequence
+) -> list[float | None]:
+    """Log-probability of each prompt token after the first; None for images."""
+    hidden_T_D = heads.hidden_H_L_D[head, : prompt.length - 1]
+    target_T = tensor_of(prompt.tokens_L[1:], base.device)
+    values = list_of(target_logprobs(base, hidden_T_D, target_T, network))
+    result: list[float | None] = [None, *values]
+    for image in prompt.images:
+        result[image.start : image.start + image.tokens] = [None] * image.tokens
+    return result
+
+
+def _decode(
+    base: BaseModel,
+    network: Any,
+    heads: Heads,
+    prompts: list[Sequence],
+    running: list[_Running],
+) -> None:
+    """Samples token by token until every sequence has stopped; those that have leave the batch."""
+    rows = torch.tensor([one.head for one in running], device=base.device)
+    last_H = torch.tensor([prompt.length - 1 for prompt in prompts], device=base.device)
+    head_range = torch.arange(len(prompts), device=base.device)
+    hidden_N_D = heads.hidden_H_L_D[head_range, last_H][rows]
+    mask_N_L = heads.mask_H_L[rows]
+    next_N = torch.tensor(heads.next_position_H, device=base.device)[rows]
+    cache = heads.cache
+    cache.batch_select_indices(rows)
+    while True:
+        token_N = _draw(logprobs(base, hidden_N_D, network), running, base)
+        kept = [row for row, one in enumerate(running) if one.stop_reason is None]
+        if not kept:
+            return
+        if len(kept) < len(running):
+            keep = torch.tensor(kept, device=base.device)
+            running = [running[row] for row in kept]
+            token_N, mask_N_L, next_N = token_N[keep], mask_N_L[keep], next_N[keep]
+            cache.batch_select_indices(keep)
+        mask_N_L = torch.cat([mask_N_L, mask_N_L.new_ones(len(running), 1)], dim=1)
+        out = network.model.language_model(
+            input_ids=token_N[:, None],
+            position_ids=next_N.expand(3, -1)[:, :, None],
+            attention_mask=mask_N_L,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        hidden_N_D = out.last_hidden_state[:, -1]
+        next_N = next_N + 1
+
+
+def _draw(logprob_N_V: torch.Tensor, running: list[_Running], base: BaseModel) -> torch.Tensor:
+    """The next token of each row, noted with its log-probability at temperature 1."""
+    token_N = choose(
+        logprob_N_V,
+        [one.read.request.params for one in running],
+        [0.0 if one.read.request.params.temperature == 0 else one.uniform() for one in running],
+    )
+    chosen_N: list[float] = list_of(logprob_N_V.gather(1, token_N[:, None])[:, 0])
+    tokens: list[int] = list_of(token_N)
+    for one, token, logprob in zip(running, tokens, chosen_N, strict=True):
+        one.tokens.append(token)
+        one.logprobs.append(logprob)
+        if token in one.read.stop_tokens or _ends_in_stop_text(one, base):
+            one.stop_reason = "stop"
+        elif len(one.tokens) >= one.read.max_tokens:
+            one.stop_reason = "length"
+    return token_N
+
+
+def _ends_in_stop_text(one: _Running, base: BaseModel) -> bool:
+    if not one.read.stop_texts:
+        return False
+    text: str = base.tokenizer.decode(one.tokens[-_STOP_TAIL_TOKENS:])
+    return any(stop in text for stop in one.read.stop_texts)
+
+
+def choose(
+    logprob_N_V: torch.Tensor, params: Many[SamplingParams], uniform_N: Many[float]
+) -> torch.Tensor:
+    """One token a row: the likeliest at temperature 0, otherwise by inverting the distribution at
+    `uniform`.
+
+    A row's token depends on nothing but that row. top_k and top_p cut the distribution at the row's
+    temperature, and keep tokens that tie with the last one kept (top_k).
+    """
+    greedy_N = logprob_N_V.argmax(-1)
+    if all(one.temperature == 0 for one in params):
+        return greedy_N
+    device = logprob_N_V.device
+    hot = [one if one.temperature > 0 else replace(one, temperature=1.0) for one in params]
+    temperature_N = torch.tensor([one.temperature for one in hot], device=device)
+    scaled_N_V = logprob_N_V / temperature_N[:, None]
+    for row, one in enumerate(hot):
+        if 0 < one.top_k < scaled_N_V.shape[1]:
+            least = scaled_N_V[row].topk(one.top_k).values[-1]
+            scaled_N_V[row] = scaled_N_V[row].masked_fill(scaled_N_V[row] < least, -torch.inf)
+    weight_N_V = scaled_N_V.double().softmax(-1)
+    for row, one in enumerate(hot):
+        if one.top_p < 1:
+            weight_N_V[row] = _nucleus(weight_N_V[row], one.top_p)
+    sum_N_V = weight_N_V.cumsum(-1)
+    at_N = torch.tensor(list(uniform_N), device=device, dtype=torch.float64) * sum_N_V[:, -1]
+    drawn_N = torch.searchsorted(sum_N_V, at_N[:, None], right=True)[:, 0]
+    drawn_N = drawn_N.clamp(max=logprob_N_V.shape[1] - 1)
+    greedy = torch.tensor([one.temperature == 0 for one in params], device=device)
+    return torch.where(greedy, greedy_N, drawn_N)
+
+
+def _nucleus(weight_V: torch.Tensor, top_p: float) -> torch.Tensor:
+    """The fewest likeliest tokens that reach `top_p` together; the rest become 0."""
+    ordered, order = weight_V.sort(descending=True, stable=True)
+    before = ordered.cumsum(-1) - ordered
+    kept = torch.where(before < top_p, ordered, 0.0)
+    return torch.zeros_like(weight_V).scatter(0, order, kept)

@@ -1,0 +1,172 @@
+"""Sets of trainable weights that take turns in one network.
+
+peft puts an adapter's layers into the frozen base, once for each shape of adapter; the numbers are owned
+here and bound to the network before each pass. So any number of adapters and snapshots share a base, and
+none can touch another.
+"""
+
+import math
+import re
+import warnings
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import torch
+
+from geospot_backends.local.api import EngineUserError, LoraSpec
+from geospot_backends.local.models import SMALL_PARAMETERS, BaseModel, ModelRegistry
+from geospot_backends.local.untyped import untyped
+
+LORA_ALPHA: Final = 32
+"""Fixed, as on the hosted service: the learning rate needn't change with the rank."""
+
+MAX_RANK: Final = 1024
+
+Weights = dict[str, torch.nn.Parameter]
+"""By name: peft's in an adapter's file, or transformers' own where all weights are trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """A network and where its trainable weights go: for each name the modules' attributes."""
+
+    network: Any
+    places: dict[str, list[tuple[torch.nn.Module, str]]]
+    adapter: str | None
+
+
+class WeightsHost:
+    """The networks of one base model, and what is bound to them."""
+
+    def __init__(self, base: BaseModel, registry: ModelRegistry) -> None:
+        self.base = base
+        self._registry = registry
+        self._peft: Any = None
+        self._slots: dict[LoraSpec | None, _Slots] = {}
+
+    def initial(self, lora: LoraSpec | None, seed: int) -> Weights:
+        """Weights to begin with: the base's own, or an adapter that changes nothing yet.
+
+        A is uniform in ±1/√(inputs), drawn on the CPU from `seed`; B is 0 (Hu et al. 2021).
+
+        Raises:
+            EngineUserError: the model is too large for all weights, or the adapter makes no sense.
+        """
+        if lora is None and self.base.parameters > SMALL_PARAMETERS:
+            raise EngineUserError(
+                f"All weights are trained only of models up to {SMALL_PARAMETERS:,} parameters; "
+                f"{self.base.name} has more. Ask for a LoRA rank."
+            )
+        slots = self._slots_of(lora)
+        random = torch.Generator().manual_seed(seed % 2**63)
+        weights: Weights = {}
+        for name, places in slots.places.items():
+            module, attribute = places[0]
+            now: torch.Tensor = getattr(module, attribute)
+            if lora is None:
+                value = now.detach().clone()
+            elif ".lora_A." in name:
+                bound = 1 / math.sqrt(now.shape[1])
+                value = torch.empty(now.shape).uniform_(-bound, bound, generator=random)
+            else:
+                value = torch.zeros(now.shape)
+            weights[name] = torch.nn.Parameter(value.to(now.device, now.dtype))
+        return weights
+
+    def shapes(self, lora: LoraSpec | None) -> dict[str, tuple[int, ...]]:
+        """The names and shapes that weights of this kind have."""
+        places = self._slots_of(lora).places
+        return {name: tuple(getattr(*where[0]).shape) for name, where in places.items()}
+
+    def bind(self, lora: LoraSpec | None, weights: Mapping[str, torch.nn.Parameter]) -> Any:
+        """The network with these weights in place, until the next call."""
+        slots = self._slots_of(lora)
+        if slots.adapter is not None:
+            self._peft.base_model.set_adapter(slots.adapter)
+        for name, places in slots.places.items():
+            for module, attribute in places:
+                module.register_parameter(attribute, weights[name])
+        return slots.network
+
+    @contextmanager
+    def plain(self) -> Generator[Any]:
+        """The network as it was loaded."""
+        if self._peft is None:
+            yield self.base.network
+            return
+        with self._peft.disable_adapter():
+            yield self.base.network
+
+    def peft_config(self, lora: LoraSpec) -> Any:
+        """What peft writes into adapter_config.json."""
+        adapter = self._slots_of(lora).adapter
+        return self._peft.peft_config[adapter]
+
+    def _slots_of(self, lora: LoraSpec | None) -> _Slots:
+        key = lora and replace(lora, seed=None)
+        if key not in self._slots:
+            self._slots[key] = self._all_weights() if key is None else self._adapter(key)
+        return self._slots[key]
+
+    def _all_weights(self) -> _Slots:
+        network = self._registry.fresh_network(self.base)
+        places: dict[str, list[tuple[torch.nn.Module, str]]] = {}
+        names: dict[int, str] = {}
+        for name, parameter in network.named_parameters(remove_duplicate=False):
+            path, _, attribute = name.rpartition(".")
+            first = names.setdefault(id(parameter), name)  # tied weights are one, under one name
+            places.setdefault(first, []).append((network.get_submodule(path), attribute))
+        return _Slots(network, places, None)
+
+    def _adapter(self, lora: LoraSpec) -> _Slots:
+        peft = untyped("peft")
+        config = peft.LoraConfig(
+            r=lora.rank,
+            lora_alpha=LORA_ALPHA,
+            lora_dropout=0.0,
+            bias="none",
+            task_type="CAUSAL_LM",
+            base_model_name_or_path=self.base.name,
+            target_modules=_targets(self.base, lora),
+            inference_mode=True,
+        )
+        name = f"shape{len(self._slots)}"
+        with warnings.catch_warnings():  # of tied output layers: ours is exported unmerged
+            warnings.simplefilter("ignore", UserWarning)
+            if self._peft is None:
+                self._peft = peft.get_peft_model(self.base.network, config, adapter_name=name)
+            else:
+                self._peft.add_adapter(name, config)
+        places: dict[str, list[tuple[torch.nn.Module, str]]] = {}
+        pattern = re.compile(rf"^(.+\.lora_[AB])\.{name}$")
+        for path, module in self._peft.named_modules():
+            if match := pattern.match(path):
+                places[f"{match[1]}.weight"] = [(module, "weight")]
+        return _Slots(self.base.network, places, name)
+
+
+def check_lora(base: BaseModel, lora: LoraSpec) -> None:
+    """Raises EngineUserError where the adapter asked for can't be made."""
+    if not 1 <= lora.rank <= MAX_RANK:
+        raise EngineUserError(f"A LoRA rank of {lora.rank} is not between 1 and {MAX_RANK}.")
+    if not (lora.train_attn or lora.train_mlp or lora.train_unembed):
+        raise EngineUserError("A LoRA that trains no layer makes no sense.")
+    if lora.train_mlp and base.has_experts:
+        raise EngineUserError(
+            f"The experts of {base.name} can't be trained here; ask for train_mlp=False."
+        )
+
+
+def _targets(base: BaseModel, lora: LoraSpec) -> str:
+    """Regular expression of the layers that get an adapter: those of the text model, never vision."""
+    inside: list[str] = []
+    if lora.train_attn:
+        inside.append(r"self_attn\.[qkvo]_proj")
+    if lora.train_mlp:
+        inside.append(r"mlp\.(gate|up|down)_proj")
+    targets = [rf".*language_model\.layers\.\d+\.({'|'.join(inside)})"] if inside else []
+    if lora.train_unembed:
+        targets.append("lm_head")
+    return "|".join(targets)

@@ -1,0 +1,128 @@
+"""Small models and engines for the tests of the embedded engine."""
+
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+
+from geospot_backends.local import tiny_vlm
+from geospot_backends.local.api import Chunks, Datum, ImageChunk, SampleResult, TokenChunk
+from geospot_backends.local.engine import LocalEngine
+from geospot_backends.local.untyped import untyped
+from tests.support.photos import make_photo
+
+TEXTS = ["City: Lyon\nCountry: France\nLatitude: 45.7640\nLongitude: 4.8357", "Where is this?"] * 40
+
+
+@cache
+def tiny_folder() -> Path:
+    """A tiny Qwen3-VL with random weights in a local folder."""
+    folder = Path(mkdtemp(prefix="tiny-qwen3-")) / "model"
+    tiny_vlm.write_tokenizer(folder, TEXTS)
+    network = tiny_vlm.build_model(tiny_vlm.special_ids(_tokenizer(folder)), seed=3)
+    network.save_pretrained(str(folder))
+    return folder
+
+
+@cache
+def qwen25_folder() -> Path:
+    """A tiny Qwen2.5-VL with random weights: other vision tower, no deepstack, untied output layer."""
+    folder = Path(mkdtemp(prefix="tiny-qwen25-")) / "model"
+    tiny_vlm.write_tokenizer(folder, TEXTS)
+    token_id = tiny_vlm.special_ids(_tokenizer(folder))
+    transformers = untyped("transformers")
+    config = transformers.Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": tiny_vlm.VOCABULARY,
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 512,
+            "initializer_range": 0.1,
+            "eos_token_id": token_id[tiny_vlm.IM_END],
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10_000.0,
+                "mrope_section": [4, 2, 2],
+            },
+        },
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "patch_size": 16,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "out_hidden_size": 64,
+            "window_size": 64,
+            "fullatt_block_indexes": [1],
+            "initializer_range": 0.1,
+        },
+        image_token_id=token_id[tiny_vlm.IMAGE_PAD],
+        video_token_id=token_id[tiny_vlm.VIDEO_PAD],
+        vision_start_token_id=token_id[tiny_vlm.VISION_START],
+        vision_end_token_id=token_id[tiny_vlm.VISION_END],
+        tie_word_embeddings=False,
+    )
+    untyped("torch").manual_seed(5)
+    network = transformers.Qwen2_5_VLForConditionalGeneration(config)
+    network.save_pretrained(str(folder))
+    return folder
+
+
+def _tokenizer(folder: Path) -> object:
+    return untyped("transformers").AutoTokenizer.from_pretrained(str(folder))
+
+
+def engine_at(folder: Path) -> LocalEngine:
+    """An engine on the CPU whose state is in this folder."""
+    return LocalEngine(folder / "state", device="cpu")
+
+
+def question(seed: str, size: tuple[int, int] = (96, 96)) -> Chunks:
+    """A prompt with one image."""
+    text = tuple(range(20, 34))
+    return (TokenChunk((5, 6, 7)), ImageChunk(make_photo(seed, size=size)), TokenChunk(text))
+
+
+def length_of(prompt: Chunks) -> int:
+    """Positions of a prompt whose images have nine tokens."""
+    return sum(len(one.tokens) if isinstance(one, TokenChunk) else 9 for one in prompt)
+
+
+def rollout(prompt: Chunks, tokens: list[int], logprobs: list[float], advantage: float) -> Datum:
+    """A datum of reinforcement learning, as tinker-cookbook makes it: shifted by one, 0 for the prompt."""
+    *before, last = prompt
+    assert isinstance(last, TokenChunk)
+    known = length_of(prompt) - 1
+    chunks = (*before, TokenChunk((*last.tokens, *tokens[:-1])))
+    return Datum(
+        chunks,
+        {
+            "target_tokens": np.array([0] * known + tokens, np.int64),
+            "logprobs": np.array([0.0] * known + logprobs, np.float32),
+            "advantages": np.array([0.0] * known + [advantage] * len(tokens), np.float32),
+        },
+    )
+
+
+def supervised(prompt: Chunks, tokens: list[int], weight: float = 1.0) -> Datum:
+    """A supervised datum; the answer carries weight."""
+    datum = rollout(prompt, tokens, [0.0] * len(tokens), weight)
+    return Datum(
+        datum.chunks,
+        {
+            "target_tokens": datum.inputs["target_tokens"],
+            "weights": datum.inputs["advantages"],
+        },
+    )
+
+
+def answered(result: object) -> SampleResult:
+    """The result, which must not be an error."""
+    assert isinstance(result, SampleResult), result
+    return result
