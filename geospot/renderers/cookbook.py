@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from geospot.errors import RenderError, UsageError
+from geospot.errors import ImageError, RenderError, UsageError
 from geospot.renderers.messages import (
     Message,
     Part,
@@ -15,7 +15,8 @@ from geospot.renderers.messages import (
     parts_of,
 )
 from geospot.renderers.photos import prepare_photo
-from geospot.renderers.response import ParsedResponse
+from geospot.renderers.response import ParsedResponse, read_response
+from geospot.renderers.style import OPEN_BLOCK, ChatStyle
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,8 +48,8 @@ def cookbook_renderer(
         inner = renderers.get_renderer(name, tokenizer, image_processor)
     except exceptions.RendererError:
         return None
-    needed = cast(type[Exception], exceptions.RendererError)
-    return CookbookRenderer(name, inner, needed, image_processor is not None, max_image_side)
+    its_error = cast(type[Exception], exceptions.RendererError)
+    return CookbookRenderer(name, inner, its_error, image_processor, max_image_side)
 
 
 class CookbookRenderer:
@@ -63,14 +64,14 @@ class CookbookRenderer:
         name: str,
         inner: Any,
         its_error: type[Exception],
-        takes_images: bool,
+        image_processor: Any,
         max_image_side: int | None,
     ) -> None:
         self.name = PREFIX + name
         self.max_image_side = max_image_side
         self._inner = inner
         self._errors = (its_error, ValueError, NotImplementedError)
-        self._takes_images = takes_images
+        self._processor = image_processor
 
     def build_generation_prompt(
         self, messages: Sequence[Message], prefill: str = ""
@@ -101,18 +102,38 @@ class CookbookRenderer:
         return self._inner.get_stop_sequences()
 
     def parse_response(self, tokens: Sequence[int]) -> ParsedResponse:
-        """What was sampled after a generation prompt, as a message."""
+        """What was sampled after a generation prompt, as a message.
+
+        An answer that was cut off is read as by our own renderers; the cookbook leaves it as it is,
+        reasoning and all.
+        """
         sampled = list(tokens)
         try:
             message, termination = self._inner.parse_response(sampled)
         except self._errors as error:
             raise self._failed(error) from error
-        raw = str(self._inner.tokenizer.decode(sampled))
+        truncated = not termination.is_clean
+        read = read_response(self._without_stop(sampled), self._style(), truncated=truncated)
+        if truncated:
+            return read
         content: Any = message["content"]
         if not isinstance(content, str):
             content = [part for part in content if part["type"] in ("text", "thinking")]
-        ours: Message = {"role": "assistant", "content": content}
-        return ParsedResponse(ours, raw, truncated=not termination.is_clean)
+        return ParsedResponse({"role": "assistant", "content": content}, read.raw, truncated=False)
+
+    def _without_stop(self, tokens: list[int]) -> str:
+        stops = self.get_stop_sequences()
+        ends = [index for index, token in enumerate(tokens) if token in stops]
+        text = str(self._inner.tokenizer.decode(tokens[: ends[0]] if ends else tokens))
+        for stop in stops:
+            text = text.removesuffix(stop) if isinstance(stop, str) else text
+        return text
+
+    def _style(self) -> ChatStyle:
+        """All that reading needs to know of the format: whether its prompts open a block of reasoning."""
+        prompt = self.build_generation_prompt([{"role": "user", "content": "?"}])
+        end = str(self._inner.tokenizer.decode(prompt.to_ints()[-8:])).rstrip()
+        return ChatStyle(self.name, prompt_end=OPEN_BLOCK if end.endswith("<think>") else "")
 
     def _converted(
         self, messages: Sequence[Message]
@@ -121,7 +142,7 @@ class CookbookRenderer:
         from PIL import Image
 
         conversation = check_conversation(messages)
-        if has_images(conversation) and not self._takes_images:
+        if has_images(conversation) and self._processor is None:
             raise RenderError(
                 f"The renderer {self.name} can't count an image's tokens without the model's image "
                 "processor.",
@@ -132,8 +153,10 @@ class CookbookRenderer:
         def converted(part: Part) -> Any:
             if part["type"] != "image":
                 return part
-            photos.append(prepare_photo(part["image"], self.max_image_side))
-            return {"type": "image", "image": Image.open(io.BytesIO(photos[-1].data))}
+            photo = prepare_photo(part["image"], self.max_image_side)
+            self._check_shape(photo)
+            photos.append(photo)
+            return {"type": "image", "image": Image.open(io.BytesIO(photo.data))}
 
         theirs = [
             {
@@ -145,6 +168,20 @@ class CookbookRenderer:
             for message in conversation
         ]
         return theirs, photos
+
+    def _check_shape(self, photo: "PreparedImage") -> None:
+        """Some image processors refuse a shape; then it is the photo that can't be sent."""
+        count: Any = getattr(self._processor, "get_number_of_image_patches", None)
+        if count is None:
+            return
+        try:
+            count(photo.height, photo.width, {})
+        except ImageError:
+            raise
+        except ValueError as error:
+            raise ImageError(
+                f"The image is {photo.width} × {photo.height} pixels, which the model refuses: {error}."
+            ) from error
 
     def _failed(self, error: Exception) -> RenderError:
         return RenderError(f"The renderer {self.name} refuses: {str(error).rstrip('.')}.")
@@ -167,6 +204,8 @@ def _with_photos(model_input: Any, photos: "list[PreparedImage]") -> "tinker.Mod
                     data=photo.data, format=kind, expected_tokens=chunk.expected_tokens
                 )
             )
-        else:
+        elif chunk.length:  # the service refuses empty ones
             chunks.append(chunk)
+    if next(rest, None) is not None:
+        raise RenderError("The renderer left out an image: it is for text alone.")
     return types.ModelInput(chunks=chunks)
