@@ -133,8 +133,9 @@ class WeightsHost:
             inference_mode=True,
         )
         name = f"shape{len(self._slots)}"
-        with warnings.catch_warnings():  # of tied output layers: ours is exported unmerged
-            warnings.simplefilter("ignore", UserWarning)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # tied output layers: never merged here
+            warnings.simplefilter("ignore", FutureWarning)  # between peft and transformers
             if self._peft is None:
                 self._peft = peft.get_peft_model(self.base.network, config, adapter_name=name)
             else:

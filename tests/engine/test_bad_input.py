@@ -1,0 +1,171 @@
+"""Bad input is the caller's error, said in a sentence, and changes nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geospot_backends.local import tiny_vlm
+from geospot_backends.local.api import (
+    AdamParams,
+    Datum,
+    EngineUserError,
+    ImageChunk,
+    LoraSpec,
+    TokenChunk,
+)
+from geospot_backends.local.engine import LocalEngine
+from geospot_backends.local.models import load_tokenizer
+from tests.support.engines import engine_at, question, rollout, supervised, tiny_folder
+from tests.support.photos import make_photo
+
+GOOD = rollout(question("a"), [40, 41, 42], [-1.0, -2.0, -3.0], 1.0)
+JPEG = make_photo("a", size=(96, 96))
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> LocalEngine:
+    engine = engine_at(tmp_path)
+    engine.create_model("m", str(tiny_folder()), LoraSpec(rank=2, seed=1))
+    return engine
+
+
+def with_input(key: str, value: np.ndarray | None) -> Datum:
+    inputs = {name: array for name, array in GOOD.inputs.items() if name != key}
+    return Datum(GOOD.chunks, inputs if value is None else {**inputs, key: value})
+
+
+def with_image(data: bytes, expected_tokens: int | None = None) -> Datum:
+    first, _, last = GOOD.chunks
+    return Datum((first, ImageChunk(data, "jpeg", expected_tokens), last), GOOD.inputs)
+
+
+def text_of(length: int) -> Datum:
+    weights = np.ones(length, np.float32)
+    return Datum(
+        (TokenChunk((5,) * length),),
+        {"target_tokens": np.full(length, 5), "logprobs": -weights, "advantages": weights},
+    )
+
+
+LENGTH = len(GOOD.inputs["target_tokens"])
+BAD = {
+    "wrong length": with_input("advantages", np.ones(LENGTH - 1, np.float32)),
+    "two dimensions": with_input("target_tokens", np.ones((LENGTH, 2), np.int64)),
+    "missing": with_input("logprobs", None),
+    "unknown": with_input("rewards", np.ones(LENGTH, np.float32)),
+    "NaN": with_input("advantages", np.full(LENGTH, np.nan, np.float32)),
+    "infinite": with_input("logprobs", np.full(LENGTH, -np.inf, np.float32)),
+    "fractions for tokens": with_input("target_tokens", np.ones(LENGTH, np.float32)),
+    "target out of the vocabulary": with_input("target_tokens", np.full(LENGTH, 512)),
+    "negative target": with_input("target_tokens", np.full(LENGTH, -100)),
+    "overflow": with_input("logprobs", np.full(LENGTH, -1e6, np.float32)),
+    "token out of the vocabulary": Datum((TokenChunk((512,)),), {}),
+    "negative token": Datum((TokenChunk((-1,)),), {}),
+    "huge token": Datum((TokenChunk((2**70,)),), {}),
+    "empty text": Datum((TokenChunk(()),), {}),
+    "nothing": Datum((), {}),
+    "ends in an image": Datum((TokenChunk((5,)), ImageChunk(JPEG)), {}),
+    "no image": with_image(b"not an image"),
+    "cut off": with_image(JPEG[: len(JPEG) // 2]),
+    "another format": with_image(make_photo("a", size=(96, 96), kind="GIF")),
+    "too narrow": with_image(make_photo("a", size=(1000, 2))),
+    "other number of tokens": with_image(JPEG, 10),
+    "too long": text_of(tiny_vlm.CONTEXT_LENGTH + 1),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_datum_is_a_user_error_and_harms_nothing(name: str, engine: LocalEngine) -> None:
+    engine.create_model("other", str(tiny_folder()), LoraSpec(rank=2, seed=1))
+    for model_id in ("m", "other"):
+        engine.forward_backward(model_id, [GOOD], "importance_sampling")
+    with pytest.raises(EngineUserError) as caught:
+        engine.forward_backward("m", [GOOD, BAD[name]], "importance_sampling")
+    assert caught.value.category == "user"
+    assert caught.value.message.endswith(".")
+    steps = [engine.optim_step(one, AdamParams(learning_rate=0.1)) for one in ("m", "other")]
+    after = [
+        engine.forward_backward(one, [GOOD], "importance_sampling", forward_only=True)
+        for one in ("m", "other")
+    ]
+    assert steps[0] == steps[1]
+    np.testing.assert_array_equal(after[0].outputs[0].logprobs, after[1].outputs[0].logprobs)
+
+
+def test_an_image_placeholder_as_text_or_as_a_trained_target_is_refused(
+    engine: LocalEngine,
+) -> None:
+    pad = tiny_vlm.special_ids(load_tokenizer(tiny_folder()))[tiny_vlm.IMAGE_PAD]
+    with pytest.raises(EngineUserError, match="image"):
+        engine.forward_backward("m", [supervised((TokenChunk((5, pad)),), [6])], "cross_entropy")
+    with pytest.raises(EngineUserError, match="placeholder"):
+        engine.forward_backward("m", [supervised(question("a"), [pad])], "cross_entropy")
+    untrained = supervised(question("a"), [pad], weight=0.0)
+    result = engine.forward_backward("m", [untrained], "cross_entropy")
+    assert result.metrics["loss:sum"] == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["geospot/tiny", "/no/such/folder", "../elsewhere", "", "a/b/c"],
+)
+def test_an_unknown_base_model_is_a_user_error(
+    name: str, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(EngineUserError):
+        engine.create_model("x", name, LoraSpec())
+
+
+def test_a_folder_of_another_architecture_is_named(engine: LocalEngine, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(EngineUserError, match="llama"):
+        engine.create_model("x", str(tmp_path), LoraSpec())
+
+
+@pytest.mark.parametrize(
+    "lora",
+    [
+        LoraSpec(rank=0),
+        LoraSpec(rank=-4),
+        LoraSpec(rank=10**6),
+        LoraSpec(4, 1, False, False, False),
+    ],
+)
+def test_an_adapter_that_makes_no_sense_is_refused(lora: LoraSpec, engine: LocalEngine) -> None:
+    with pytest.raises(EngineUserError):
+        engine.create_model("x", str(tiny_folder()), lora)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        AdamParams(learning_rate=float("nan")),
+        AdamParams(learning_rate=-1.0),
+        AdamParams(beta1=1.0),
+        AdamParams(beta2=-0.1),
+        AdamParams(grad_clip_norm=float("inf")),
+    ],
+)
+def test_a_step_that_makes_no_sense_is_refused(params: AdamParams, engine: LocalEngine) -> None:
+    engine.forward_backward("m", [GOOD], "importance_sampling")
+    with pytest.raises(EngineUserError):
+        engine.optim_step("m", params)
+    engine.optim_step("m", AdamParams())  # the gradient still waits
+
+
+def test_a_step_without_a_gradient_and_unknown_names_are_refused(engine: LocalEngine) -> None:
+    for call in (
+        lambda: engine.optim_step("m", AdamParams()),
+        lambda: engine.optim_step("nobody", AdamParams()),
+        lambda: engine.forward_backward("m", [], "cross_entropy"),
+        lambda: engine.create_model("m", str(tiny_folder()), LoraSpec()),
+        lambda: engine.create_sampler("s"),
+        lambda: engine.info("nobody"),
+        lambda: engine.delete_sampler("nobody"),
+        lambda: engine.load_weights("m", "tinker://x/weights/y", optimizer=False),
+        lambda: engine.load_weights("m", "nonsense", optimizer=False),
+    ):
+        with pytest.raises(EngineUserError):
+            call()
