@@ -22,22 +22,29 @@ class AskConfig(BaseModel):
     )
     model: str | None = Field(
         default=None,
-        description="Model name as the server knows it; LAT,LON for `constant`; a file for `replay`.",
+        description="Model name as the server knows it; for `tinker` and `local` also a run directory "
+        "(DIR@CHECKPOINT picks one) or a tinker:// path; LAT,LON for `constant`; a file for `replay`.",
     )
     base_url: str | None = Field(
         default=None,
-        description="Address of an OpenAI-compatible server, /v1 included. Default: OpenAI's own.",
+        description="Address of an OpenAI-compatible server, /v1 included, or of a Tinker service. "
+        "Default: OpenAI's own; TINKER_BASE_URL or the hosted service.",
     )
     api_key_env: str | None = Field(
         default=None,
-        description="NAME of the environment variable with the key. Default: OPENAI_API_KEY or "
-        "OPENROUTER_API_KEY for those hosts, no key for any other.",
+        description="NAME of the environment variable with the key. Default: OPENAI_API_KEY, "
+        "OPENROUTER_API_KEY or TINKER_API_KEY for those hosts, no key for any other.",
     )
     prompt: str = Field(
         default=DEFAULT_PROMPT,
         description="five-lines, coordinates, json or reasoned, or a text file.",
     )
     system_prompt: str | None = Field(default=None, description="Text sent as the system message.")
+    renderer: str | None = Field(
+        default=None,
+        description="Chat format of `tinker` and `local`. Default: the run's, or what the model's "
+        "name says.",
+    )
     max_image_size: Annotated[int, Field(ge=16)] | None = Field(
         default=2048,
         description="Longest side in pixels; larger images shrink, others go out as they are.",

@@ -19,6 +19,8 @@ class BackendOptions:
     max_tokens: int = 4096
     timeout_s: float = 120.0
     seed: int = 0
+    renderer: str | None = None
+    """Name of the chat format, for a backend that writes tokens itself."""
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -53,6 +55,17 @@ class Reply:
     """A content filter, or the model through the protocol's own field, declined."""
     coordinates: tuple[float, float] | None = None
     """Latitude and longitude in degrees, for a backend that answers in numbers (`text` may be '')."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsTrained:
+    """How a model was asked in training. A backend may have it as its attribute `as_trained`; then an
+    evaluation asks alike, except for what the person says.
+    """
+
+    prompt: Prompt | None = None
+    max_image_size: int | None = None
+    """Longest side in pixels."""
 
 
 FaultKind = Literal["rate_limit", "transient", "permanent", "image", "missing"]

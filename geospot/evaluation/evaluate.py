@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 from geospot.config.evaluation import AskConfig, EvalConfig
 from geospot.data import open_dataset
@@ -17,7 +17,7 @@ from geospot.data.progress import Progress, silent
 from geospot.data.sample import GeoSample
 from geospot.data.selection import Selection
 from geospot.errors import DataError, GeospotError
-from geospot.evaluation.backend import Backend, BackendFactory, BackendOptions
+from geospot.evaluation.backend import AsTrained, Backend, BackendFactory, BackendOptions
 from geospot.evaluation.budget import CostCap
 from geospot.evaluation.canary import Canary, ask_canary
 from geospot.evaluation.harness import Harness, Settings, Stats
@@ -37,6 +37,7 @@ _EVENT_EVERY_S: Final = 10.0
 # Not part of what was evaluated: how the command was run this time.
 _NOT_RECORDED: Final = {"out", "resume", "dry_run", "columns", "backend", "model", "base_url"}
 
+ConfigT = TypeVar("ConfigT", bound=AskConfig)
 Ending = Literal["complete", "incomplete", "interrupted"]
 
 
@@ -70,8 +71,8 @@ async def evaluate(
     Raises:
         GeospotError: before the first question, if the evaluation can't be done as asked.
     """
-    prompt = load_prompt(config.prompt, config.system_prompt)
     backend = make_backend(config)
+    config, prompt = asked_as_trained(config, backend)
     try:
         if not _is_finished(config.out) or not config.resume:
             await backend.check()  # before the data set is walked: a wrong key shows at once
@@ -108,9 +109,29 @@ def make_backend(config: AskConfig, *, seed: int = 0) -> Backend:
             max_tokens=config.max_tokens,
             timeout_s=config.timeout,
             seed=seed,
+            renderer=config.renderer,
             extra_body=config.extra_body,
         )
     )
+
+
+def asked_as_trained(config: ConfigT, backend: Backend) -> tuple[ConfigT, Prompt]:
+    """The configuration and the prompt, as the model was trained where the person says nothing.
+
+    Raises:
+        UsageError: there is no such prompt.
+    """
+    trained = getattr(backend, "as_trained", None)
+    said, changes = config.model_fields_set, dict[str, Any]()
+    prompt = load_prompt(config.prompt, config.system_prompt)
+    if not isinstance(trained, AsTrained):
+        return config, prompt
+    if trained.prompt is not None and not said & {"prompt", "system_prompt"}:
+        prompt = trained.prompt
+        changes |= {"prompt": prompt.name, "system_prompt": prompt.system}
+    if trained.max_image_size is not None and "max_image_size" not in said:
+        changes["max_image_size"] = trained.max_image_size
+    return config.model_copy(update=changes), prompt
 
 
 def open_selection(config: EvalConfig, progress: Progress = silent) -> tuple[GeoDataset, Selection]:

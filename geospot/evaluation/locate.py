@@ -12,11 +12,10 @@ from geospot.data.exif import gps_position
 from geospot.data.sample import GeoSample, SampleTable
 from geospot.errors import DataError, ImageError
 from geospot.evaluation.budget import CostCap
-from geospot.evaluation.evaluate import make_backend
+from geospot.evaluation.evaluate import asked_as_trained, make_backend
 from geospot.evaluation.harness import Harness, Settings, Stats
 from geospot.evaluation.records import SampleRecord
 from geospot.outcomes import Outcome
-from geospot.prompts import load_prompt
 
 _AT_ONCE: Final = 8
 _UNKNOWN: Final = float("nan")
@@ -43,8 +42,8 @@ async def locate(photos: Sequence[Path], config: AskConfig) -> list[Located]:
     missing = [photo for photo in photos if not photo.is_file()]
     if missing:
         raise DataError(f"There is no photo {missing[0]}.", "Name image files, not folders.")
-    prompt = load_prompt(config.prompt, config.system_prompt)
     backend = make_backend(config)
+    config, prompt = asked_as_trained(config, backend)
     records: dict[int, SampleRecord] = {}
     stats = Stats(total=len(photos))
     try:

@@ -31,6 +31,7 @@ IDENTITY: Final = (
     "backend.name",
     "backend.model",
     "backend.base_url",
+    "backend.path",
     "dataset.name",
     "dataset.split",
     "dataset.fingerprint",

@@ -9,7 +9,13 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
-from geospot.errors import BackendError, GeospotError, KeyMissingError, UnreachableError
+from geospot.errors import (
+    BackendError,
+    GeospotError,
+    KeyMissingError,
+    ModelNotFoundError,
+    UnreachableError,
+)
 from geospot.plugins import SERVICES, load
 from geospot.services.endpoint import HOSTED_URL, Endpoint, ServiceFactory, ServiceOptions, hosted
 from geospot.services.loopback import bypass_proxy, is_loopback
@@ -93,6 +99,29 @@ class Service:
         client = self._asking(connect)
         self._clients.append(client)
         return client
+
+    def sampler(
+        self, *, base_model: str | None = None, path: str | None = None
+    ) -> "tinker.SamplingClient":
+        """A client that samples from a base model, or from a `sampler_weights` checkpoint.
+
+        Raises:
+            ModelNotFoundError: the service doesn't have it.
+            BackendError: the service fails.
+        """
+        import tinker
+
+        client = self.client()
+        try:
+            return client.create_sampling_client(base_model=base_model, model_path=path).result()
+        except (tinker.NotFoundError, tinker.BadRequestError) as error:
+            raise ModelNotFoundError(
+                f"{self.title} has no {printable(path or base_model or 'model')} to sample from.",
+                "It may have expired or been deleted, or belong to another service or account; "
+                "`geospot checkpoints list` shows those that are there.",
+            ) from error
+        except tinker.TinkerError as error:
+            raise self._explained(error) from error
 
     def close(self) -> None:
         """Finishes the sessions; a server that was started for them is stopped."""

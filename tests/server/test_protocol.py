@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ import tinker
 from tinker import types
 
 from geospot_backends.local.api import ImageChunk, TokenChunk
+from geospot_backends.local.checkpoints import CheckpointStore
 from geospot_backends.local.server import EmbeddedServer
 from tests.support.approx import approx
 from tests.support.scripted_engine import BASE, ScriptedEngine
@@ -31,8 +33,8 @@ def engine() -> ScriptedEngine:
 
 
 @pytest.fixture
-def server(engine: ScriptedEngine) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(engine) as running:
+def server(engine: ScriptedEngine, tmp_path: Path) -> Iterator[EmbeddedServer]:
+    with EmbeddedServer(engine, CheckpointStore(tmp_path)) as running:
         yield running
 
 

@@ -22,7 +22,9 @@ from geospot_backends.local.api import (
     ModelInfo,
     SampleRequest,
     SampleResult,
+    ServedModel,
 )
+from geospot_backends.local.failures import GoneError, NotFoundError
 from geospot_backends.local.futures import FutureStore, Payload
 from geospot_backends.local.turns import Turns
 from geospot_backends.local.wire import Fields
@@ -36,14 +38,6 @@ SESSION_S: Final = 900.0
 """A client beats every ten seconds; one that is silent for so long has died, and frees its models."""
 _SWEEP_S: Final = 5.0
 _LOST: Final = "It may have been restarted: open a new session, and load the last checkpoint."
-
-
-class NotFoundError(LookupError):
-    """Something named in a request isn't here."""
-
-
-class GoneError(LookupError):
-    """Something named in a request was here once."""
 
 
 @dataclass(slots=True)
@@ -79,10 +73,16 @@ class Operations:
         self._samplers: dict[str, asyncio.Future[_Sampler]] = {}
         self._sampling: dict[str, asyncio.Future[SampleResult]] = {}
         self._sweeper: asyncio.Task[None] | None = None
+        self._served: list[ServedModel] = []
 
-    def start(self) -> None:
-        """Begins to work; called on the event loop."""
+    async def start(self) -> None:
+        """Begins to work, when the models are loaded.
+
+        Raises:
+            EngineError: one can't be.
+        """
         self._worker.start()
+        self._served = await self._worker.call(self._engine.supported_models)
         self._sweeper = asyncio.create_task(self._sweep(), name="geospot-sweeper")
 
     async def aclose(self) -> None:
@@ -103,7 +103,7 @@ class Operations:
                     "trainable": True,
                     "sampleable": True,
                 }
-                for model in self._engine.supported_models()
+                for model in self._served
             ]
         }
 

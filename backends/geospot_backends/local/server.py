@@ -9,16 +9,19 @@ import logging
 import re
 import socket
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from geospot.errors import UsageError
 from geospot.services.loopback import is_loopback
 from geospot_backends.local.api import Engine, EngineError
+from geospot_backends.local.catalogue import Catalogue
+from geospot_backends.local.checkpoints import CheckpointStore
+from geospot_backends.local.failures import GoneError, NotFoundError
 from geospot_backends.local.futures import UnknownRequestError
 from geospot_backends.local.http import HttpServer, Request, Response, listen
-from geospot_backends.local.operations import GoneError, NotFoundError, Operations
+from geospot_backends.local.operations import Operations
 from geospot_backends.local.wire import BadMessageError, Fields, ForwardBackward
 
 log = logging.getLogger(__name__)
@@ -45,17 +48,23 @@ class TinkerServer:
     """Routes the protocol's requests to the operations.
 
     Args:
+        store: the engine's checkpoints.
         key: what clients must send as X-API-Key; None asks for none.
     """
 
-    def __init__(self, engine: Engine, *, key: str | None = None) -> None:
+    def __init__(self, engine: Engine, store: CheckpointStore, *, key: str | None = None) -> None:
         self.operations = Operations(engine)
+        self.catalogue = Catalogue(store)
         self._key = key
         self._http = HttpServer(self._admit, self._handle, max_body_bytes=MAX_BODY_BYTES)
 
     async def start(self, listener: socket.socket) -> None:
-        """Begins to serve on a bound socket."""
-        self.operations.start()
+        """Begins to serve on a bound socket, when the models are loaded.
+
+        Raises:
+            EngineError: one can't be.
+        """
+        await self.operations.start()
         await self._http.start(listener)
 
     async def aclose(self) -> None:
@@ -132,6 +141,23 @@ def _of_id(operation: Callable[[Operations, str], dict[str, Any]]) -> Route:
     return route
 
 
+def _listing(list_: Callable[[Catalogue, str, Mapping[str, str]], dict[str, Any]]) -> Route:
+    async def route(server: TinkerServer, request: Request, id_: str) -> Response:
+        return Response.of(await asyncio.to_thread(list_, server.catalogue, id_, request.query))
+
+    return route
+
+
+async def _weights_info(server: TinkerServer, request: Request, _: str) -> Response:
+    path = Fields.parse(request.body).text("tinker_path")
+    return Response.of(await asyncio.to_thread(server.catalogue.weights_info, path))
+
+
+async def _delete_checkpoint(server: TinkerServer, request: Request, id_: str) -> Response:
+    await asyncio.to_thread(server.catalogue.delete, id_)
+    return Response(204)
+
+
 async def _create_sampling_session(server: TinkerServer, request: Request, _: str) -> Response:
     fields = Fields.parse(request.body)
     return Response.of(await server.operations.create_sampling_session(fields))
@@ -177,6 +203,12 @@ _ROUTES: Final = [
     _route("GET", "/sessions", _of_id(lambda ops, _: ops.sessions())),
     _route("GET", "/sessions/([^/]+)", _of_id(Operations.session)),
     _route("POST", "/sessions/([^/]+)/finish", _finish),
+    _route("GET", "/checkpoints", _listing(lambda c, _, query: c.checkpoints(None, query))),
+    _route("GET", "/training_runs", _listing(lambda c, _, query: c.runs(query))),
+    _route("GET", "/training_runs/([^/]+)", _listing(lambda c, run, _: c.run(run))),
+    _route("GET", "/training_runs/([^/]+)/checkpoints", _listing(Catalogue.checkpoints)),
+    _route("DELETE", "/training_runs/(.+)", _delete_checkpoint),
+    _route("POST", "/weights_info", _weights_info),
     _route("POST", "/telemetry", _constant({"status": "accepted"})),
 ]
 
@@ -218,16 +250,21 @@ def address_of(listener: socket.socket) -> str:
 class EmbeddedServer:
     """A server in a thread of this process, on a free port of the loopback interface."""
 
-    def __init__(self, engine: Engine, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        listener = open_listener(host, port, key=None)
+    def __init__(self, engine: Engine, store: CheckpointStore, *, port: int = 0) -> None:
+        listener = open_listener("127.0.0.1", port, key=None)
         self.base_url = address_of(listener)
         self._loop = asyncio.new_event_loop()
-        self._server = TinkerServer(engine)
+        self._server = TinkerServer(engine, store)
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="geospot-server", daemon=True
         )
         self._thread.start()
-        self._do(self._server.start(listener))
+        try:
+            self._do(self._server.start(listener))
+        except BaseException:
+            listener.close()
+            self.close()
+            raise
 
     def close(self) -> None:
         """Stops the server; a second call does nothing."""

@@ -1,0 +1,82 @@
+"""Starts the embedded engine, for whoever needs no more of it than an address.
+
+Entry point `local` of group `geospot.services`, and what `geospot serve` stands on.
+"""
+
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from geospot.errors import PluginError, UsageError
+from geospot.services.endpoint import NO_KEY, Endpoint, ServiceOptions
+from geospot_backends.local.api import EngineError
+
+if TYPE_CHECKING:
+    from geospot_backends.local.engine import LocalEngine
+
+STATE_VARIABLE: Final = "GEOSPOT_STATE_DIR"
+_NEEDED: Final = ("torch", "transformers", "peft", "h11")
+
+
+def default_state_dir() -> Path:
+    """Where checkpoints lie: GEOSPOT_STATE_DIR, or the person's folder for programs' state."""
+    if named := os.environ.get(STATE_VARIABLE, "").strip():
+        return Path(named).expanduser()
+    home = os.environ.get("XDG_STATE_HOME", "").strip()
+    return (Path(home) if home else Path.home() / ".local" / "state") / "geospot" / "checkpoints"
+
+
+def make_engine(
+    state_dir: Path | None, models: Sequence[str] = (), *, device: str | None = None
+) -> "LocalEngine":
+    """The engine. Importing what it needs takes some seconds.
+
+    Args:
+        state_dir: where checkpoints lie; None for the usual place.
+        models: base models to be served beside the embedded ones.
+        device: where models are computed; None takes CUDA where there is one.
+
+    Raises:
+        PluginError: the packages of the extra `local` aren't installed.
+        UsageError: the state folder can't be made.
+    """
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise PluginError(
+            f"The embedded engine needs packages that aren't installed: {', '.join(missing)}.",
+            "Install them with `pip install 'geospot-vlm[local]'`.",
+        )
+    folder = state_dir or default_state_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"The state folder {folder} can't be made: {error.strerror}.",
+            f"Name another with --state-dir or {STATE_VARIABLE}.",
+        ) from error
+    from geospot_backends.local.engine import LocalEngine
+
+    # A second thread doesn't help the tiny model, and a large one needs all there are.
+    threads = (os.cpu_count() or 1) if models else 1
+    return LocalEngine(folder, device=device, models=models, threads=threads)
+
+
+def service(options: ServiceOptions) -> Endpoint:
+    """A server in this process, on a free port of the loopback interface.
+
+    Raises:
+        PluginError: the packages of the extra `local` aren't installed.
+        UsageError: a model can't be loaded.
+    """
+    engine = make_engine(options.state_dir, options.models)
+    from geospot_backends.local.server import EmbeddedServer
+
+    try:
+        server = EmbeddedServer(engine, engine.checkpoints)
+    except EngineError as error:
+        raise UsageError(
+            f"The embedded engine can't start: {error.message}", "See docs/engine.md."
+        ) from error
+    return Endpoint("local", server.base_url, NO_KEY, stop=server.close)

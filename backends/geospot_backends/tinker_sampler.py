@@ -1,0 +1,261 @@
+"""Checkpoints and base models of a Tinker service: `tinker` (hosted or a URL), `local` (embedded).
+
+One sample call an image, through the tinker SDK; the service batches what is asked at once.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from geospot.completers import TinkerTokenCompleter
+from geospot.errors import (
+    BackendError,
+    ImageError,
+    RenderError,
+    UsageError,
+)
+from geospot.evaluation.backend import (
+    AsTrained,
+    BackendFault,
+    BackendOptions,
+    Question,
+    Reply,
+    Usage,
+)
+from geospot.renderers import ImagePart, Message, Renderer, TextPart, get_renderer
+from geospot.services import Service, ServiceOptions, open_service
+from geospot.services.connection import key_refused
+from geospot_backends.tinker_target import TINY, Target, load_tokenizer, parse_target
+
+if TYPE_CHECKING:
+    import tinker
+
+LOCAL_DEFAULT: Final = "geospot/tiny-vlm"
+_SETTINGS: Final = ("top_p", "top_k")
+_IMAGE_TROUBLE: Final = re.compile(
+    r"image.{0,60}(decod|too (large|long|small)|invalid|corrupt|expected)", re.IGNORECASE
+)
+
+
+def create(options: BackendOptions) -> "SamplerBackend":
+    """Entry point of `--backend tinker`; connects to nothing yet."""
+    return SamplerBackend("tinker", parse_target(options.model), options)
+
+
+def create_local(options: BackendOptions) -> "SamplerBackend":
+    """Entry point of `--backend local`; the engine starts when it is checked."""
+    if options.base_url:
+        raise UsageError(
+            "The local backend starts a server of its own.",
+            "Use --backend tinker for one that is running at --base-url.",
+        )
+    return SamplerBackend("local", parse_target(options.model or LOCAL_DEFAULT), options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """What answers questions, once the service is open."""
+
+    service: Service
+    renderer: Renderer
+    completer: TinkerTokenCompleter
+    base_model: str
+
+
+class SamplerBackend:
+    """Samples one answer a question from a checkpoint or a base model."""
+
+    needs_image = True
+
+    def __init__(self, name: str, target: Target, options: BackendOptions) -> None:
+        self.name = name
+        self.model = target.title
+        self.remote = name != "local"
+        self.as_trained = AsTrained(target.trained.prompt, target.trained.max_image_size)
+        self._target = target
+        self._options = options
+        self._sampling = _sampling_settings(options.extra_body)
+        self._open: _Connection | None = None
+        self._opening = asyncio.Lock()
+
+    async def check(self) -> None:
+        """Opens the service and a sampler."""
+        await self._connection()
+
+    async def ask(self, question: Question) -> Reply:
+        """One sample."""
+        import tinker
+
+        connection = await self._connection()
+        try:
+            prompt = await asyncio.to_thread(_rendered, connection.renderer, question)
+            async with asyncio.timeout(self._options.timeout_s):
+                return await self._sample(connection, prompt, question)
+        except TimeoutError:
+            raise BackendFault(
+                "transient", f"no answer within {self._options.timeout_s:g} s", label="timeout"
+            ) from None
+        except ImageError as error:
+            raise BackendFault("image", str(error), label="image") from error
+        except RenderError as error:
+            raise BackendFault("permanent", str(error), label="render") from error
+        except UsageError as error:
+            raise BackendFault("permanent", str(error), label="too_long") from error
+        except tinker.TinkerError as error:
+            raise await self._fault(error, connection) from error
+
+    def describe(self) -> dict[str, Any]:
+        """The resolved path, the base model, the renderer and what the run was trained with."""
+        trained = self._target.trained
+        described: dict[str, Any] = {
+            "name": self.name,
+            "model": self.model,
+            "base_url": self._base_url(),
+            "path": self._target.path,
+            "renderer": self._options.renderer or trained.renderer_name,
+        }
+        if self._target.run is not None:
+            described["run"] = {
+                "directory": str(self._target.run),
+                "checkpoint": self._target.checkpoint,
+                "model_name": trained.model_name,
+                "renderer_name": trained.renderer_name,
+                "prompt_sha": trained.prompt.sha if trained.prompt else None,
+                "max_image_size": trained.max_image_size,
+            }
+        if self._open is not None:
+            described["base_model"] = self._open.base_model
+            described["renderer"] = self._open.renderer.name
+        return described
+
+    async def aclose(self) -> None:
+        """Ends the session; the embedded engine stops."""
+        if self._open is not None:
+            connection, self._open = self._open, None
+            await asyncio.to_thread(connection.service.close)
+
+    def _base_url(self) -> str | None:
+        """None for the embedded engine: its address is another one every time."""
+        if self.name == "local":
+            return None
+        return self._open.service.endpoint.base_url if self._open else self._options.base_url
+
+    async def _connection(self) -> _Connection:
+        if self._open is None:
+            async with self._opening:
+                if self._open is None:
+                    self._open = await asyncio.to_thread(self._connect)
+                    self.model = self.model or self._open.base_model
+        return self._open
+
+    def _connect(self) -> _Connection:
+        options, target = self._options, self._target
+        own = target.base_model if self.name == "local" else None
+        own_models = (own,) if own and own not in TINY else ()
+        service = open_service(
+            self.name,
+            ServiceOptions(
+                base_url=options.base_url, api_key_env=options.api_key_env, models=own_models
+            ),
+        )
+        try:
+            base_model, client = self._sampler(service)
+            renderer = get_renderer(
+                base_model,
+                load_tokenizer(base_model),
+                renderer_name=options.renderer or target.trained.renderer_name,
+            )
+        except BaseException:
+            service.close()
+            raise
+        completer = TinkerTokenCompleter(
+            client,
+            max_tokens=options.max_tokens,
+            temperature=1.0 if options.temperature is None else options.temperature,
+            **self._sampling,
+        )
+        return _Connection(service, renderer, completer, base_model)
+
+    def _sampler(self, service: Service) -> "tuple[str, tinker.SamplingClient]":
+        """The base model's name, and a client that samples from the target."""
+        path = self._target.path
+        if path is None:
+            name = service.choose_model(self._target.base_model).name
+            return name, service.sampler(base_model=name)
+        client = service.sampler(path=path)
+        return client.get_base_model(), client
+
+    async def _sample(
+        self, connection: _Connection, prompt: "tinker.ModelInput", question: Question
+    ) -> Reply:
+        completer = replace(connection.completer, seed=self._seed(question))
+        stop = connection.renderer.get_stop_sequences()
+        completion = (await completer(prompt, stop))[0]
+        answer = connection.renderer.parse_response(completion.tokens)
+        return Reply(
+            text=answer.raw,
+            usage=Usage(prompt.length, len(completion.tokens)),
+            truncated=completion.truncated,
+        )
+
+    def _seed(self, question: Question) -> int:
+        """The same for the same question, whenever and beside whatever it is asked."""
+        asked = f"{self._options.seed}:{question.sample_id}:{question.draw}"
+        return int.from_bytes(hashlib.sha256(asked.encode()).digest()[:4], "big") >> 1
+
+    async def _fault(
+        self, error: "tinker.TinkerError", connection: _Connection
+    ) -> BackendFault | BackendError:
+        """What a failed call means for the run."""
+        import tinker
+
+        message = str(error)
+        if isinstance(error, tinker.AuthenticationError | tinker.PermissionDeniedError):
+            return key_refused(connection.service.endpoint)
+        if isinstance(error, tinker.BillingError):
+            return BackendError(f"The service asks for payment: {message}.", "Resume after that.")
+        if isinstance(error, tinker.RequestFailedError):
+            message = message.partition(" for self.request_id")[0].removeprefix("Request failed: ")
+            if error.category is not tinker.types.RequestErrorCategory.User:
+                return BackendFault("transient", message, label="failed")
+            kind = "image" if _IMAGE_TROUBLE.search(message) else "permanent"
+            return BackendFault(kind, message, label=kind)
+        if isinstance(error, tinker.NotFoundError):
+            # The server was restarted and has forgotten the session; the next try opens another.
+            async with self._opening:
+                if self._open is connection:
+                    self._open = None
+                    await asyncio.to_thread(connection.service.close)
+            return BackendFault("transient", message, label="session")
+        if isinstance(error, tinker.BadRequestError | tinker.UnprocessableEntityError):
+            return BackendFault("permanent", message, label="refused")
+        return BackendFault("transient", message, label="unreachable")
+
+
+def _rendered(renderer: Renderer, question: Question) -> "tinker.ModelInput":
+    content: list[TextPart | ImagePart] = []
+    if question.image is not None:
+        content.append({"type": "image", "image": question.image})
+    content.append({"type": "text", "text": question.prompt.text})
+    messages: list[Message] = [{"role": "user", "content": list(content)}]
+    if question.prompt.system:
+        messages.insert(0, {"role": "system", "content": question.prompt.system})
+    return renderer.build_generation_prompt(messages)
+
+
+def _sampling_settings(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """top_p and top_k out of --extra-body.
+
+    Raises:
+        UsageError: something else is in it, or no number.
+    """
+    for name, value in extra.items():
+        if name not in _SETTINGS or isinstance(value, bool) or not isinstance(value, int | float):
+            raise UsageError(
+                f"--extra-body has {name!r}, which sampling through a Tinker service doesn't take.",
+                "It takes the numbers top_p and top_k.",
+            )
+    return dict(extra)

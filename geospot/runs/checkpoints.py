@@ -1,0 +1,164 @@
+"""Which checkpoints a training run saved, and how its model is to be asked.
+
+A run directory holds `checkpoints.jsonl` (a row a checkpoint: name, batch, state_path, sampler_path) and
+`config.json`; tinker-cookbook writes both alike.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from geospot.errors import UsageError
+from geospot.prompts import PROMPTS, Prompt
+from geospot.textsafe import printable
+
+CHECKPOINTS: Final = "checkpoints.jsonl"
+CONFIG: Final = "config.json"
+FINAL: Final = "final"
+
+
+@dataclass(frozen=True, slots=True)
+class RunCheckpoint:
+    """One row of checkpoints.jsonl; paths are `tinker://…`, None where that kind wasn't saved."""
+
+    name: str
+    batch: int | None
+    state_path: str | None
+    sampler_path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What config.json says of how the model was asked in training; None where it says nothing."""
+
+    model_name: str | None = None
+    renderer_name: str | None = None
+    prompt: Prompt | None = None
+    max_image_size: int | None = None
+    """Longest side in pixels."""
+
+
+def read_checkpoints(run: Path) -> list[RunCheckpoint]:
+    """The run's checkpoints in the order in which they were saved; a torn last line is left out.
+
+    Raises:
+        UsageError: the directory holds no checkpoints.
+    """
+    path = run / CHECKPOINTS
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise UsageError(
+            f"{printable(str(run))} is no run directory with checkpoints: its {CHECKPOINTS} can't "
+            f"be read ({error.strerror}).",
+            "Name a directory that a training run has written.",
+        ) from error
+    return [checkpoint for line in lines if (checkpoint := _row(line)) is not None]
+
+
+def choose_checkpoint(run: Path, name: str | None = None) -> RunCheckpoint:
+    """The checkpoint of that name; without one the `final`, else the newest that can be sampled.
+
+    Raises:
+        UsageError: there is none that can be sampled from.
+    """
+    rows = read_checkpoints(run)
+    able = [row for row in rows if row.sampler_path]
+    wanted = name if name is not None else FINAL
+    named = [row for row in able if row.name == wanted]
+    if named:
+        return named[-1]
+    if name is None and able:
+        return able[-1]
+    where = printable(str(run))
+    if name is not None and any(row.name == name for row in rows):
+        raise UsageError(
+            f"The checkpoint {printable(name)!r} of {where} was saved to go on training from, and "
+            "not for sampling.",
+            _choices(able),
+        )
+    what = "no checkpoint to sample from" if name is None else f"no checkpoint {printable(name)!r}"
+    raise UsageError(f"The run {where} has {what}.", _choices(able))
+
+
+def read_settings(run: Path) -> RunSettings:
+    """What the run's config.json says; nothing where there is none.
+
+    Raises:
+        UsageError: it is there and can't be read.
+    """
+    path = run / CONFIG
+    if not path.is_file():
+        return RunSettings()
+    try:
+        content: Any = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{printable(str(path))} can't be read: {error}.", "Mend it, or name the checkpoint."
+        ) from error
+    size = _find(content, "max_image_size")
+    return RunSettings(
+        model_name=_text(_find(content, "model_name")),
+        renderer_name=_text(_find(content, "renderer_name")),
+        prompt=_prompt(content),
+        max_image_size=size if isinstance(size, int) and not isinstance(size, bool) else None,
+    )
+
+
+def _row(line: str) -> RunCheckpoint | None:
+    try:
+        value: Any = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    row = cast(dict[str, Any], value)
+    name, batch = row.get("name"), row.get("batch")
+    if not isinstance(name, str):
+        return None
+    return RunCheckpoint(
+        name=name,
+        batch=batch if isinstance(batch, int) else None,
+        state_path=_text(row.get("state_path")),
+        sampler_path=_text(row.get("sampler_path")),
+    )
+
+
+def _choices(able: list[RunCheckpoint]) -> str:
+    if not able:
+        return "Train on until it saves one."
+    names = ", ".join(printable(row.name) for row in able[-8:])
+    return f"It has {names}; pick one with DIRECTORY@NAME."
+
+
+def _prompt(content: Any) -> Prompt | None:
+    """The prompt that the run was trained with: its text, or else its name among ours."""
+    name, text = _text(_find(content, "prompt")), _text(_find(content, "prompt_text"))
+    if text is None and name in PROMPTS:
+        text = PROMPTS[name]
+    if text is None:
+        return None
+    return Prompt(name or "from the run", text, _text(_find(content, "system_prompt")))
+
+
+def _find(content: Any, key: str) -> Any:
+    """The value of the key nearest to the root; tinker-cookbook nests its settings."""
+    level = [content]
+    while level:
+        objects = [cast(Mapping[str, Any], item) for item in level if isinstance(item, dict)]
+        for item in objects:
+            if item.get(key) is not None:
+                return item[key]
+        level = list(_children(objects))
+    return None
+
+
+def _children(objects: list[Mapping[str, Any]]) -> Iterator[Any]:
+    for item in objects:
+        yield from item.values()
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
