@@ -9,6 +9,8 @@ from geospot.errors import PluginError
 
 BACKENDS: Final = "geospot.backends"
 SERVICES: Final = "geospot.services"
+SERVERS: Final = "geospot.servers"
+STORES: Final = "geospot.stores"
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,11 +53,9 @@ class Service:
         Raises:
             BackendError: it doesn't say, within a few seconds.
         """
-        import tinker
 
         def ask() -> list[ServedModel]:
-            rest = tinker.RestClient(base_url=self.endpoint.base_url, api_key=self.endpoint.api_key)
-            answer = rest.get_server_capabilities().result()
+            answer = self._rest().get_server_capabilities().result()
             return [
                 ServedModel(
                     name=model.model_name,
@@ -69,6 +67,14 @@ class Service:
             ]
 
         return self._asking(ask)
+
+    def rest(self) -> "tinker.RestClient":
+        """A client of the SDK for what needs no session: checkpoints and runs.
+
+        Raises:
+            BackendError: the service doesn't take it.
+        """
+        return self._asking(self._rest)
 
     def choose_model(self, wanted: str | None) -> ServedModel:
         """The model asked for, or this service's best vision model.
@@ -135,6 +141,11 @@ class Service:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _rest(self) -> "tinker.RestClient":
+        import tinker
+
+        return tinker.RestClient(base_url=self.endpoint.base_url, api_key=self.endpoint.api_key)
 
     def _asking(self, what: Callable[[], T]) -> T:
         done = _within(_ANSWER_S, what)

@@ -108,3 +108,23 @@ def _sdk_has_credentials() -> bool:
     if os.environ.get("TINKER_CREDENTIAL_CMD"):
         return True
     return (Path.home() / ".tinker" / "credentials.json").is_file()
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What a server of one's own is told."""
+
+    host: str = "127.0.0.1"
+    port: int = 8123
+    api_key_env: str | None = None
+    models: tuple[str, ...] = ()
+    state_dir: Path | None = None
+    device: str | None = None
+    """Where models are computed, as torch calls it; None takes CUDA where there is one."""
+
+
+ServerRunner = Callable[[ServeOptions, Callable[[str], None]], None]
+"""What an entry point of group `geospot.servers` names: serves until it is interrupted.
+
+Its second argument is told in sentences how far it is.
+"""

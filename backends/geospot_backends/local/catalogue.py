@@ -1,10 +1,11 @@
 """The checkpoints on disk, told in the protocol's terms: training runs, and what each of them saved."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from geospot_backends.local.api import EngineUserError
-from geospot_backends.local.checkpoints import Checkpoint, CheckpointStore
+from geospot_backends.local.checkpoints import DESCRIPTION, Checkpoint, CheckpointStore
 from geospot_backends.local.failures import NotFoundError
 
 _TYPES: Final = {"weights": "training", "sampler_weights": "sampler"}
@@ -74,9 +75,18 @@ class Catalogue:
         path = str(self._find(f"tinker://{run}/{rest}").path)
         self._store.delete(path)
 
+    def files(self, run: str, name: str) -> dict[str, Path]:
+        """The files of a checkpoint that was saved to be downloaded.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        folder = self._find(f"tinker://{run}/external_weights/{name}").folder
+        return {file.name: file for file in folder.iterdir() if file.name != DESCRIPTION}
+
     def _find(self, path: str) -> Checkpoint:
         try:
-            return self._store.find(path)
+            return self._store.find(path.replace("/external_weights/", "/sampler_weights/"))
         except EngineUserError as error:
             raise NotFoundError(error.message) from error
 

@@ -107,6 +107,10 @@ class Operations:
             ]
         }
 
+    def model_names(self) -> list[str]:
+        """Names of the models served."""
+        return [model.name for model in self._served]
+
     def create_session(self) -> dict[str, Any]:
         """A new session; everything else belongs to one."""
         session = _Session(str(uuid.uuid4()), time.monotonic())
@@ -229,6 +233,19 @@ class Operations:
             return wire.json_payload({"type": "save_weights_for_sampler", "path": path})
 
         return self._in_turn(model_id, number, save)
+
+    def save_weights_external(self, fields: Fields) -> dict[str, Any]:
+        """A checkpoint to be downloaded. Checkpoints here are PEFT folders as they are."""
+        model_id = fields.text("model_id")
+
+        def save() -> Payload:
+            if fields.raw("age_encryption_recipients"):
+                raise EngineUserError("this server doesn't encrypt what it exports")
+            path = self._engine.save_for_sampler(model_id, _checkpoint_name(fields))
+            external = path.replace("/sampler_weights/", "/external_weights/")
+            return wire.json_payload({"type": "save_weights_external", "path": external})
+
+        return self._in_turn(model_id, fields.whole_or_none("seq_id"), save)
 
     def _snapshot(self, model_id: str, number: int | None, sampler_number: int) -> dict[str, Any]:
         model = self._model(model_id)

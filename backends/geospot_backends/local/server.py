@@ -1,15 +1,19 @@
 """A Tinker-compatible server: the protocol of the tinker SDK 0.38 over HTTP, in front of an engine.
 
-`serve` runs it until it is told to stop; `EmbeddedServer` runs it in a thread of this process.
+`EmbeddedServer` runs it in a thread of this process, `serving` in a process of its own.
 """
 
 import asyncio
 import hmac
 import logging
 import re
+import secrets
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -39,6 +43,8 @@ _CLIENT_CONFIG: Final = {
     "sample_dispatch_bytes_semaphore_size": 256_000_000,
     "inflight_response_bytes_semaphore_size": 256_000_000,
 }
+_DOWNLOADS: Final = f"{ROOT}/downloads/"
+_DOWNLOAD_S: Final = 3600.0
 _DYNAMIC_CONFIG: Final = {"sample_cancel_enabled": True}
 
 Route = Callable[["TinkerServer", Request, str], "Awaitable[Response]"]
@@ -56,6 +62,7 @@ class TinkerServer:
         self.operations = Operations(engine)
         self.catalogue = Catalogue(store)
         self._key = key
+        self._downloads: dict[str, tuple[float, Path]] = {}
         self._http = HttpServer(self._admit, self._handle, max_body_bytes=MAX_BODY_BYTES)
 
     async def start(self, listener: socket.socket) -> None:
@@ -73,8 +80,8 @@ class TinkerServer:
         await self.operations.aclose()
 
     def _admit(self, request: Request) -> Response | None:
-        if request.path == f"{ROOT}/healthz":
-            return None
+        if request.path == f"{ROOT}/healthz" or request.path.startswith(_DOWNLOADS):
+            return None  # a download's address is a secret in itself
         if self._key is not None:
             sent = request.headers.get("x-api-key", "")
             if not hmac.compare_digest(sent.encode(), self._key.encode()):
@@ -112,6 +119,27 @@ class TinkerServer:
             waiting = {"type": "try_again", "request_id": request_id, "queue_state": "active"}
             return Response.of(waiting, 408)
         return Response(200, payload.body, payload.content_type)
+
+    async def external_weights_urls(self, request: Request, id_: str) -> Response:
+        """An address for each file of a checkpoint, good for an hour."""
+        run, _, name = id_.partition("/checkpoints/external_weights/")
+        files = await asyncio.to_thread(self.catalogue.files, run, name)
+        now_s = time.time()
+        self._downloads = {at: what for at, what in self._downloads.items() if what[0] > now_s}
+        urls: dict[str, str] = {}
+        for file_name, path in files.items():
+            address = _DOWNLOADS + secrets.token_urlsafe(24)
+            self._downloads[address] = (now_s + _DOWNLOAD_S, path)
+            urls[file_name] = f"http://{request.headers.get('host', '')}{address}"
+        expires = datetime.fromtimestamp(now_s + _DOWNLOAD_S, UTC).isoformat()
+        return Response.of({"urls": urls, "expires": expires})
+
+    async def download(self, request: Request, _: str) -> Response:
+        """A file of a checkpoint."""
+        until_s, path = self._downloads.get(request.path, (0.0, Path()))
+        if until_s < time.time():
+            raise NotFoundError("this address is not, or no longer, good for a download")
+        return Response(200, await asyncio.to_thread(path.read_bytes), "application/octet-stream")
 
     async def forward_backward(self, request: Request, _: str) -> Response:
         """The one request that comes as protobuf."""
@@ -188,6 +216,7 @@ _ROUTES: Final = [
     _route("POST", "/optim_step", _with_body(Operations.optim_step)),
     _route("POST", "/save_weights_for_sampler", _with_body(Operations.save_weights_for_sampler)),
     _route("POST", "/save_weights", _with_body(Operations.save_weights)),
+    _route("POST", "/save_weights_external", _with_body(Operations.save_weights_external)),
     _route("POST", "/load_weights", _with_body(Operations.load_weights)),
     _route("POST", "/create_model", _with_body(Operations.create_model)),
     _route("POST", "/get_info", _with_body(Operations.get_info)),
@@ -207,6 +236,8 @@ _ROUTES: Final = [
     _route("GET", "/training_runs", _listing(lambda c, _, query: c.runs(query))),
     _route("GET", "/training_runs/([^/]+)", _listing(lambda c, run, _: c.run(run))),
     _route("GET", "/training_runs/([^/]+)/checkpoints", _listing(Catalogue.checkpoints)),
+    _route("GET", "/training_runs/(.+)/external_weights_urls", TinkerServer.external_weights_urls),
+    _route("GET", "/downloads/.+", TinkerServer.download),
     _route("DELETE", "/training_runs/(.+)", _delete_checkpoint),
     _route("POST", "/weights_info", _weights_info),
     _route("POST", "/telemetry", _constant({"status": "accepted"})),
@@ -283,12 +314,3 @@ class EmbeddedServer:
 
     def _do(self, what: Any) -> None:
         asyncio.run_coroutine_threadsafe(what, self._loop).result()
-
-
-async def serve(server: TinkerServer, listener: socket.socket, stop: asyncio.Event) -> None:
-    """Serves until `stop` is set."""
-    await server.start(listener)
-    try:
-        await stop.wait()
-    finally:
-        await server.aclose()

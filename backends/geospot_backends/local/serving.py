@@ -1,0 +1,68 @@
+"""What `geospot serve` runs: the engine behind a socket that other programs may use."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+
+from geospot.errors import KeyMissingError, UsageError
+from geospot.services.endpoint import ServeOptions
+from geospot_backends.local.api import EngineError
+from geospot_backends.local.embedded import default_state_dir, make_engine
+
+
+def run(options: ServeOptions, tell: Callable[[str], None]) -> None:
+    """Entry point `local` of group `geospot.servers`: serves until SIGINT or SIGTERM.
+
+    Raises:
+        PluginError: the packages of the extra `local` aren't installed.
+        UsageError: the address can't be served on, or a model can't be loaded.
+        KeyMissingError: the named environment variable holds no key.
+    """
+    key = _read_key(options.api_key_env)
+    tell("Starting: torch and transformers take some seconds to import.")
+    engine = make_engine(options.state_dir, options.models, device=options.device)
+    from geospot_backends.local.server import TinkerServer, address_of, open_listener
+
+    listener = open_listener(options.host, options.port, key=key)
+    server = TinkerServer(engine, engine.checkpoints, key=key)
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        try:
+            await server.start(listener)
+            tell(f"Models: {', '.join(server.operations.model_names())}.")
+            tell(f"Checkpoints: {options.state_dir or default_state_dir()}")
+            tell(f"Serving the Tinker protocol at {address_of(listener)} until Ctrl-C.")
+            await stop.wait()
+        finally:
+            await server.aclose()
+
+    try:
+        asyncio.run(serve())
+    except EngineError as error:
+        raise UsageError(
+            f"The engine can't start: {error.message}", "Check --models and --device."
+        ) from error
+    finally:
+        listener.close()
+
+
+def _read_key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise KeyMissingError(
+            f"The environment variable {variable} is not set.",
+            f"Run `export {variable}=tml-…` with a key of your own making.",
+        )
+    if not key.startswith("tml-"):
+        raise KeyMissingError(
+            f"The key in {variable} doesn't start with tml-, and the tinker SDK takes no other.",
+            "Put tml- in front of it.",
+        )
+    return key
