@@ -7,7 +7,7 @@ import time
 from importlib import import_module
 from typing import Any, Final
 
-MODULES: Final = ("evaluation", "scoring", "osv5m")
+MODULES: Final = ("evaluation", "scoring", "osv5m", "engine")
 
 
 def _processor() -> str:

@@ -16,7 +16,14 @@ from geospot_backends.local.api import (
 )
 from geospot_backends.local.engine import LocalEngine
 from geospot_backends.local.models import load_tokenizer
-from tests.support.engines import engine_at, question, rollout, supervised, tiny_folder
+from tests.support.engines import (
+    engine_at,
+    experts_folder,
+    question,
+    rollout,
+    supervised,
+    tiny_folder,
+)
 from tests.support.photos import make_photo
 
 GOOD = rollout(question("a"), [40, 41, 42], [-1.0, -2.0, -3.0], 1.0)
@@ -136,6 +143,11 @@ def test_a_folder_of_another_architecture_is_named(engine: LocalEngine, tmp_path
 def test_an_adapter_that_makes_no_sense_is_refused(lora: LoraSpec, engine: LocalEngine) -> None:
     with pytest.raises(EngineUserError):
         engine.create_model("x", str(tiny_folder()), lora)
+
+
+def test_experts_are_not_trained_in_silence(engine: LocalEngine) -> None:
+    with pytest.raises(EngineUserError, match="train_mlp=False"):
+        engine.create_model("x", str(experts_folder()), LoraSpec(rank=2))
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_sharing_and_dividing_change_neither_logprobs_nor_gradients(
     monkeypatch.setattr(forward, "_LOGITS_AT_ONCE", 512 * 7)
     divided = outcome("divided")
     read_by_tower.clear()
-    monkeypatch.setattr(forward, "_SHORTEST_SHARED", 10_000)
+    monkeypatch.setattr(forward, "SHORTEST_SHARED", 10_000)
     flat = outcome("flat")
     assert sum(read_by_tower) == 15
     for other in (divided, flat):

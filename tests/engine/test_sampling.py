@@ -27,6 +27,7 @@ from tests.support.approx import approx
 from tests.support.engines import (
     answered,
     engine_at,
+    experts_folder,
     question,
     qwen25_folder,
     rollout,
@@ -34,7 +35,7 @@ from tests.support.engines import (
     tiny_folder,
 )
 
-FOLDERS = {"qwen3_vl": tiny_folder, "qwen2_5_vl": qwen25_folder}
+FOLDERS = {"qwen3_vl": tiny_folder, "qwen2_5_vl": qwen25_folder, "qwen3_vl_moe": experts_folder}
 
 
 @pytest.fixture
@@ -53,7 +54,8 @@ def ask(prompt: Chunks, num_samples: int = 1, **params: object) -> SampleRequest
 def test_sampled_logprobs_are_those_of_the_training_forward(kind: str, tmp_path: Path) -> None:
     """For the base model, a LoRA that has moved, and prompts of different lengths and image sizes."""
     engine = engine_at(tmp_path)
-    engine.create_model("m", str(FOLDERS[kind]()), LoraSpec(rank=4, seed=1))
+    spec = LoraSpec(rank=4, seed=1, train_mlp=kind != "qwen3_vl_moe")
+    engine.create_model("m", str(FOLDERS[kind]()), spec)
     prompts = [question("a"), question("b"), (TokenChunk(tuple(range(30, 50))),)]
     engine.forward_backward("m", [supervised(prompts[0], [50, 51, 52])], "cross_entropy")
     engine.optim_step("m", AdamParams(learning_rate=0.05))

@@ -26,6 +26,37 @@ def tiny_folder() -> Path:
 
 
 @cache
+def experts_folder() -> Path:
+    """A tiny Qwen3-VL with a mixture of experts and random weights."""
+    folder = Path(mkdtemp(prefix="tiny-moe-")) / "model"
+    tiny_vlm.write_tokenizer(folder, TEXTS)
+    dense = tiny_vlm.build_config(tiny_vlm.special_ids(_tokenizer(folder))).to_dict()
+    text = {name: dense["text_config"][name] for name in _TEXT_SETTINGS}
+    text |= {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64}
+    vision = {key: value for key, value in dense["vision_config"].items() if key != "model_type"}
+    tokens = {key: value for key, value in dense.items() if key.endswith("_token_id")}
+    transformers = untyped("transformers")
+    config = transformers.Qwen3VLMoeConfig(text_config=text, vision_config=vision, **tokens)
+    untyped("torch").manual_seed(6)
+    transformers.Qwen3VLMoeForConditionalGeneration(config).save_pretrained(str(folder))
+    return folder
+
+
+_TEXT_SETTINGS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "max_position_embeddings",
+    "initializer_range",
+    "rope_parameters",
+)
+
+
+@cache
 def qwen25_folder() -> Path:
     """A tiny Qwen2.5-VL with random weights: other vision tower, no deepstack, untied output layer."""
     folder = Path(mkdtemp(prefix="tiny-qwen25-")) / "model"

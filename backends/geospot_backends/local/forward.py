@@ -22,7 +22,7 @@ UNSPEAKABLE_LOGPROB: Final = -99999.0
 """Of tokens that are never sampled; finite, so that a weight of 0 makes it 0. As tinker's SDK."""
 
 _LOGITS_AT_ONCE: Final = 1 << 25
-_SHORTEST_SHARED: Final = 16
+SHORTEST_SHARED: Final = 16
 """Sharing fewer positions than this isn't worth a second pass."""
 
 
@@ -111,12 +111,12 @@ def find_groups(sequences: Many[Sequence]) -> list[Group]:
     """Which sequences share a beginning worth sharing: all their images, and text as far as it goes."""
     by_start: dict[tuple[bytes, ...], list[int]] = {}
     for index, sequence in enumerate(sequences):
-        start = sequence.head(sequence.text_start or min(_SHORTEST_SHARED, sequence.length))
+        start = sequence.head(sequence.text_start or min(SHORTEST_SHARED, sequence.length))
         by_start.setdefault(start.key, []).append(index)
     groups: list[Group] = []
     for members in by_start.values():
         shared = _common_length([sequences[index].tokens_L for index in members])
-        if len(members) > 1 and shared >= _SHORTEST_SHARED:
+        if len(members) > 1 and shared >= SHORTEST_SHARED:
             groups.append(Group(members, shared))
         else:
             groups += [Group([index], 0) for index in members]

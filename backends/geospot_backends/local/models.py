@@ -1,7 +1,7 @@
 """Base models: which are served, how one is loaded, and what the engine needs to know of it.
 
 Served are the Qwen-VL architectures whose text model is plain attention: Qwen2-VL, Qwen2.5-VL and
-Qwen3-VL. Everything that torch, transformers and peft leave untyped is fenced in here.
+Qwen3-VL, dense or with experts. Everything that torch, transformers and peft leave untyped is fenced in here.
 """
 
 import json
@@ -21,6 +21,7 @@ ARCHITECTURES: Final = {
     "qwen2_vl": "Qwen2VLForConditionalGeneration",
     "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",
     "qwen3_vl": "Qwen3VLForConditionalGeneration",
+    "qwen3_vl_moe": "Qwen3VLMoeForConditionalGeneration",
 }
 
 SMALL_PARAMETERS: Final = 100_000_000

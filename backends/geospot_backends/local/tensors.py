@@ -14,12 +14,6 @@ def tensor_of(array: npt.NDArray[np.generic], device: torch.device) -> torch.Ten
     return untyped("torch").from_numpy(np.ascontiguousarray(array)).to(device)
 
 
-def unique_rows(table_R_C: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The distinct rows (U, C), and for each of the R rows which of them it is."""
-    table: Any = table_R_C
-    return table.unique(dim=0, return_inverse=True)
-
-
 def again_for_gradient(function: Any, *arguments: Any) -> Any:
     """Calls a function without keeping what it computes on the way; the gradient computes it again."""
     return untyped("torch.utils.checkpoint").checkpoint(function, *arguments, use_reentrant=False)

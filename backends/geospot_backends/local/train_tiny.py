@@ -39,6 +39,7 @@ from geospot_backends.local.api import (
 )
 from geospot_backends.local.engine import LocalEngine
 from geospot_backends.local.models import load_tokenizer
+from geospot_backends.local.untyped import untyped
 
 WARM_UP_STEPS: Final = 30
 WEIGHT_DECAY: Final = 0.01
@@ -192,15 +193,14 @@ def evaluate(engine: LocalEngine, sampler_id: str, data: GeoDataset) -> list[flo
 
 def ship(folder: Path, out: Path) -> None:
     """Copies the model, its weights rounded to bfloat16: half the size, and no worse."""
+    architecture = untyped("transformers").Qwen3VLForConditionalGeneration
+    network = architecture.from_pretrained(str(folder), dtype="bfloat16")
     out.mkdir(parents=True, exist_ok=True)
-    from geospot_backends.local.untyped import untyped
-
-    network = untyped("transformers").Qwen3VLForConditionalGeneration.from_pretrained(
-        str(folder), dtype="bfloat16"
-    )
     network.save_pretrained(str(out))
     for name in ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"):
         shutil.copyfile(folder / name, out / name)
+    for file in out.iterdir():
+        file.chmod(0o644)
 
 
 if __name__ == "__main__":

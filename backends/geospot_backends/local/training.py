@@ -14,7 +14,7 @@ from geospot_backends.local.forward import Group, find_groups, read_groups, targ
 from geospot_backends.local.inputs import InputReader, Sequence, check_tokens
 from geospot_backends.local.losses import Loss, LossInputs, read_inputs, stack
 from geospot_backends.local.models import BaseModel
-from geospot_backends.local.tensors import tensor_of, unique_rows
+from geospot_backends.local.tensors import tensor_of
 from geospot_backends.local.weights import Weights
 
 TOKENS_A_PASS: Final = 16_384
@@ -109,20 +109,46 @@ def _one_pass(
     """Log-probabilities of all targets, end to end in the order of `members`, and the loss."""
     hidden = read_groups(base, [datum.sequence for datum in datums], groups, network)
     inputs = [datums[index].inputs for index in members]
-    row_T = tensor_of(np.concatenate(hidden.row_of), base.device)
-    target_T = tensor_of(np.concatenate([one.target_tokens for one in inputs]), base.device)
+    row_T = np.concatenate(hidden.row_of)
+    target_T = np.concatenate([one.target_tokens for one in inputs])
     coefficient_T, sampler_T = stack(inputs, base.device)
-    trained_T = coefficient_T != 0
+    trained_T = np.concatenate([one.coefficients for one in inputs]) != 0
+    where_T = tensor_of(trained_T, base.device)
     logprob_T = torch.empty(len(target_T), device=base.device)
-    with torch.no_grad():  # positions without weight: only reported, and alike in a shared head
-        pairs, where = unique_rows(torch.stack([row_T[~trained_T], target_T[~trained_T]], 1))
-        if len(pairs):
-            logprob_U = target_logprobs(base, hidden.rows_R_D[pairs[:, 0]], pairs[:, 1], network)
-            logprob_T[~trained_T] = logprob_U[where]
-    trained = target_logprobs(base, hidden.rows_R_D[row_T[trained_T]], target_T[trained_T], network)
-    logprob_T[trained_T] = trained.detach()
-    sampler = None if sampler_T is None else sampler_T[trained_T]
-    return logprob_T, loss(trained, coefficient_T[trained_T], sampler)
+    with torch.no_grad():
+        logprob_T[~where_T] = _reported(
+            base, network, hidden.rows_R_D, row_T[~trained_T], target_T[~trained_T]
+        )
+    row_U = tensor_of(row_T[trained_T], base.device)
+    target_U = tensor_of(target_T[trained_T], base.device)
+    trained_U = target_logprobs(base, hidden.rows_R_D[row_U], target_U, network)
+    logprob_T[where_T] = trained_U.detach()
+    sampler_U = None if sampler_T is None else sampler_T[where_T]
+    return logprob_T, loss(trained_U, coefficient_T[where_T], sampler_U)
+
+
+def _reported(
+    base: BaseModel,
+    network: Any,
+    hidden_R_D: torch.Tensor,
+    row_T: npt.NDArray[np.int64],
+    target_T: npt.NDArray[np.int64],
+) -> torch.Tensor:
+    """Log-probabilities of positions without weight; each pair of row and target is computed once.
+
+    They are most of a shared head, and alike for all that share it.
+    """
+    pair_U, where_T = np.unique(row_T * base.vocabulary + target_T, return_inverse=True)
+    if not len(pair_U):
+        return torch.empty(0, device=base.device)
+    row_U, target_U = np.divmod(pair_U, base.vocabulary)
+    logprob_U = target_logprobs(
+        base,
+        hidden_R_D[tensor_of(row_U, base.device)],
+        tensor_of(target_U, base.device),
+        network,
+    )
+    return logprob_U[tensor_of(where_T, base.device)]
 
 
 def _passes(groups: Many[Group], datums: Many[ReadDatum]) -> Iterable[list[Group]]:

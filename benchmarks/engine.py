@@ -1,0 +1,117 @@
+"""The embedded engine in process, on the tiny model: what sharing and batching save.
+
+Each figure is the median of alternating runs on one thread.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from geospot.data.world import open_world
+from geospot_backends.local import forward, tiny_vlm
+from geospot_backends.local.api import (
+    Chunks,
+    Datum,
+    SampleRequest,
+    SampleResult,
+    SamplingParams,
+    TokenChunk,
+)
+from geospot_backends.local.engine import LocalEngine
+from geospot_backends.local.models import load_tokenizer
+from geospot_backends.local.train_tiny import prompt
+
+NAME: Final = "Embedded engine (geospot/tiny-vlm, one thread)"
+IMAGES: Final = 16
+GROUP: Final = 8
+MAX_TOKENS: Final = 64
+
+
+def main(quick: bool) -> str:
+    """The table, as Markdown."""
+    rounds = 1 if quick else 7
+    with tempfile.TemporaryDirectory() as state:
+        engine = LocalEngine(Path(state), device="cpu")
+        engine.create_model("m", tiny_vlm.NAME, None)
+        engine.snapshot_sampler("m", "s")
+        tokenizer = load_tokenizer(tiny_vlm.FOLDER)
+        data = open_world("train", size=IMAGES)
+        prompts = [prompt(tokenizer, data.read_image(one)) for one in data.table]
+        datums = _rollouts(engine, prompts)
+        # Warm-up for both ways: decoded images, lazily imported parts.
+        shared, flat = _alternate(
+            rounds, lambda: _pass(engine, datums), lambda: _without_sharing(engine, datums)
+        )
+        together, single = _alternate(
+            rounds, lambda: _ask(engine, prompts), lambda: [_ask(engine, [one]) for one in prompts]
+        )
+    rows = [
+        ("training pass, 16 × 8", "shared prefix", shared, "each sequence whole", flat),
+        ("16 single-image samples", "one batch", together, "one by one", single),
+    ]
+    lines = ["| work | ours | s | beside | s | ratio |", "| --- | --- | --- | --- | --- | --- |"]
+    lines += [
+        f"| {work} | {ours} | {fast:.3f} | {other} | {slow:.3f} | {slow / fast:.1f} |"
+        for work, ours, fast, other, slow in rows
+    ]
+    return "\n".join(lines)
+
+
+def _alternate(
+    rounds: int, first: Callable[[], object], second: Callable[[], object]
+) -> tuple[float, float]:
+    """Median seconds of each, run in turns so that a busy machine slows both alike."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds + 1):
+        for run, seconds in zip((first, second), times, strict=True):
+            began = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - began)
+    return statistics.median(times[0][1:]), statistics.median(times[1][1:])
+
+
+def _ask(engine: LocalEngine, prompts: list[Chunks], samples: int = 1) -> list[SampleResult]:
+    params = SamplingParams(max_tokens=MAX_TOKENS, seed=0)
+    results = engine.sample([SampleRequest("s", one, params, samples) for one in prompts])
+    return [result for result in results if isinstance(result, SampleResult)]
+
+
+def _rollouts(engine: LocalEngine, prompts: list[Chunks]) -> list[Datum]:
+    """IMAGES × GROUP sampled answers as reinforcement learning sends them."""
+    datums: list[Datum] = []
+    for one, result in zip(prompts, _ask(engine, prompts, GROUP), strict=True):
+        *before, last = one
+        assert isinstance(last, TokenChunk)
+        text = [chunk for chunk in before if isinstance(chunk, TokenChunk)]
+        known = sum(len(chunk.tokens) for chunk in text) + 9 + len(last.tokens) - 1
+        for number, answer in enumerate(result.sequences):
+            advantage = number - (GROUP - 1) / 2
+            datums.append(
+                Datum(
+                    (*before, TokenChunk((*last.tokens, *answer.tokens[:-1]))),
+                    {
+                        "target_tokens": np.array([0] * known + answer.tokens),
+                        "logprobs": np.array([0.0] * known + answer.logprobs),
+                        "advantages": np.array([0.0] * known + [advantage] * len(answer.tokens)),
+                    },
+                )
+            )
+    return datums
+
+
+def _pass(engine: LocalEngine, datums: list[Datum]) -> None:
+    engine.forward_backward("m", datums, "importance_sampling")
+
+
+def _without_sharing(engine: LocalEngine, datums: list[Datum]) -> None:
+    least = forward.SHORTEST_SHARED
+    try:
+        forward.SHORTEST_SHARED = 1 << 30  # pyright: ignore[reportConstantRedefinition]
+        _pass(engine, datums)
+    finally:
+        forward.SHORTEST_SHARED = least  # pyright: ignore[reportConstantRedefinition]
