@@ -175,6 +175,7 @@ class SamplerBackend:
             client,
             max_tokens=options.max_tokens,
             temperature=1.0 if options.temperature is None else options.temperature,
+            context_length=_context_length(service, base_model),
             **self._sampling,
         )
         return _Connection(service, renderer, completer, base_model)
@@ -233,6 +234,11 @@ class SamplerBackend:
         if isinstance(error, tinker.BadRequestError | tinker.UnprocessableEntityError):
             return BackendFault("permanent", message, label="refused")
         return BackendFault("transient", message, label="unreachable")
+
+
+def _context_length(service: Service, base_model: str) -> int | None:
+    lengths = {model.name: model.context_length for model in service.models()}
+    return lengths.get(base_model)
 
 
 def _rendered(renderer: Renderer, question: Question) -> "tinker.ModelInput":

@@ -1,0 +1,180 @@
+"""Everything that can be wrong with a service is said within seconds, in one sentence."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from geospot.errors import (
+    KeyMissingError,
+    ModelNotFoundError,
+    PluginError,
+    UnreachableError,
+    UsageError,
+)
+from geospot.services import ServiceOptions, open_service
+from geospot.services.endpoint import HOSTED_URL, NO_KEY, hosted
+from geospot_backends.local.checkpoints import CheckpointStore
+from geospot_backends.local.server import EmbeddedServer
+from tests.support.scripted_engine import BASE, ScriptedEngine
+from tests.support.tinker_server import keyed_server
+
+pytestmark = [
+    pytest.mark.filterwarnings("error::DeprecationWarning"),
+    pytest.mark.filterwarnings("error::FutureWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # no credentials of `tinker auth login`
+    for name in ("TINKER_API_KEY", "TINKER_BASE_URL", "TINKER_CREDENTIAL_CMD"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    with EmbeddedServer(ScriptedEngine(), CheckpointStore(tmp_path)) as running:
+        yield running
+
+
+@contextmanager
+def within(seconds: float) -> Generator[None]:
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < seconds
+
+
+def test_a_missing_key_is_named() -> None:
+    with within(2), pytest.raises(KeyMissingError, match="TINKER_API_KEY is not set"):
+        open_service("tinker")
+
+
+def test_a_malformed_key_is_told_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINKER_API_KEY", "sk-secret")
+    with within(2), pytest.raises(KeyMissingError, match="start with tml-") as caught:
+        open_service("tinker")
+    assert "secret" not in str(caught.value)
+
+
+def test_the_key_goes_only_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINKER_API_KEY", "tml-mine")
+    assert hosted(ServiceOptions()).api_key == "tml-mine"
+    assert hosted(ServiceOptions()).base_url == HOSTED_URL
+    stranger = hosted(ServiceOptions(base_url="http://127.0.0.1:1"))
+    assert stranger.api_key == NO_KEY
+    monkeypatch.setenv("TINKER_BASE_URL", "http://127.0.0.1:2/")
+    beside = hosted(ServiceOptions())
+    assert (beside.base_url, beside.api_key) == ("http://127.0.0.1:2", "tml-mine")
+    named = hosted(ServiceOptions(base_url="http://127.0.0.1:3", api_key_env="TINKER_API_KEY"))
+    assert named.api_key == "tml-mine"
+    assert "tml-mine" not in repr(named)
+
+
+def test_nothing_there() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+        with within(10), pytest.raises(UnreachableError, match=r"Nothing answers.*geospot serve"):
+            open_service(address)
+
+
+def test_something_that_never_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        with within(10), pytest.raises(UnreachableError, match="Nothing answers"):
+            open_service(address)
+
+
+def test_something_else_is_there() -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
+            pass
+
+    web = HTTPServer(("127.0.0.1", 0), Other)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{web.server_address[1]}"
+        with within(10), pytest.raises(UnreachableError, match=r"no healthy Tinker.*HTTP 404"):
+            open_service(address)
+    finally:
+        web.shutdown()
+        web.server_close()
+
+
+def test_a_refused_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WRONG_KEY", "tml-wrong")
+    monkeypatch.setenv("RIGHT_KEY", "tml-right")
+    with keyed_server(ScriptedEngine(), CheckpointStore(tmp_path), "tml-right") as address:
+        with (
+            open_service(address, ServiceOptions(api_key_env="WRONG_KEY")) as service,
+            within(10),
+            pytest.raises(KeyMissingError, match="refuses the key in WRONG_KEY") as caught,
+        ):
+            service.models()
+        assert "tml-wrong" not in str(caught.value)
+        with (
+            open_service(address) as service,
+            pytest.raises(KeyMissingError, match="asks for a key"),
+        ):
+            service.models()
+        with open_service(address, ServiceOptions(api_key_env="RIGHT_KEY")) as service:
+            assert [model.name for model in service.models()] == [BASE]
+
+
+def test_a_model_that_is_not_served(server: EmbeddedServer) -> None:
+    with open_service(server.base_url) as service:
+        assert service.choose_model(None).name == BASE
+        with within(10), pytest.raises(ModelNotFoundError, match=f"it serves: {BASE}"):
+            service.choose_model("no/such-model")
+        with pytest.raises(
+            ModelNotFoundError, match="hosted service has retired it on 12 June 2026"
+        ):
+            service.choose_model("Qwen/Qwen3-VL-30B-A3B-Instruct")
+        with pytest.raises(ModelNotFoundError, match="has no tinker://a/sampler_weights/b"):
+            service.sampler(path="tinker://a/sampler_weights/b")
+
+
+def test_an_unknown_service_and_a_wrong_address() -> None:
+    with pytest.raises(PluginError, match=r"no service 'tinke'.*Did you mean 'tinker'"):
+        open_service("tinke")
+    with pytest.raises(UsageError, match="no http address"):
+        open_service("ftp://127.0.0.1")
+    with pytest.raises(UsageError, match="--api-key-env"):
+        open_service("http://user:tml-key@127.0.0.1:1")
+
+
+def test_loopback_works_behind_a_proxy(server: EmbeddedServer) -> None:
+    script = (
+        "import sys\n"
+        "from tinker import types\n"
+        "from geospot.services import open_service\n"
+        "with open_service(sys.argv[1]) as service:\n"
+        "    client = service.sampler(base_model=service.choose_model(None).name)\n"
+        "    prompt = types.ModelInput.from_ints([5])\n"
+        "    answer = client.sample(prompt, 1, types.SamplingParams(max_tokens=1)).result()\n"
+        "    print(answer.sequences[0].tokens)\n"
+    )
+    dead = "http://127.0.0.1:9"
+    environment = os.environ | {"HTTP_PROXY": dead, "http_proxy": dead, "ALL_PROXY": dead}
+    environment = {k: v for k, v in environment.items() if k.lower() != "no_proxy"}
+    done = subprocess.run(
+        [sys.executable, "-c", script, server.base_url],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.strip() == "[5, 0, 0]", done.stderr
