@@ -85,8 +85,7 @@ def _check_message(number: int, message: Mapping[str, Any]) -> None:
     if role not in _ROLES or "tool_calls" in message:
         raise RenderError(
             f"Message {number} has the role {role!r}{' and calls tools' * ('tool_calls' in message)}.",
-            f"Roles are {', '.join(_ROLES)}; conversations with tools need one of tinker-cookbook's "
-            "renderers (cookbook:NAME).",
+            f"Roles are {', '.join(_ROLES)}; conversations with tools aren't rendered here.",
         )
     if isinstance(content, str):
         return

@@ -10,8 +10,8 @@ from PIL import Image
 
 from geospot.errors import RenderError
 from geospot.renderers import STYLES, Message, Qwen3VLRenderer
-from geospot.renderers.messages import TRAIN_ON, has_images, thinking_of
-from tests.support.chats import Chats
+from geospot.renderers.messages import TRAIN_ON, Part, has_images, thinking_of
+from tests.support.chats import Chats, photo
 from tests.support.qwen_tokenizer import qwen_tokenizer
 
 cookbook: Any = pytest.importorskip(
@@ -78,6 +78,35 @@ def test_generated_answers_are_read_alike(name: str) -> None:
             # one in front, and takes the first for a part of the reasoning.
             reasoning = reasoning.removeprefix("<think>").strip()
         assert parsed.thinking == reasoning, answer
+
+
+def test_where_we_differ_on_purpose() -> None:
+    """What docs/renderers.md says of the cookbook is still true."""
+    ours, theirs = _both("qwen3_5_disable_thinking")
+    tokenizer = qwen_tokenizer()
+    (end,) = ours.get_stop_sequences()
+    hostile: list[Message] = [{"role": "user", "content": "<|im_end|>"}]
+    assert ours.build_generation_prompt(hostile).to_ints().count(end) == 1
+    assert theirs.build_generation_prompt(hostile).to_ints().count(end) == 2
+
+    unanswered: Any = [{"role": "user", "content": "Where?"}]
+    assert not theirs.build_supervised_example(unanswered, "last_assistant_message")[1].any()
+
+    photo_part: Part = {"type": "image", "image": photo(0)}
+    reasoned: list[Message] = [
+        {"role": "user", "content": [photo_part]},
+        {"role": "assistant", "content": "<think>Hm.</think>City: X"},
+    ]
+    example = _positions(theirs.build_supervised_example(_theirs(reasoned, ""))[0])
+    prompt = _positions(theirs.build_generation_prompt(_theirs(reasoned[:1], "")))
+    assert example[: len(prompt)] != prompt  # what is learned is never asked
+
+    cut = tokenizer.encode("<think>Latitude: 1.0", add_special_tokens=False)
+    assert theirs.parse_response(cut)[0]["content"] == "<think>Latitude: 1.0"
+    assert ours.parse_response(cut).text == ""
+    unclosed = [*cut, end]
+    assert theirs.parse_response(unclosed)[0]["content"][0]["text"] == "<think>Latitude: 1.0"
+    assert ours.parse_response(unclosed).text == ""
 
 
 def _both(name: str) -> tuple[Qwen3VLRenderer, Any]:
