@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
-from geospot.errors import ColumnsError
+from geospot.errors import ColumnsError, UsageError
 from geospot.textsafe import printable
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -88,6 +88,20 @@ def parse_overrides(arguments: Iterable[str]) -> dict[str, str]:
                 )
             overrides[field_named(field.strip())] = column.strip()
     return overrides
+
+
+def refuse_overrides(overrides: Mapping[str, str] | None, source: str) -> None:
+    """Raises UsageError where columns were told of a source that has none to choose from.
+
+    Args:
+        source: what it is, as the subject of a sentence.
+    """
+    if overrides:
+        raise UsageError(
+            f"{source} has no columns to choose, so --columns can't be used with it.",
+            "Leave --columns out; it is for tables, metadata files, tars and other data sets on the "
+            "hub.",
+        )
 
 
 def field_named(said: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute
 
-from geospot.data.columns import find_columns
+from geospot.data.columns import find_columns, refuse_overrides
 from geospot.data.dataset import GeoDataset
 from geospot.data.exif import gps_position
 from geospot.data.files import FilesDataset, resolve_below
@@ -53,6 +53,7 @@ def open_folder(
     elif base != root and (upper := [root / name for name in METADATA if (root / name).is_file()]):
         table = _from_upper_metadata(root, base, upper[0], columns)
     else:
+        refuse_overrides(columns, f"{printable(str(root))}, a folder of photos without metadata,")
         table = _from_exif(base, photos, progress)
     if strange:
         table.dropped["name_not_utf8"] = len(strange)

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from geospot.data.columns import refuse_overrides
 from geospot.data.commits import at_commit, home_of
 from geospot.data.dataset import GeoDataset
 from geospot.data.progress import Progress, silent
 from geospot.data.remote import HubRepo, RemoteEntry
+from geospot.textsafe import printable
 
 
 def open_hub(
@@ -45,6 +47,7 @@ def open_hub(
     ):
         from geospot.data.hubosv5m import open_at_commit
 
+        refuse_overrides(columns, f"{printable(repo_id)}, which is in OSV-5M's layout,")
         return open_at_commit(repo, split, home, progress)
     if tars := _tars_of(entries, split):
         from geospot.data.hubtars import HubTars

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from geospot.data.columns import refuse_overrides
 from geospot.data.dataset import GeoDataset
 from geospot.data.progress import Progress, silent
 from geospot.errors import DataError, UsageError
@@ -53,12 +54,14 @@ def open_dataset(
     Raises:
         DataError: there is no such data set, or it can't be understood.
         ColumnsError: image or coordinates can't be found among the columns.
+        UsageError: `columns` was given for a source whose columns are fixed.
         SourceUnavailableError: the source is remote and doesn't answer.
     """
     cache_dir = cache_dir or default_cache_dir()
     if spec == "world" or spec.startswith("world:"):
         from geospot.data.world import open_world
 
+        refuse_overrides(columns, "The procedural world")
         return open_world(split, **_world_options(spec.partition(":")[2]))
     path = Path(spec).expanduser()
     if spec and path.is_dir():
@@ -72,6 +75,7 @@ def open_dataset(
     if spec == "osv5m/osv5m":
         from geospot.data.osv5m import open_hub_osv5m
 
+        refuse_overrides(columns, "OSV-5M")
         return open_hub_osv5m(split, revision=revision, cache_dir=cache_dir, progress=progress)
     if _HUB_NAME.fullmatch(spec) and not spec.lower().endswith((*TABLE_SUFFIXES, ".tar")):
         return _open_hub(spec, split, columns, revision, cache_dir, progress)
@@ -173,9 +177,11 @@ def _open_folder(
     if (root / f"{split}.csv").is_file() and (root / "images").is_dir():
         from geospot.data.rows import names_an_image
 
-        if not names_an_image(root / f"{split}.csv", columns):
+        image = {said: name for said, name in (columns or {}).items() if said == "image"}
+        if not names_an_image(root / f"{split}.csv", image):
             from geospot.data.osv5m import open_local_osv5m
 
+            refuse_overrides(columns, f"{printable(str(root))}, a folder in OSV-5M's layout,")
             return open_local_osv5m(root, split, cache_dir=cache_dir, progress=progress)
     if tars := tars_of(root, split):
         from geospot.data.webdataset import open_webdataset

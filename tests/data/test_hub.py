@@ -343,6 +343,9 @@ def test_a_mirror_in_osv5ms_layout_is_read_like_it(tmp_path: Path) -> None:
     truth = make_osv_tree(tmp_path / "tree", images=12, zips=2)
     with serving({"o/osv-mirror": repo_of(tmp_path / "tree")}) as server:
         got = ask(server, tmp_path, "o/osv-mirror", "test", "all")
+        named = ask(server, tmp_path, "o/osv-mirror", "test", "all", {"latitude": "lat"})
+    assert named["type"] == "UsageError"
+    assert "Leave --columns out" in named["error"]
     assert (got["order"], got["name"]) == ("hash", "o/osv-mirror")
     assert {row["id"] for row in got["rows"]} == {sample.id for sample in truth}
 

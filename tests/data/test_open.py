@@ -8,6 +8,7 @@ from geospot.data import open_dataset
 from geospot.data.open import default_cache_dir, expand_pattern
 from geospot.errors import DataError, UsageError
 from tests.support.hub_server import serving
+from tests.support.osv_tree import make_osv_tree
 from tests.support.photos import make_photo
 from tests.support.tars import write_tar
 
@@ -76,6 +77,16 @@ def test_a_table_in_the_shape_of_osv5m_is_still_a_table(tmp_path: Path) -> None:
     dataset = open_dataset(str(tmp_path))
 
     assert dataset.read_image(dataset.table[0]) == make_photo("x")
+
+
+def test_columns_are_refused_where_there_are_none_to_choose(tmp_path: Path) -> None:
+    make_osv_tree(tmp_path / "osv", images=4)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "x.jpg").write_bytes(make_photo("x", gps=(1.0, 2.0)))
+
+    for spec in ("world", "world:size=5", "osv5m/osv5m", f"{tmp_path}/osv", f"{tmp_path}/photos"):
+        with pytest.raises(UsageError, match=r"can't be used with it\. Leave --columns out"):
+            open_dataset(spec, columns={"latitude": "lat"}, cache_dir=tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
