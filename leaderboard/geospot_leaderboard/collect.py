@@ -29,6 +29,12 @@ class Result:
         return str(self.summary["fingerprint"])
 
     @property
+    def truth_sha(self) -> str | None:
+        """Which true coordinates it was scored against; None in results of older versions."""
+        sha = section(self.manifest, "dataset").get("truth_sha")
+        return sha if isinstance(sha, str) else None
+
+    @property
     def geoscore(self) -> float:
         """GeoScore over all images."""
         return float(self.summary["all"]["geoscore"])

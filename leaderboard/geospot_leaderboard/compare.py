@@ -291,6 +291,13 @@ def _caveats(a: Result, b: Result) -> list[str]:
     found: list[str] = []
     if a.fingerprint != b.fingerprint:
         found.append("They were asked different sets of images; only the common ones count here.")
+    elif a.truth_sha != b.truth_sha:
+        found.append(
+            "They were scored against different true coordinates of the same images; only images whose"
+            " coordinates are equal count here."
+            if a.truth_sha and b.truth_sha
+            else "Only one of them records which true coordinates it was scored against."
+        )
     prompts = [section(result.manifest, "prompt").get("sha") for result in (a, b)]
     if prompts[0] != prompts[1]:
         found.append("They were asked with different prompts: part of the difference may be that.")

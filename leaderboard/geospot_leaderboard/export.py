@@ -85,6 +85,7 @@ _DECIMALS: Final = {
     "mean_km_answered": 3,
     "cost_usd": 6,
 }
+_SHORT_SHA: Final = 8
 _FRACTION_DECIMALS: Final = 6  # one image of OSV-5M's 210,122 still shows
 
 
@@ -159,12 +160,19 @@ def to_markdown(groups: Iterable[Group], broken: Sequence[Broken] = ()) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+def truth(group: Group) -> str:
+    """Which true coordinates, in words."""
+    if group.truth_sha is None:
+        return "true coordinates not recorded"
+    return f"true coordinates {group.truth_sha[:_SHORT_SHA]}"
+
+
 def _markdown_group(group: Group) -> list[str]:
     lines = [
         f"## {_md(group.dataset)}, {_md(group.split)}: {group.n:,} images",
         "",
-        f"Fingerprint {_md(group.fingerprint)}. Scores are over all images; a failure counts as the"
-        " worst answer.",
+        f"Fingerprint {_md(group.fingerprint)}, {_md(truth(group))}. Scores are over all images; a"
+        " failure counts as the worst answer.",
         "",
         *_table(_MARKDOWN_COLUMNS, [_markdown_row(row) for row in group.rows]),
         "",

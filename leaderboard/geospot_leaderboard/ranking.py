@@ -1,4 +1,4 @@
-"""Who is ahead, among those that were asked the same images."""
+"""Who is ahead, among those that were asked the same images and scored against the same truth."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -19,9 +19,11 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Results over the same images of one data set, best first, unranked ones last."""
+    """Results over the same images with the same true coordinates, best first, unranked ones last."""
 
     fingerprint: str
+    truth_sha: str | None
+    """None for results that don't say which true coordinates they were scored against."""
     dataset: str
     split: str
     n: int
@@ -29,18 +31,23 @@ class Group:
 
 
 def rank(results: Iterable[Result]) -> list[Group]:
-    """Groups by fingerprint, each ranked by GeoScore over all by itself; equal scores share a rank.
+    """Groups by images and truth, each ranked by GeoScore over all by itself; equal scores share a
+    rank.
 
-    Groups come in the order of data set and split, the one with most images first.
+    The images are equal where the fingerprint is, the truth where `truth_sha` is. Results without a
+    `truth_sha` are a group of their own. Groups come in the order of data set and split, the one
+    with most images first.
     """
-    by_images: defaultdict[str, list[Result]] = defaultdict(list)
+    alike: defaultdict[tuple[str, str | None], list[Result]] = defaultdict(list)
     for result in results:
-        by_images[result.fingerprint].append(result)
-    groups = [_group(fingerprint, members) for fingerprint, members in by_images.items()]
-    return sorted(groups, key=lambda g: (g.dataset, g.split, -g.n, g.fingerprint))
+        alike[result.fingerprint, result.truth_sha].append(result)
+    groups = [_group(members) for members in alike.values()]
+    return sorted(
+        groups, key=lambda g: (g.dataset, g.split, -g.n, g.fingerprint, g.truth_sha or "")
+    )
 
 
-def _group(fingerprint: str, members: list[Result]) -> Group:
+def _group(members: list[Result]) -> Group:
     best_first = sorted(members, key=lambda r: (-_score(r), r.label, str(r.path)))
     ranked: list[Ranked] = []
     for place, result in enumerate((r for r in best_first if not r.marks), start=1):
@@ -49,7 +56,8 @@ def _group(fingerprint: str, members: list[Result]) -> Group:
     unranked = [Ranked(result, None) for result in best_first if result.marks]
     dataset, split = members[0].dataset
     return Group(
-        fingerprint=fingerprint,
+        fingerprint=members[0].fingerprint,
+        truth_sha=members[0].truth_sha,
         dataset=dataset,
         split=split,
         n=int(members[0].summary["n"]),

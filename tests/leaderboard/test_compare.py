@@ -130,6 +130,24 @@ def test_other_images_and_other_prompts_are_said(tmp_path: Path) -> None:
     assert "different prompts" in text
 
 
+@pytest.mark.parametrize(
+    ("truths", "said"),
+    [
+        (("1" * 64, "2" * 64), "different true coordinates"),
+        (("1" * 64, None), "Only one of them records"),
+        (("1" * 64, "1" * 64), ""),
+        ((None, None), ""),
+    ],
+)
+def test_other_true_coordinates_are_said(
+    tmp_path: Path, truths: tuple[str | None, str | None], said: str
+) -> None:
+    for name, truth_sha in zip("ab", truths, strict=True):
+        write_result(tmp_path / name, [_off("1", 1)], truth_sha=truth_sha)
+    caveats = compare(tmp_path / "a", tmp_path / "b").caveats
+    assert any(said in caveat for caveat in caveats) if said else caveats == []
+
+
 def test_canary_and_self_selection_are_said(tmp_path: Path) -> None:
     write_result(tmp_path / "a", [_off("1", 1)], canary={"asked": True, "passed": False})
     write_result(tmp_path / "b", [_off("1", 1)], self_selected=True)

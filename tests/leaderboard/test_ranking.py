@@ -8,6 +8,7 @@ import pytest
 from geospot.errors import UsageError
 from geospot.outcomes import Outcome
 from geospot_leaderboard.collect import collect
+from geospot_leaderboard.export import to_markdown
 from geospot_leaderboard.ranking import Group, rank
 from geospot_leaderboard.references import references
 from tests.support.result_dirs import answered, failed, write_result
@@ -53,6 +54,25 @@ def test_other_images_are_another_ranking(tmp_path: Path) -> None:
     assert len(groups) == 3
     assert [[r for _, r in group] for group in _ranks(groups)] == [[1], [1], [1]]
     assert len({group.fingerprint for group in groups}) == 3
+
+
+def test_other_true_coordinates_are_another_ranking(tmp_path: Path) -> None:
+    write_result(tmp_path / "a", [answered("1", BERN, _off_by(2))], truth_sha="1" * 64, model="a")
+    write_result(tmp_path / "b", [answered("1", BERN, _off_by(1))], truth_sha="1" * 64, model="b")
+    write_result(tmp_path / "c", [answered("1", (46.0, 7.0), (46.0, 7.0))], truth_sha="2" * 64)
+    write_result(tmp_path / "d", [answered("1", BERN, BERN)], model="old")
+    groups = rank(collect(tmp_path).results)
+    assert [group.truth_sha for group in groups] == [None, "1" * 64, "2" * 64]
+    assert _ranks(groups) == [[("old", 1)], [("b", 1), ("a", 2)], [("some-vlm", 1)]]
+    titles = to_markdown(groups)
+    for title in ("coordinates not recorded", "coordinates 11111111", "coordinates 22222222"):
+        assert title in titles
+
+
+def test_results_that_all_lack_the_truth_are_ranked_together(tmp_path: Path) -> None:
+    for name, degrees in (("x", 1), ("y", 2)):
+        write_result(tmp_path / name, [answered("1", BERN, _off_by(degrees))], model=name)
+    assert _ranks(rank(collect(tmp_path).results)) == [[("x", 1), ("y", 2)]]
 
 
 def test_equal_scores_share_a_rank_and_the_next_is_skipped(tmp_path: Path) -> None:
