@@ -3,7 +3,9 @@
 import os
 import platform
 import shutil
-from collections.abc import Sequence
+import socket
+import ssl
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -60,7 +62,7 @@ def examine(base_urls: Sequence[str] = (), *, offline: bool = False) -> list[Fin
     found += [_key(name, use) for name, use in KEYS.items()]
     found.append(_cache())
     if not offline:
-        found += _reach([os.environ.get("HF_ENDPOINT") or "https://huggingface.co", *base_urls])
+        found += _reach(os.environ.get("HF_ENDPOINT") or "https://huggingface.co", base_urls)
     return found
 
 
@@ -98,21 +100,100 @@ def _cache() -> Finding:
     return Finding("cache", "data", text, ok=writable)
 
 
-def _reach(urls: Sequence[str]) -> list[Finding]:
+def _reach(hub: str, base_urls: Sequence[str]) -> list[Finding]:
     with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(_answers, urls))
+        of_hub = pool.submit(_answers, hub, hub, _said_of_hub)
+        of_servers = [
+            pool.submit(_answers, url, _models_of(url), _said_of_models) for url in base_urls
+        ]
+        return [answer.result() for answer in (of_hub, *of_servers)]
 
 
-def _answers(url: str) -> Finding:
-    """Whether anything answers HTTP there; any status will do."""
+def _models_of(base_url: str) -> str:
+    """The address below a base URL that lists a server's models, as every OpenAI-compatible has it."""
+    plain = base_url.rstrip("/")
+    return plain if plain.endswith("/models") else f"{plain}/models"
+
+
+def _answers(url: str, asked: str, said_of: Callable[[int], tuple[str, bool | None]]) -> Finding:
+    """What answers to a GET of `asked` without a key; `said_of` judges the HTTP status."""
     import httpx
 
-    host = urlsplit(url).hostname or url
+    host = _http_host(url)
+    if host is None:
+        text = "no http address; write it like http://127.0.0.1:8000/v1"
+        return Finding("reach", _without_password(url), text, ok=False)
     loopback = host in ("localhost", "::1") or host.startswith("127.")
     try:
         with httpx.Client(timeout=_TIMEOUT_S, trust_env=not loopback) as client:
-            status = client.get(url).status_code
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        reason = str(error) or type(error).__name__
-        return Finding("reach", url, f"no answer: {reason}", ok=False)
-    return Finding("reach", url, f"answers (HTTP {status})", ok=True)
+            status = client.get(asked).status_code
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        return Finding("reach", _without_password(url), f"no answer: {_why(error)}", ok=False)
+    text, ok = said_of(status)
+    return Finding("reach", _without_password(url), text, ok=ok)
+
+
+def _said_of_hub(status: int) -> tuple[str, bool | None]:
+    """Any status will do: something is there."""
+    return f"answers (HTTP {status})", True
+
+
+def _said_of_models(status: int) -> tuple[str, bool | None]:
+    """What the status of `/models` says of a server, and whether that is good."""
+    if status in (404, 405):
+        return f"answers, but no /models (HTTP {status}); does the address end in /v1?", None
+    if status in (401, 403):
+        return f"answers, and wants a key (HTTP {status})", True
+    if status >= 500:
+        return f"answers, but fails (HTTP {status})", False
+    return f"answers (HTTP {status})", True if status < 300 else None
+
+
+def _http_host(url: str) -> str | None:
+    """The host of an http address; None if it is none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a port that is no number raises here
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or any(char.isspace() for char in url):
+        return None
+    return parts.hostname
+
+
+def _without_password(url: str) -> str:
+    """The address without the `name:password@` that some carry."""
+    scheme, slashes, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def _why(error: Exception) -> str:
+    """Why nothing answered, in words; libraries say it in numbers and in each system's own way."""
+    import httpx
+
+    causes = _causes(error)
+    for kind, text in (
+        (socket.gaierror, "no host has this name"),
+        (ConnectionRefusedError, "nothing listens there; is the server running?"),
+        (ssl.SSLError, "no TLS connection comes about; is it https, and its certificate valid?"),
+        (httpx.TimeoutException, f"silent for {_TIMEOUT_S:g} s"),
+        (httpx.ProxyError, "the proxy doesn't let it through"),
+        (httpx.ProtocolError, "what listens there doesn't speak HTTP"),
+        (ConnectionError, "the connection broke off"),
+    ):
+        if any(isinstance(cause, kind) for cause in causes):
+            return text
+    return "the address can't be reached from here"
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and what it came from; httpcore keeps the system's error as an argument."""
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            waiting += [one.__cause__, one.__context__, *one.args]
+    return found

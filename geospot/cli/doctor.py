@@ -16,7 +16,11 @@ _MARKS: Final = {True: "ok ", False: "BAD", None: "-  "}
 @app.command()
 def doctor(
     base_url: Annotated[
-        list[str] | None, typer.Option(help="A server to look for, too. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="A server to look for, too, by the address that eval takes; it is asked for its "
+            "/models, without a key. Repeatable."
+        ),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Look for no server.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,

@@ -1,0 +1,104 @@
+"""`geospot doctor`: what it says of addresses, with real servers and real silences."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from geospot.doctor import Finding, examine
+from tests.support.web import Answer, web_server
+
+
+def reached(monkeypatch: pytest.MonkeyPatch, url: str, hub: str) -> Finding:
+    monkeypatch.setenv("HF_ENDPOINT", hub)
+    findings = [found for found in examine([url]) if found.topic == "reach"]
+    assert len(findings) == 2
+    return findings[1]
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of loopback that refuses connections: bound, not listening."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "ok"),
+    [
+        (200, "answers (HTTP 200)", True),
+        (401, "answers, and wants a key (HTTP 401)", True),
+        (404, "answers, but no /models (HTTP 404)", None),
+        (405, "answers, but no /models (HTTP 405)", None),
+        (307, "answers (HTTP 307)", None),
+        (503, "answers, but fails (HTTP 503)", False),
+    ],
+)
+def test_a_base_url_is_judged_by_its_models(
+    monkeypatch: pytest.MonkeyPatch, status: int, text: str, ok: bool | None
+) -> None:
+    def answer(path: str) -> Answer:
+        return Answer(status if path == "/v1/models" else 200)
+
+    with web_server(answer) as server:
+        for written in ("/v1", "/v1/", "/v1/models"):
+            found = reached(monkeypatch, server.url + written, f"{server.url}/hub")
+            assert found.name == server.url + written
+            assert found.text.startswith(text)
+            assert found.ok is ok
+        assert set(server.asked) == {"/v1/models", "/hub"}
+
+
+def test_any_answer_of_the_hub_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    with web_server(lambda path: Answer(404)) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        [hub] = [found for found in examine() if found.topic == "reach"]
+    assert (hub.text, hub.ok) == ("answers (HTTP 404)", True)
+
+
+def test_what_does_not_answer_is_said_in_words(
+    monkeypatch: pytest.MonkeyPatch, closed_port: int
+) -> None:
+    with web_server(lambda path: Answer(200)) as server, socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        monkeypatch.setattr("geospot.doctor._TIMEOUT_S", 0.3)
+        for url, text in (
+            (f"http://127.0.0.1:{closed_port}/v1", "nothing listens there"),
+            (f"http://127.0.0.1:{mute.getsockname()[1]}/v1", "silent for 0.3 s"),
+            (server.url.replace("http:", "https:") + "/v1", "no TLS connection"),
+        ):
+            found = reached(monkeypatch, url, server.url)
+            assert found.ok is False
+            assert found.text.startswith(f"no answer: {text}")
+            assert not re.search(r"Errno|\[|httpx|SSL:", found.text)
+
+
+@pytest.mark.parametrize(
+    "junk", ["junk", "", "ftp://x/y", "http://", "http://[bad/v1", "http://a:b/v1", "http://x y/v1"]
+)
+def test_junk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, junk: str) -> None:
+    with web_server(lambda path: Answer(200)) as server:
+        found = reached(monkeypatch, junk, server.url)
+    assert found == Finding(
+        "reach", junk, "no http address; write it like http://127.0.0.1:8000/v1", ok=False
+    )
+
+
+def test_the_program_ends_with_1_and_shows_no_password(closed_port: int) -> None:
+    url = f"http://me:planted-9@127.0.0.1:{closed_port}/v1"
+    done = subprocess.run(
+        [sys.executable, "-m", "geospot", "doctor", "--json", "--base-url", url],
+        env={"HF_ENDPOINT": f"http://127.0.0.1:{closed_port}", "PATH": "", "HOME": "/"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout)[-1]["name"] == f"http://127.0.0.1:{closed_port}/v1"
+    assert "planted-9" not in done.stdout + done.stderr
