@@ -3,6 +3,10 @@
 The summary depends on the records as a set: an evaluation that was interrupted and resumed gives the
 same one. Every value is plain JSON, and None (null) where there is nothing to say.
 
+What was not asked counts as a failure in `all`, `coverage`, `ci` and `admin.official`, which are over
+all n·k answers. Figures whose denominator hangs on the labels (`admin.fixed`, `said`, the groups) are
+null until everything was asked: labels come with the answers.
+
 With several answers an image (`samples_per_image` k > 1) n stays the number of images; outcomes and
 `not_asked` count answers, the figures are over all n·k answers, and `spread` is their standard
 deviation from one round of answers to the next.
@@ -22,6 +26,13 @@ from geospot.evaluation.statistics import LEVEL, RESAMPLES, Interval, bootstrap
 from geospot.outcomes import Outcome
 
 FORMAT: Final = 1
+
+_REPLIES: Final = frozenset(Outcome) - {
+    Outcome.IMAGE_ERROR,
+    Outcome.TRANSPORT_ERROR,
+    Outcome.MISSING,
+}
+"""Outcomes with an answer behind them, which cost something."""
 
 Summary = dict[str, Any]
 
@@ -49,7 +60,8 @@ def summarise(
         samples: answers an image, k.
         canary: as in eval.json.
         seconds: time spent asking, over all sessions.
-        price_in: US dollars for a million input tokens; the cost is null without both prices.
+        price_in: US dollars for a million input tokens. The cost is null without both prices, and
+            where the model answered but the server counted no token.
         price_out: the same for output tokens.
         level: of the bootstrap intervals.
         resamples: of the bootstrap.
@@ -68,6 +80,7 @@ def summarise(
         )
     outcomes = _outcomes(columns)
     scores, image_N = _padded(columns, n, samples)
+    labels_known = not_asked == 0
     return {
         "format": FORMAT,
         "n": n,
@@ -84,14 +97,18 @@ def summarise(
         ),
         "admin": {
             "official": _official(columns, n * samples),
-            "fixed": _accuracies(columns.fixed_N_L, LEVELS),
+            "fixed": _accuracies(columns.fixed_N_L, LEVELS, labels_known),
         },
-        "said": _accuracies(columns.said_N_L, SAID_LEVELS),
-        "by_country": _by_group(columns, columns.country_N, columns.countries),
-        "by_continent": _by_group(columns, columns.continent_N, columns.continents),
+        "said": _accuracies(columns.said_N_L, SAID_LEVELS, labels_known),
+        "by_country": _by_group(columns, columns.country_N, columns.countries)
+        if labels_known
+        else None,
+        "by_continent": _by_group(columns, columns.continent_N, columns.continents)
+        if labels_known
+        else None,
         "collapse": _collapse(columns),
         "usage": {"input_tokens": 0, "output_tokens": 0} | columns.usage,
-        "cost_usd": _cost_usd(columns.usage, price_in, price_out),
+        "cost_usd": _cost_usd(columns, price_in, price_out),
         "seconds": seconds,
         "fingerprint": fingerprint,
         "canary": dict(canary) if canary is not None else None,
@@ -157,8 +174,11 @@ def _official(columns: Columns, total: int) -> Figures:
     }
 
 
-def _accuracies(mark_N_L: MarkArray, levels: tuple[str, ...]) -> Figures:
-    return {name: accuracy(mark_N_L[:, i]) for i, name in enumerate(levels)}
+def _accuracies(mark_N_L: MarkArray, levels: tuple[str, ...], labels_known: bool) -> Figures:
+    """Accuracies over the labelled rows; None where it isn't known which rows those are."""
+    return {
+        name: accuracy(mark_N_L[:, i]) if labels_known else None for i, name in enumerate(levels)
+    }
 
 
 def _by_group(columns: Columns, group_N: IntArray, names: tuple[str, ...]) -> dict[str, Any]:
@@ -192,10 +212,13 @@ def _collapse(columns: Columns) -> dict[str, Any]:
     }
 
 
-def _cost_usd(
-    usage: Mapping[str, int], price_in: float | None, price_out: float | None
-) -> float | None:
+def _cost_usd(columns: Columns, price_in: float | None, price_out: float | None) -> float | None:
+    """US dollars; None if they aren't known. Nothing was spent only where nobody answered."""
     if price_in is None or price_out is None:
         return None
-    tokens_in, tokens_out = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
+    tokens_in = columns.usage.get("input_tokens", 0)
+    tokens_out = columns.usage.get("output_tokens", 0)
+    replied = np.isin(columns.outcome_N, [OUTCOMES.index(outcome) for outcome in _REPLIES]).any()
+    if replied and tokens_in == tokens_out == 0:
+        return None
     return (tokens_in * price_in + tokens_out * price_out) / 1e6

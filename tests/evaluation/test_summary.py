@@ -123,6 +123,41 @@ def test_what_was_not_asked_counts_as_failed_and_makes_it_incomplete() -> None:
     assert summary["answered"]["mean_km"] == approx(DEGREE_KM / 2)
 
 
+def test_labels_that_are_not_known_yet_make_no_figure() -> None:
+    labels = {"country": "CH", "unique_country": "CH", "unique_region": "Bern_CH"}
+    one = answered("a", BERN, BERN, labels=labels, place={"country": "Switzerland"})
+    summary = _summarise([one], 100)
+    assert summary["admin"]["official"]["country"] == 0.01  # a failure each, as in `all`
+    assert summary["all"]["acc_1km"] == 0.01
+    assert set(summary["admin"]["fixed"].values()) == {None}
+    assert set(summary["said"].values()) == {None}
+    assert summary["by_country"] is None
+    assert summary["by_continent"] is None
+    lost = failed("b", BERN, Outcome.TRANSPORT_ERROR, labels=labels)  # asked, so its label is known
+    summary = _summarise([one, lost], 2)
+    assert summary["admin"]["fixed"]["country"] == summary["said"]["country"] == 0.5
+    assert summary["by_country"]["CH"]["n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("records", "cost_usd"),
+    [
+        ([answered("a", BERN, BERN)], None),
+        ([failed("a", BERN, Outcome.UNPARSED)], None),
+        ([answered("a", BERN, BERN, usage={"input_tokens": 0, "output_tokens": 0})], None),
+        ([answered("a", BERN, BERN, usage={"output_tokens": 500_000})], 5.0),
+        ([failed("a", BERN, Outcome.IMAGE_ERROR)], 0.0),
+        ([failed("a", BERN, Outcome.TRANSPORT_ERROR)], 0.0),
+        ([], 0.0),
+    ],
+)
+def test_a_cost_that_nobody_counted_is_null(
+    records: list[SampleRecord], cost_usd: float | None
+) -> None:
+    summary = summarise(records, n=2, fingerprint="f", price_in=1, price_out=10, resamples=5)
+    assert summary["cost_usd"] == cost_usd
+
+
 def test_a_transport_error_makes_it_incomplete() -> None:
     records = [*_four()[:3], failed("d", WINDHOEK, Outcome.TRANSPORT_ERROR)]
     summary = _summarise(records, 4)
@@ -142,7 +177,8 @@ def test_nothing_asked_at_all() -> None:
     assert summary["all"]["geoscore"] == 0.0
     assert set(summary["answered"].values()) == {None}
     assert summary["collapse"] == {"top_share": None, "top": None, "distinct": 0}
-    assert summary["by_country"] == {}
+    assert summary["by_country"] is None
+    assert set(summary["admin"]["official"].values()) == {None}
     json.dumps(summary, allow_nan=False)
 
 
