@@ -81,6 +81,12 @@ def test_an_unranked_row_says_why(tmp_path: Path) -> None:
         " =1+2",
         "\u200b=1+2",
         "|calc",
+        "＝1+2",
+        "＋1+2",
+        "－1+2",
+        "＠SUM(1)",
+        "\u3000＝1+2",
+        "-inf",
     ],
 )
 def test_no_cell_is_a_formula(tmp_path: Path, name: str) -> None:
@@ -89,7 +95,7 @@ def test_no_cell_is_a_formula(tmp_path: Path, name: str) -> None:
     assert len(text.splitlines()) == 2  # no line break gets in
     for row in csv.reader(io.StringIO(text)):
         for cell in row:
-            assert not cell.strip().startswith(("=", "+", "-", "@", "\t", "\r", "\n", "|"))
+            assert not cell.strip().startswith(tuple("=+-@\t\r\n|＝＋－＠"))
 
 
 def test_a_comma_or_quote_in_a_name_stays_in_its_cell(tmp_path: Path) -> None:
