@@ -1,5 +1,7 @@
 """A result on one screen: scores over all and over answered, what failed, what it cost."""
 
+import math
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -10,7 +12,7 @@ from rich.text import Text
 from geospot.evaluation.admin import LEVELS
 from geospot.evaluation.metrics import ACCURACIES, HEADLINE
 from geospot.evaluation.standing import flaws, section
-from geospot.textsafe import printable
+from geospot.textsafe import never_fail_to_print, printable
 
 _TITLES: Final = {
     "geoscore": "GeoScore (0–5000)",
@@ -23,7 +25,9 @@ def show(
     manifest: Mapping[str, Any], summary: Mapping[str, Any], console: Console | None = None
 ) -> None:
     """Prints a result: a table on a terminal, plain lines elsewhere."""
-    console = console or Console()
+    if console is None:
+        never_fail_to_print(sys.stdout)
+        console = Console()
     if console.is_terminal:
         console.print(as_renderable(manifest, summary))
     else:
@@ -94,9 +98,10 @@ def _facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "coverage", _share(summary.get("coverage"))
     yield "outcomes", ", ".join(f"{name} {_count(count)}" for name, count in outcomes.items())
     admin = section(summary, "admin")
-    yield "right place (official)", _levels(section(admin, "official"))
-    yield "right place (fixed)", _levels(section(admin, "fixed"))
-    yield "right place named", _levels(section(summary, "said"))
+    unknown = "– (not all were asked)" if summary.get("not_asked") else "the data set has no labels"
+    yield "right place (official)", _levels(section(admin, "official")) or unknown
+    yield "right place (fixed)", _levels(section(admin, "fixed")) or unknown
+    yield "right place named", _levels(section(summary, "said")) or unknown
     collapse = section(summary, "collapse")
     if collapse.get("top_share") is not None:
         yield (
@@ -113,7 +118,7 @@ def _levels(accuracies: Mapping[str, Any]) -> str:
         for level in LEVELS
         if accuracies.get(level) is not None
     ]
-    return ", ".join(known) or "the data set has no labels"
+    return ", ".join(known)
 
 
 def _spent(summary: Mapping[str, Any]) -> str:
@@ -123,10 +128,17 @@ def _spent(summary: Mapping[str, Any]) -> str:
         f"{_count(usage.get('output_tokens') or 0)} out",
     ]
     if summary.get("cost_usd") is not None:
-        parts.append(f"${summary['cost_usd']:,.4f}")
+        parts.append(dollars(summary["cost_usd"]))
     if summary.get("seconds") is not None:
         parts.append(f"{summary['seconds']:,.1f} s")
     return ", ".join(parts)
+
+
+def dollars(value_usd: float) -> str:
+    """An amount in US dollars, in cents; below a dollar with at least two digits that aren't 0."""
+    if not 0 < value_usd < 1:
+        return f"${value_usd:,.2f}"
+    return f"${value_usd:.{max(2, 1 - math.floor(math.log10(value_usd)))}f}"
 
 
 def _figure(name: str, value: float | None) -> str:

@@ -1,11 +1,15 @@
 """The result on one screen, and the warnings that go with it."""
 
 import io
+import os
+import subprocess
+import sys
 from typing import Any
 
+import pytest
 from rich.console import Console
 
-from geospot.evaluation.report import as_text, show
+from geospot.evaluation.report import as_text, dollars, show
 from geospot.evaluation.standing import flaws
 from geospot.evaluation.summary import summarise
 from geospot.outcomes import Outcome
@@ -91,8 +95,58 @@ def test_nothing_answered_and_missing_parts_still_show() -> None:
     )
     text = as_text(_manifest(), nothing)
     assert "–" in text
-    assert "$0.0000" in text
+    assert "$" not in text  # the server counted nothing
+    assert "the data set has no labels" in text
     assert "over all" in as_text({}, {})
+
+
+def test_what_was_not_asked_is_no_lack_of_labels_and_no_flattering_figure() -> None:
+    labels = {"country": "CH", "unique_country": "CH"}
+    one = answered("a", BERN, BERN, labels=labels, place={"country": "Switzerland"})
+    for records in ([], [one]):
+        text = as_text(_manifest(), summarise(records, n=100, fingerprint="f", resamples=5))
+        assert "no labels" not in text
+        assert not [line for line in text.splitlines() if "right place" in line and "100" in line]
+        assert "right place (fixed): – (not all were asked)" in text
+        assert "right place named: – (not all were asked)" in text
+    assert "right place (official): country 1.0%" in text
+
+
+@pytest.mark.parametrize(
+    ("value_usd", "shown"),
+    [
+        (0.0, "$0.00"),
+        (0.0019, "$0.0019"),
+        (0.00002, "$0.000020"),
+        (0.25, "$0.25"),
+        (0.999, "$1.00"),
+        (1.0, "$1.00"),
+        (1234.567, "$1,234.57"),
+    ],
+)
+def test_small_amounts_keep_their_digits(value_usd: float, shown: str) -> None:
+    assert dollars(value_usd) == shown
+    assert f", {shown}" in as_text(_manifest(), _summary(cost_usd=value_usd))
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+def test_a_stream_that_lacks_characters_still_gets_the_result(encoding: str) -> None:
+    code = (
+        "from geospot.evaluation.report import show\n"
+        "show({'backend': {'name': 'b', 'model': 'Łódź 東京'}}, {'n': 3, 'coverage': 0.5})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode(encoding)
+    assert "coverage: 50.0%" in text
+    assert "GeoScore" in text
+    assert ("東京" in text) == (encoding == "utf-8")
 
 
 def test_spread_is_shown_where_there_are_several_answers() -> None:
