@@ -1,0 +1,290 @@
+"""Backends `tinker` and `local`: the real SDK, a real server, the real engine, one tiny model."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tinker
+from tinker import types
+
+from geospot.config.evaluation import EvalConfig
+from geospot.config.load import build
+from geospot.errors import KeyMissingError, ModelNotFoundError, UnreachableError, UsageError
+from geospot.evaluation.evaluate import Finished, evaluate
+from geospot.prompts import PROMPTS
+from geospot_backends.local.engine import LocalEngine
+from geospot_backends.local.server import EmbeddedServer
+from geospot_backends.tinker_target import parse_target
+from tests.support.evaluating import FAST, Listener, geospot, records
+
+pytestmark = [
+    pytest.mark.filterwarnings("error::DeprecationWarning"),
+    pytest.mark.filterwarnings("error::FutureWarning"),
+]
+
+MODEL = "geospot/tiny-vlm-scratch"
+LEARNED = "Latitude: 10.5\nLongitude: -20.25"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    engine = LocalEngine(tmp_path_factory.mktemp("state"))
+    with EmbeddedServer(engine, engine.checkpoints) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def trained(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory of a model that has learned one answer to one question by heart."""
+    from geospot.renderers import get_renderer
+    from geospot_backends.tinker_target import load_tokenizer
+    from tests.support.photos import make_photo
+
+    renderer = get_renderer(MODEL, load_tokenizer(MODEL))
+    photo = make_photo("3")
+    content: Any = [
+        {"type": "image", "image": photo},
+        {"type": "text", "text": PROMPTS["coordinates"]},
+    ]
+    model_input, weights = renderer.build_supervised_example(
+        [{"role": "user", "content": content}, {"role": "assistant", "content": LEARNED}]
+    )
+    datum = shifted(model_input, weights)
+    run = tmp_path_factory.mktemp("runs") / "learned"
+    run.mkdir()
+    with tinker.ServiceClient(base_url=server.base_url, api_key="tml-test") as service:
+        client = service.create_lora_training_client(MODEL, rank=32, seed=1).result()
+        early = client.save_weights_for_sampler("early").result().path
+        for _ in range(60):
+            client.forward_backward([datum], "cross_entropy")
+            client.optim_step(types.AdamParams(learning_rate=1e-2)).result()
+        state = client.save_state("final").result().path
+        final = client.save_weights_for_sampler("final").result().path
+    rows = [
+        {"name": "000000", "batch": 0, "sampler_path": early},
+        {"name": "final", "batch": 60, "sampler_path": final, "state_path": state},
+    ]
+    (run / "checkpoints.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    config = {
+        "model_name": MODEL,
+        "renderer_name": "qwen3_vl_instruct",
+        "prompt": "coordinates",
+        "max_image_size": 96,
+    }
+    (run / "config.json").write_text(json.dumps(config))
+    return run
+
+
+def shifted(model_input: types.ModelInput, weights: Any) -> types.Datum:
+    """The example as a datum: position i predicts token i + 1."""
+    ids: list[int] = []
+    for chunk in model_input.chunks:
+        if isinstance(chunk, types.EncodedTextChunk):
+            ids += chunk.tokens
+        else:
+            ids += [0] * chunk.length
+    last = model_input.chunks[-1]
+    assert isinstance(last, types.EncodedTextChunk)
+    short = types.EncodedTextChunk(tokens=list(last.tokens)[:-1])
+    arrays: dict[str, Any] = {
+        "target_tokens": np.array(ids[1:]),
+        "weights": np.asarray(weights, dtype=np.float32)[1:],
+    }
+    return types.Datum(
+        model_input=types.ModelInput(chunks=[*model_input.chunks[:-1], short]),
+        loss_fn_inputs=arrays,
+    )
+
+
+def run(out: Path, **more: Any) -> tuple[Finished, Listener]:
+    view = Listener()
+    values: dict[str, Any] = {
+        "backend": "tinker",
+        "dataset": "world",
+        "limit": 6,
+        "out": out,
+        "canary": False,
+        "max_tokens": 64,
+    }
+    config = build(EvalConfig, values | more, {})
+    return asyncio.run(evaluate(config, view, settings=FAST)), view
+
+
+def test_a_run_directory_is_asked_as_it_was_trained(
+    server: EmbeddedServer, trained: Path, tmp_path: Path
+) -> None:
+    done, _ = run(tmp_path / "out", model=str(trained), base_url=server.base_url)
+    assert done.ending == "complete"
+    found = records(tmp_path / "out")
+    assert {record.text for record in found.values()} == {LEARNED}
+    assert {(r.latitude, r.longitude) for r in found.values()} == {(10.5, -20.25)}
+    assert all(r.usage["input_tokens"] > 20 for r in found.values())
+    manifest = json.loads((tmp_path / "out" / "eval.json").read_text())
+    backend = manifest["backend"]
+    rows = (trained / "checkpoints.jsonl").read_text().splitlines()
+    assert backend["path"] == json.loads(rows[1])["sampler_path"]
+    assert backend["model"] == "learned@final"
+    assert (backend["base_model"], backend["renderer"]) == (MODEL, "qwen3_vl_instruct")
+    assert backend["run"]["checkpoint"] == "final"
+    assert manifest["prompt"]["name"] == "coordinates"
+    assert manifest["config"]["max_image_size"] == 96
+
+
+def test_what_the_person_says_wins_and_is_recorded(
+    server: EmbeddedServer, trained: Path, tmp_path: Path
+) -> None:
+    done, _ = run(
+        tmp_path / "out",
+        model=f"{trained}@000000",
+        base_url=server.base_url,
+        prompt="json",
+        max_image_size=64,
+        renderer="qwen2_5_vl",
+        limit=2,
+    )
+    manifest = done.manifest
+    assert manifest["prompt"]["name"] == "json"
+    assert manifest["config"]["max_image_size"] == 64
+    assert manifest["backend"]["renderer"] == "qwen2_5_vl"
+    assert manifest["backend"]["run"]["renderer_name"] == "qwen3_vl_instruct"
+    assert manifest["backend"]["path"].endswith("/sampler_weights/early")
+    assert manifest["backend"]["model"] == "learned@000000"
+
+
+def test_a_checkpoint_path_and_a_base_model(
+    server: EmbeddedServer, trained: Path, tmp_path: Path
+) -> None:
+    path = parse_target(str(trained)).path
+    done, _ = run(tmp_path / "a", model=path, base_url=server.base_url, prompt="coordinates")
+    assert {record.text for record in records(tmp_path / "a").values()} == {LEARNED}
+    assert done.manifest["backend"]["path"] == path
+    done, _ = run(tmp_path / "b", model=MODEL, base_url=server.base_url, max_tokens=4)
+    assert done.manifest["backend"]["base_model"] == MODEL
+    assert {record.note for record in records(tmp_path / "b").values()} == {"length"}
+
+
+def test_equal_seeds_give_equal_answers(server: EmbeddedServer, tmp_path: Path) -> None:
+    texts: list[dict[str, str]] = []
+    for out in ("a", "b"):
+        run(tmp_path / out, model=MODEL, base_url=server.base_url, temperature=1.0, max_tokens=8)
+        texts.append({id_: record.text for id_, record in records(tmp_path / out).items()})
+    assert texts[0] == texts[1]
+    assert len(set(texts[0].values())) > 1
+
+
+def test_the_service_chooses_where_no_model_is_named(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    done, _ = run(tmp_path / "out", base_url=server.base_url, limit=1, max_tokens=2)
+    assert done.manifest["backend"]["model"] == "geospot/tiny-vlm"
+
+
+def test_training_weights_are_refused_with_advice(server: EmbeddedServer, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"can't be sampled.*sampler_weights"):
+        run(tmp_path / "a", model="tinker://x/weights/final", base_url=server.base_url)
+    with pytest.raises(UsageError, match="no checkpoint's path"):
+        run(tmp_path / "a", model="tinker://x", base_url=server.base_url)
+    with pytest.raises(ModelNotFoundError, match="no tinker://x/sampler_weights/y to sample from"):
+        run(tmp_path / "a", model="tinker://x/sampler_weights/y", base_url=server.base_url)
+    with pytest.raises(ModelNotFoundError, match=r"serves: geospot/tiny-vlm"):
+        run(tmp_path / "a", model="no/such", base_url=server.base_url)
+
+
+def test_no_server_and_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("TINKER_API_KEY", raising=False)
+    monkeypatch.delenv("TINKER_BASE_URL", raising=False)
+    with pytest.raises(UnreachableError, match="Nothing answers"):
+        run(tmp_path / "a", model=MODEL, base_url="http://127.0.0.1:9")
+    with pytest.raises(KeyMissingError, match="TINKER_API_KEY"):
+        run(tmp_path / "a", model=MODEL)
+
+
+def test_only_known_sampling_settings_are_taken(server: EmbeddedServer, tmp_path: Path) -> None:
+    common: dict[str, Any] = {"model": MODEL, "base_url": server.base_url, "limit": 1}
+    with pytest.raises(UsageError, match=r"--extra-body has 'logit_bias'"):
+        run(tmp_path / "a", extra_body={"logit_bias": 3}, **common)
+    done, _ = run(tmp_path / "a", extra_body={"top_p": 0.5}, max_tokens=2, **common)
+    assert done.ending == "complete"
+
+
+def test_answers_go_on_after_the_server_was_restarted(tmp_path: Path) -> None:
+    engine = LocalEngine(tmp_path / "state")
+    first = EmbeddedServer(engine, engine.checkpoints)
+    port = int(first.base_url.rpartition(":")[2])
+    servers = [first]
+
+    def restart() -> None:
+        servers[0].close()
+        servers.append(EmbeddedServer(engine, engine.checkpoints, port=port))
+
+    restarting = threading.Timer(0.6, restart)
+    restarting.start()
+    try:
+        view = Listener()
+        config = build(
+            EvalConfig,
+            {
+                "backend": "tinker",
+                "dataset": "world",
+                "limit": 60,
+                "out": tmp_path / "out",
+                "canary": False,
+                "max_tokens": 60,
+                "model": MODEL,
+                "base_url": first.base_url,
+                "timeout": 5.0,
+            },
+            {},
+        )
+        patient = replace(FAST, concurrency=2, max_retries=8, backoff_max_s=2.0)
+        done = asyncio.run(evaluate(config, view, settings=patient))
+    finally:
+        restarting.join()
+        for server in servers:
+            server.close()
+    assert len(servers) == 2
+    assert done.ending == "complete"
+    assert any(record.attempts > 1 for record in records(tmp_path / "out").values())
+
+
+def test_the_embedded_engine_answers_and_stops(tmp_path: Path) -> None:
+    state = {"GEOSPOT_STATE_DIR": str(tmp_path / "state")}
+    command = [
+        "eval",
+        "--backend",
+        "local",
+        "--dataset",
+        "world",
+        "--split",
+        "test",
+        "--limit",
+        "8",
+    ]
+    done = geospot(*command, "--out", tmp_path / "out", env=state)
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "out" / "eval.json").read_text())
+    assert manifest["backend"]["model"] == "geospot/tiny-vlm"
+    assert manifest["backend"]["base_url"] is None
+    assert manifest["canary"]["asked"] is False
+    again = geospot(*command, "--out", tmp_path / "out", env=state)
+    assert again.returncode == 0, again.stderr
+
+
+def test_the_local_backend_says_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from geospot.errors import PluginError
+    from geospot_backends.local import embedded
+
+    monkeypatch.setattr(embedded, "_NEEDED", ("torch", "no_such_package"))
+    with pytest.raises(PluginError, match=r"no_such_package.*geospot-vlm\[local\]"):
+        run(tmp_path / "a", backend="local")
+    with pytest.raises(UsageError, match="--backend tinker"):
+        run(tmp_path / "a", backend="local", base_url="http://127.0.0.1:1")
