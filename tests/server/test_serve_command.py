@@ -1,0 +1,177 @@
+"""`geospot serve` and `geospot checkpoints`, as a person runs them."""
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import tinker
+from tinker import types
+
+from tests.support.evaluating import geospot, start_geospot
+
+pytestmark = [
+    pytest.mark.filterwarnings("error::DeprecationWarning"),
+    pytest.mark.filterwarnings("error::FutureWarning"),
+]
+
+MODEL = "geospot/tiny-vlm-scratch"
+
+
+@contextmanager
+def serving(
+    state: Path, *options: str, env: dict[str, str] | None = None, end: int = signal.SIGTERM
+) -> Generator[str]:
+    """A server in a process of its own; its address."""
+    process = start_geospot("serve", "--port", "0", "--state-dir", state, *options, env=env)
+    assert process.stderr is not None
+    lines: list[str] = []
+    try:
+        for line in process.stderr:
+            lines.append(line)
+            if found := re.search(r"at (http://\S+)", line):
+                yield found[1]
+                break
+        else:
+            pytest.fail(f"the server didn't start: {''.join(lines)}")
+    finally:
+        process.send_signal(end)
+        rest = process.communicate(timeout=30)[1]
+    assert "tml-secret" not in "".join(lines) + rest
+    if end == signal.SIGTERM:
+        assert process.returncode == 0
+
+
+def step(client: tinker.TrainingClient) -> float:
+    arrays: dict[str, Any] = {"target_tokens": np.array([70, 71, 72])}
+    datum = types.Datum(model_input=types.ModelInput.from_ints([65, 66, 67]), loss_fn_inputs=arrays)
+    loss = client.forward_backward([datum], "cross_entropy")
+    client.optim_step(types.AdamParams(learning_rate=1e-2)).result()
+    return loss.result().metrics["loss:sum"]
+
+
+def test_a_killed_server_finds_its_checkpoints_again(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, end=signal.SIGKILL) as address,
+        tinker.ServiceClient(base_url=address, api_key="tml-x") as service,
+    ):
+        client = service.create_lora_training_client(MODEL, rank=4, seed=1).result()
+        losses = [step(client) for _ in range(3)]
+        state = client.save_state("three").result().path
+        sampler = client.save_weights_for_sampler("three").result().path
+        fourth = step(client)
+    with (
+        serving(tmp_path) as address,
+        tinker.ServiceClient(base_url=address, api_key="tml-x") as service,
+    ):
+        again = service.create_training_client_from_state_with_optimizer(state).result()
+        assert step(again) == fourth  # the fourth step, from the same weights and moments
+        assert fourth < losses[2] < losses[0]
+        answer = (
+            service.create_sampling_client(model_path=sampler)
+            .result()
+            .sample(types.ModelInput.from_ints([65]), 1, types.SamplingParams(max_tokens=2, seed=1))
+            .result()
+        )
+        assert len(answer.sequences[0].tokens) == 2
+    check_checkpoint_commands(tmp_path, state, sampler)
+
+
+def check_checkpoint_commands(state_dir: Path, training: str, sampler: str) -> None:
+    """`geospot checkpoints` on the folder, and over the wire."""
+    where = ("--state-dir", str(state_dir))
+    listed = json.loads(geospot("checkpoints", "list", "--json", *where).stdout)
+    assert {row["path"] for row in listed} == {training, sampler}
+    assert {row["lora_rank"] for row in listed} == {4}
+    shown = geospot("checkpoints", "show", training, *where).stdout
+    assert MODEL in shown
+    folder = state_dir.parent / f"{state_dir.name}-exported"
+    assert geospot("checkpoints", "export", training, folder, *where).returncode == 0
+    assert {file.name for file in folder.iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    }
+    full = geospot("checkpoints", "export", training, folder, *where)
+    assert full.returncode == 2
+    assert "isn't empty" in full.stderr
+    with serving(state_dir) as address:
+        check_remote_commands(address, training, folder)
+    assert geospot("checkpoints", "delete", training, "--yes", *where).returncode == 0
+    gone = geospot("checkpoints", "show", training, *where)
+    assert gone.returncode == 2
+    assert "There is no checkpoint" in gone.stderr
+
+
+def check_remote_commands(address: str, training: str, folder: Path) -> None:
+    listed = json.loads(geospot("checkpoints", "list", "--json", "--service", address).stdout)
+    assert training in {row["path"] for row in listed}
+    assert (
+        f"base model  {MODEL}"
+        in geospot("checkpoints", "show", training, "--service", address).stdout
+    )
+    copy = folder.with_name(folder.name + "-remote")
+    done = geospot("checkpoints", "export", training, copy, "--service", address)
+    assert done.returncode == 0, done.stderr
+    same = "adapter_model.safetensors"
+    assert (copy / same).read_bytes() == (folder / same).read_bytes()
+    after = json.loads(geospot("checkpoints", "list", "--json", "--service", address).stdout)
+    assert len(after) == len(listed)  # what was saved for the download is gone again
+    missing = geospot(
+        "checkpoints", "delete", "tinker://no/weights/x", "--yes", "--service", address
+    )
+    assert missing.returncode == 2
+    assert "There is no checkpoint" in missing.stderr
+
+
+def test_others_are_let_in_only_with_the_key(tmp_path: Path) -> None:
+    refused = geospot("serve", "--host", "0.0.0.0", "--port", "0", "--state-dir", tmp_path)
+    assert refused.returncode == 2
+    assert "no key is set" in refused.stderr
+    unset = geospot("serve", "--api-key-env", "MY_KEY", "--port", "0", "--state-dir", tmp_path)
+    assert unset.returncode == 1
+    assert "MY_KEY is not set" in unset.stderr
+    options = ("--host", "0.0.0.0", "--api-key-env", "MY_KEY")
+    with serving(tmp_path, *options, env={"MY_KEY": "tml-secret"}) as address:
+        local = address.replace("0.0.0.0", "127.0.0.1")
+        for key, status in (("tml-wrong", 401), ("", 401), ("tml-secret", 200)):
+            url = f"{local}/api/v1/get_server_capabilities"
+            answer = httpx.get(url, headers={"X-API-Key": key}, trust_env=False)
+            assert answer.status_code == status
+        served = tinker.RestClient(base_url=local, api_key="tml-secret")
+        models = served.get_server_capabilities().result().supported_models
+        assert models[0].model_name == "geospot/tiny-vlm"
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with serving(tmp_path) as address:
+        port = address.rpartition(":")[2]
+        done = geospot("serve", "--port", port, "--state-dir", tmp_path)
+        assert done.returncode == 2
+        assert f"port {port}" in done.stderr
+
+
+def test_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
+    process = start_geospot("serve", "--port", "0", "--state-dir", tmp_path)
+    assert process.stderr is not None
+    while "Serving" not in process.stderr.readline():
+        assert process.poll() is None
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    try:
+        assert process.wait(timeout=10) == 0
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    finally:
+        process.stderr.close()
+        if process.stdout:
+            process.stdout.close()
+    assert time.monotonic() - began < 5
