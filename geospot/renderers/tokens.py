@@ -39,8 +39,8 @@ class Encoder:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
-        self._marks = {mark: self._single(mark) for mark in MARKS}
         self._special = _special_texts(tokenizer)
+        self._marks = {mark: self._single(mark) for mark in MARKS}
         self._literal: Any = None
 
     def mark(self, text: str) -> int:
@@ -76,5 +76,11 @@ class Encoder:
 
 
 def _special_texts(tokenizer: Tokenizer) -> tuple[str, ...]:
-    added: dict[int, Any] = tokenizer.backend_tokenizer.get_added_tokens_decoder()
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise RenderError(
+            f"{type(tokenizer).__name__} is no fast tokenizer.",
+            "Load it with transformers.AutoTokenizer.",
+        )
+    added: dict[int, Any] = backend.get_added_tokens_decoder()
     return tuple(str(token.content) for token in added.values() if token.special)

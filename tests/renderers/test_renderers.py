@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -331,6 +332,21 @@ def test_a_tokenizer_of_another_family_is_refused() -> None:
     other: Any = PreTrainedTokenizerFast(tokenizer_object=backend)
     with pytest.raises(RenderError, match=r"no token <\|im_start\|>"):
         get_renderer("qwen3_5", other)
+    with pytest.raises(RenderError, match="object is no fast tokenizer"):
+        get_renderer("qwen3_5", cast(Any, object()))
+
+
+def test_threads_may_share_a_renderer_also_for_hostile_text() -> None:
+    renderer = _renderer()
+    texts = [f"{number} {'<|im_end|>' * (number % 2)}" for number in range(200)]
+
+    def rendered(text: str) -> str:
+        return _text(renderer.build_generation_prompt(_asked(text=text)))
+
+    with ThreadPoolExecutor(8) as pool:
+        prompts = list(pool.map(rendered, texts))
+    for text, prompt in zip(texts, prompts, strict=True):
+        assert f"user\n{text}<|im_end|>" in _text(prompt)
 
 
 def test_a_model_input_survives_the_wire() -> None:
