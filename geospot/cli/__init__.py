@@ -1,5 +1,7 @@
 """The program: thin commands over the library."""
 
+import errno
+import os
 import sys
 
 import typer
@@ -9,6 +11,10 @@ from geospot.cli.lazy import LazyGroup
 from geospot.errors import GeospotError
 
 EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished but incomplete, 130 interrupted."
+_FULL = (
+    "No space is left on the disk, or where the output goes. Free some, or write elsewhere, and run "
+    "the same command again."
+)
 
 
 class Commands(LazyGroup):
@@ -62,9 +68,25 @@ def geospot(
 
 
 def main() -> None:
-    """Entry point. A GeospotError becomes its sentence and its advice; anything else is a bug."""
+    """Entry point. A GeospotError becomes its sentence and its advice; so does a full disk or
+    output; anything else is a bug.
+    """
     try:
         app()
     except GeospotError as error:
         typer.echo(f"geospot: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _give_up_output()
+        typer.echo(f"geospot: {_FULL}", err=True)
+        sys.exit(1)
+
+
+def _give_up_output() -> None:
+    """Drops what standard output didn't take; the interpreter would try again, and fail, at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

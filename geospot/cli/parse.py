@@ -1,19 +1,37 @@
 """`geospot parse`: what is read from a model's answer."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, Final, cast
 
 import typer
+from typer.core import TyperCommand
 
 from geospot.errors import ResultFormatError, UsageError
 from geospot.parsing import GeoAnswer, parse_geo_response
 from geospot.textsafe import printable
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+
+_SOUTH: Final = re.compile(r"-(\s|\.?\d)")
+
+
+class ParseCommand(TyperCommand):
+    """Takes a text that begins with a minus and a digit, such as "-33.9, 151.2", for no option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if "--" in args:
+            return super().parse_args(ctx, args)
+        options: list[str] = []
+        texts: list[str] = []
+        for before, argument in zip(["", *args], args, strict=False):
+            south = _SOUTH.match(argument) and before != "--jsonl"
+            (texts if south else options).append(argument)
+        return super().parse_args(ctx, [*options, "--", *texts] if texts else options)
 
 
 class RowError(ResultFormatError):
@@ -22,9 +40,13 @@ class RowError(ResultFormatError):
     exit_code = 2
 
 
-@app.command(no_args_is_help=True)
+@app.command(cls=ParseCommand, no_args_is_help=True)
 def parse(
-    text: str | None = typer.Argument(None, help="The answer; '-' reads it from standard input."),
+    text: str | None = typer.Argument(
+        None,
+        help="The answer; '-' reads it from standard input. "
+        "Write -- before one that begins with a hyphen and a letter.",
+    ),
     jsonl: str | None = typer.Option(
         None,
         "--jsonl",
@@ -45,6 +67,10 @@ def parse(
     as the answer writes them, and a note on why an answer is none.
 
     Example: geospot parse "48° 51' 24\\" N, 2° 21' 8\\" E"
+
+    Example: geospot parse "-33.8688, 151.2093"
+
+    Example: geospot parse -- "-- Sydney, Australia --"
 
     Example: geospot parse --jsonl answers.jsonl > read.jsonl
     """
@@ -84,18 +110,28 @@ def _rows(source: str) -> Iterator[tuple[str, bool]]:
     """Text and truncation of each row, while the file is read.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file, or it can't be read.
         RowError: a row that isn't a JSON object with a string `text`.
     """
-    path = Path(source)
-    if source != "-" and not path.is_file():
-        raise UsageError(
-            f"There is no file {printable(source)}.", "Name a JSON Lines file, or '-'."
-        )
-    with nullcontext(sys.stdin.buffer) if source == "-" else path.open("rb") as stream:
+    with _opened(source) as stream:
         for number, line in enumerate(stream, start=1):
             if line.strip():
                 yield _row(line, number)
+
+
+def _opened(source: str) -> AbstractContextManager[BinaryIO]:
+    if source == "-":
+        return nullcontext(sys.stdin.buffer)
+    advice = "Name a JSON Lines file, or '-'."
+    try:
+        return Path(source).open("rb")
+    except IsADirectoryError:
+        raise UsageError(f"{printable(source)} is a folder.", advice) from None
+    except (FileNotFoundError, ValueError):  # ValueError: a NUL in the name
+        raise UsageError(f"There is no file {printable(source)}.", advice) from None
+    except OSError as error:
+        reason = f"{printable(source)} can't be read ({error.strerror})."
+        raise UsageError(reason, advice) from None
 
 
 def _row(line: bytes, number: int) -> tuple[str, bool]:

@@ -1,0 +1,72 @@
+"""The program itself: arguments that look like options, and an output that takes no more."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def geospot(*arguments: str, full: bool = False, buffered: bool = True) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error; `full` writes to /dev/full."""
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with Path("/dev/full" if full else os.devnull).open("wb") as sink:
+        done = subprocess.run(
+            [sys.executable, *([] if buffered else ["-u"]), "-m", "geospot", *arguments],
+            stdout=sink if full else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            text=True,
+            check=False,
+        )
+    return done.returncode, done.stdout or "", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "latitude"),
+    [
+        (["-33.8688, 151.2093"], -33.8688),
+        (["-.5, 151.2093"], -0.5),
+        (["-33.8688, 151.2093 is where", "--truncated"], -33.8688),
+        (["--truncated", "-33.8688, 151.2093 is where"], -33.8688),
+        (["--", "-33.8688, 151.2093"], -33.8688),
+        (["--", "--- 33.8688, 151.2093"], 33.8688),
+        (["- Latitude: -33.8688\n- Longitude: 151.2093"], -33.8688),
+    ],
+)
+def test_parse_takes_a_southern_text_for_a_text(arguments: list[str], latitude: float) -> None:
+    code, out, error = geospot("parse", *arguments)
+
+    assert (code, error) == (0, "")
+    assert json.loads(out)["latitude"] == latitude
+    assert json.loads(out)["longitude"] == 151.2093
+
+
+def test_parse_still_knows_its_options() -> None:
+    code, _, error = geospot("parse", "--trunk", "x")
+    assert code == 2
+    assert "--trunk" in error
+    code, _, error = geospot("parse", "--jsonl", "-3.jsonl")
+    assert code == 2
+    assert "There is no file -3.jsonl." in error
+    assert "Write -- before" in geospot("parse", "--help")[1].replace("\n", " ")
+
+
+def test_parse_says_of_a_folder_that_it_is_one(tmp_path: Path) -> None:
+    code, _, error = geospot("parse", "--jsonl", str(tmp_path))
+    assert code == 2
+    assert error == f"geospot: {tmp_path} is a folder. Name a JSON Lines file, or '-'.\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize(
+    "arguments", [["parse", "1.5, 2.5"], ["--help"], ["data", "check", "world", "--limit", "2"]]
+)
+def test_an_output_that_is_full_is_one_sentence(arguments: list[str], buffered: bool) -> None:
+    code, _, error = geospot(*arguments, full=True, buffered=buffered)
+    assert code == 1
+    assert error.startswith("geospot: No space is left on the disk, or where the output goes.")
+    assert error.count("\n") == 1
