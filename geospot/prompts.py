@@ -67,7 +67,7 @@ class Prompt:
 
 
 def load_prompt(name_or_file: str, system: str | None = None) -> Prompt:
-    """The named prompt, or the text of a file.
+    """The named prompt, the text of a file, or, if it has several words, the text itself.
 
     Raises:
         UsageError: neither a known name nor a readable, non-empty text file.
@@ -75,10 +75,12 @@ def load_prompt(name_or_file: str, system: str | None = None) -> Prompt:
     if name_or_file in PROMPTS:
         return Prompt(name_or_file, PROMPTS[name_or_file], system)
     path = Path(name_or_file)
-    if not path.is_file():
+    if not _is_file(path) and len(name_or_file.split()) > 1:
+        return Prompt("inline", name_or_file, system)
+    if not _is_file(path):
         raise UsageError(
             f"There is no prompt {name_or_file!r}.",
-            f"Name one of {', '.join(PROMPTS)}, or a text file.",
+            f"Name one of {', '.join(PROMPTS)}, or a text file, or write the question itself.",
         )
     try:
         text = path.read_text(encoding="utf-8").strip()
@@ -103,3 +105,10 @@ def target_text(sample: "GeoSample") -> str:
     lines = [f"{label}: {name}" for label, name in places if name]
     lines += [f"Latitude: {sample.latitude:.4f}", f"Longitude: {sample.longitude:.4f}"]
     return "\n".join(lines)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a whole question is too long for a file's name
+        return False

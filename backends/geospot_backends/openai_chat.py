@@ -42,6 +42,12 @@ KEY_OF_HOST: Final = {"api.openai.com": "OPENAI_API_KEY", "openrouter.ai": "OPEN
 
 _PROBE_TIMEOUT_S: Final = 7.0
 _LIST_TIMEOUT_S: Final = 2.0
+_CONNECT_TIMEOUT_S: Final = 5.0
+_REDACTED_FROM: Final = 12
+"""Characters from which a key is cut out of what a server says. A shorter one is a dummy (`EMPTY`, `1`),
+and cutting it out would spoil answers."""
+_OURS: Final = frozenset(["model", "messages", "stream", "n"])
+"""Not to be set by --extra-body: the result would show a model, prompt or image that wasn't asked."""
 _IMAGE_MARK: Final = f"image-{uuid.uuid4().hex}"
 _PROBE: Final = Prompt("probe", "Answer with the word OK.")
 
@@ -50,6 +56,11 @@ def create(options: BackendOptions) -> "ChatBackend":
     """Entry point of `--backend openai`; connects to nothing yet."""
     if not options.model:
         raise UsageError("The openai backend needs a model.", "Name it with --model.")
+    if taken := sorted(_OURS & options.extra_body.keys()):
+        raise UsageError(
+            f"--extra-body must not set {', '.join(taken)}.",
+            "Use --model, --prompt and --samples, which are recorded.",
+        )
     return ChatBackend(options.model, options)
 
 
@@ -74,7 +85,9 @@ class ChatBackend:
             api_key=self._key or "no-key-needed",
             base_url=self._base_url,
             max_retries=0,
-            timeout=options.timeout_s,
+            timeout=httpx2.Timeout(
+                options.timeout_s, connect=min(_CONNECT_TIMEOUT_S, options.timeout_s)
+            ),
             http_client=openai.DefaultAsyncHttpxClient(
                 # A proxy can't reach this machine's own loopback address.
                 trust_env=not is_loopback(self._host),
@@ -86,7 +99,7 @@ class ChatBackend:
         """One tiny request: is the host there, the key right, the model served?"""
         try:
             async with asyncio.timeout(_PROBE_TIMEOUT_S):
-                await self._complete(_PROBE, None, max_tokens=16)
+                reply = await self._complete(_PROBE, None, max_tokens=16)
         except TimeoutError:
             return  # it is there, and slow: perhaps it is loading the model
         except BackendFault as fault:
@@ -97,6 +110,12 @@ class ChatBackend:
                 ) from None
             if fault.kind == "permanent" and fault.label in ("400", "404", "405", "422"):
                 await self._explain(fault)
+        else:
+            if reply.refused and not reply.text:
+                raise BackendError(
+                    f"{self._host} filters even a request without an image.",
+                    "Check the account's content filter, and --extra-body.",
+                )
 
     async def ask(self, question: Question) -> Reply:
         """One chat completion with the image as a data URI."""
@@ -139,7 +158,10 @@ class ChatBackend:
                 if self._learn(error, sent):
                     continue
                 return self._refusal_or_raise(error)
-            except openai.APITimeoutError:
+            except openai.APITimeoutError as error:
+                if isinstance(error.__cause__, httpx2.ConnectTimeout):
+                    message = f"no connection within {_CONNECT_TIMEOUT_S:g} s"
+                    raise BackendFault("transient", message, label="unreachable") from None
                 raise BackendFault("transient", "the request timed out", label="timeout") from None
             except openai.APIConnectionError as error:
                 raise self._connection_fault(error) from None
@@ -209,7 +231,7 @@ class ChatBackend:
         status, message = error.status_code, self._message(error)
         if is_content_filter(status, error.body):
             return Reply(text="", refused=True)
-        if is_out_of_credit(status, error.body):
+        if is_out_of_credit(status, error.response.headers, error.body):
             raise BackendError(
                 f"The account has no credit left: {message}.", "Top it up, and resume."
             )
@@ -247,8 +269,8 @@ class ChatBackend:
     def _connection_fault(self, error: openai.APIConnectionError) -> BackendFault:
         cause = error.__cause__
         reason = self._redact(str(cause) or type(cause).__name__)
-        if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout):
-            return BackendFault("transient", reason, label="unreachable")
+        if isinstance(cause, httpx2.ConnectError):
+            return BackendFault("transient", "no connection", label="unreachable")
         return BackendFault("transient", reason, label="connection")
 
     async def _explain(self, fault: BackendFault) -> None:
@@ -287,12 +309,22 @@ class ChatBackend:
         return self._redact(str(said or error.message)[:500]).rstrip(".")
 
     def _redact(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if self._key else text
+        """`text` without the key, should a server echo it; noted, as it may change an answer."""
+        if not self._key or len(self._key) < _REDACTED_FROM or self._key not in text:
+            return text
+        self._note("the server echoed the key, which was cut out of what it said")
+        return text.replace(self._key, "[key]")
 
 
 def _read_key(variable: str | None, host: str) -> str | None:
     if variable is None:
         return None
+    if not variable.replace("_", "a").isalnum() or not variable.isascii() or variable[0].isdigit():
+        # Somebody pasted the key itself: don't say it again.
+        raise UsageError(
+            "--api-key-env takes the NAME of an environment variable, and this is none.",
+            "Put the key into a variable, and name that: --api-key-env MY_KEY.",
+        )
     key = os.environ.get(variable, "").strip()
     if not key:
         raise KeyMissingError(

@@ -10,6 +10,7 @@ from geospot.cli.console import data_progress, finish, stderr_console
 from geospot.cli.options import options_from
 from geospot.config.evaluation import EvalConfig
 from geospot.config.load import build, read_toml
+from geospot.textsafe import printable
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -50,9 +51,13 @@ def evaluate(config: ConfigFile = None, *, said: dict[str, Any]) -> None:
     from geospot.evaluation.progress import TerminalView
 
     view = TerminalView(console)
-    done = asyncio.run(run(settings, view, progress=data_progress(console)))
+    try:
+        done = asyncio.run(run(settings, view, progress=data_progress(console)))
+    except KeyboardInterrupt:
+        view.say("Interrupted. Every answer is kept: run the same command again to go on.")
+        raise
     report.show(done.manifest, done.summary)
-    typer.echo(f"Written to {done.directory}")
+    typer.echo(f"Written to {printable(str(done.directory))}")
     if done.reason:
         view.warn(f"Stopped before the end: {done.reason}")
     finish(done.ending)

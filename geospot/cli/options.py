@@ -76,9 +76,13 @@ def _command_line_type(annotation: Any) -> type:
     return annotation if annotation in (bool, int, Path) else str
 
 
+def _no_constant(name: str) -> float:
+    raise UsageError(f"--extra-body holds {name}, which is no JSON.", "Write a finite number.")
+
+
 def _json_object(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise UsageError(
             f"--extra-body is not valid JSON: {error.msg} at character {error.pos}.",

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from geospot.textsafe import printable
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
@@ -31,4 +33,5 @@ def rescore(
     if done.before:
         old, new = done.before["all"]["geoscore"], done.summary["all"]["geoscore"]
         typer.echo(f"GeoScore {old:.1f} → {new:.1f}")
-    typer.echo(f"The old samples are in {done.kept}")
+    if done.kept:
+        typer.echo(f"The old samples are in {printable(str(done.kept))}")

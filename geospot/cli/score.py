@@ -9,6 +9,7 @@ from geospot.cli.console import data_progress, finish, stderr_console
 from geospot.cli.options import options_from
 from geospot.config.evaluation import ScoreConfig
 from geospot.config.load import build
+from geospot.textsafe import printable
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -38,11 +39,13 @@ def score(file: File, *, said: dict[str, Any]) -> None:
     console = stderr_console()
     done = run(config, data_progress(console))
     report.show(done.manifest, done.summary)
-    typer.echo(f"Written to {done.directory}")
+    typer.echo(f"Written to {printable(str(done.directory))}")
+    if done.set_aside:
+        typer.echo(f"The scoring that was there is now {printable(str(done.set_aside))}", err=True)
     if done.unknown_ids:
         typer.echo(
-            f"Warning: {done.unknown_ids:,} rows of {file} have ids that were not selected; "
-            "they count for nothing.",
+            f"Warning: rows of {printable(str(file))} with ids that were not selected: "
+            f"{done.unknown_ids:,}. They count for nothing.",
             err=True,
         )
     finish("complete" if done.summary["complete"] else "incomplete")

@@ -4,12 +4,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from geospot.prompts import DEFAULT_PROMPT
 
-Positive = Annotated[float, Field(gt=0)]
-Limit = Annotated[int, Field(ge=1)] | Literal["all"]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Temperature = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("should be a number or `all`")
+    return value
+
+
+Limit = Annotated[Annotated[int, Field(ge=1)] | Literal["all"], BeforeValidator(_no_boolean)]
 
 
 class AskConfig(BaseModel):
@@ -37,7 +47,7 @@ class AskConfig(BaseModel):
     )
     prompt: str = Field(
         default=DEFAULT_PROMPT,
-        description="five-lines, coordinates, json or reasoned, or a text file.",
+        description="five-lines, coordinates, json or reasoned; a text file; or the question itself.",
     )
     system_prompt: str | None = Field(default=None, description="Text sent as the system message.")
     renderer: str | None = Field(
@@ -52,9 +62,10 @@ class AskConfig(BaseModel):
     max_tokens: int = Field(
         default=4096,
         ge=1,
+        le=10_000_000,
         description="Token limit of an answer, thinking included; one cut off by it is a failure.",
     )
-    temperature: Annotated[float, Field(ge=0)] | Literal["none"] = Field(
+    temperature: Temperature | Literal["none"] = Field(
         default=0.0, description="Sampling temperature; `none` leaves it to the server."
     )
     extra_body: dict[str, Any] = Field(
@@ -118,12 +129,8 @@ class EvalConfig(AskConfig):
     )
     rpm: Positive | None = Field(default=None, description="Most requests a minute.")
     tpm: Positive | None = Field(default=None, description="Most tokens a minute, in and out.")
-    price_in: Annotated[float, Field(ge=0)] | None = Field(
-        default=None, description="USD per million input tokens."
-    )
-    price_out: Annotated[float, Field(ge=0)] | None = Field(
-        default=None, description="USD per million output tokens."
-    )
+    price_in: Price | None = Field(default=None, description="USD per million input tokens.")
+    price_out: Price | None = Field(default=None, description="USD per million output tokens.")
     max_cost: Positive | None = Field(
         default=None, description="USD after which nothing more is asked; needs both prices."
     )

@@ -61,6 +61,11 @@ class CostCap:
         self._answers = 0
         self._session_usd = 0.0
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return self._max_usd is not None
+
     def spend(self, cost_usd: float) -> None:
         """Books one answer."""
         self.spent_usd += cost_usd

@@ -4,6 +4,7 @@ A server that drops images, or a proxy that forgets them, still gives fluent ans
 is that of a good guesser. Nobody guesses a number of five digits.
 """
 
+import asyncio
 import io
 import random
 import re
@@ -29,6 +30,7 @@ class Canary:
     """Whether the pictures were asked about and the numbers read.
 
     One right answer of two proves that images arrive, so it passes; a weak reader isn't blind.
+    `passed` is None where nothing was learned: not asked, or the server failed.
     """
 
     asked: bool
@@ -52,12 +54,15 @@ async def ask_canary(backend: Backend, *, seed: str) -> Canary:
     draw = random.Random(seed)
     numbers = [f"{draw.randrange(10_000, 100_000)}" for _ in range(2)]
     answers = [await _answer(backend, number, index) for index, number in enumerate(numbers)]
-    right = sum(number in _digits(answer) for number, answer in zip(numbers, answers, strict=True))
+    pairs = list(zip(numbers, answers, strict=True))
+    right = sum(number in _digits(answer or "") for number, answer in pairs)
     told = "; ".join(
-        f"{number} was read as {answer.strip()[:60]!r}"
-        for number, answer in zip(numbers, answers, strict=True)
+        f"{number} got no answer" if answer is None else f"{number} was read as {answer[:60]!r}"
+        for number, answer in pairs
     )
-    return Canary(asked=True, passed=right > 0, detail=f"{right} of 2 numbers read: {told}")
+    lost = right == 0 and None in answers
+    passed = None if lost else right > 0
+    return Canary(asked=True, passed=passed, detail=f"{right} of 2 numbers read: {told}")
 
 
 def draw_number(number: str) -> PreparedImage:
@@ -73,22 +78,20 @@ def draw_number(number: str) -> PreparedImage:
     return PreparedImage(out.getvalue(), "image/jpeg", *_SIZE)
 
 
-async def _answer(backend: Backend, number: str, index: int) -> str:
+async def _answer(backend: Backend, number: str, index: int) -> str | None:
+    """What was read, None if the server failed; an image that it refuses is an empty answer."""
     question = Question(f"canary-{index}", 0, _PROMPT, draw_number(number))
     for attempt in range(_TRIES):
         try:
-            return (await backend.ask(question)).text
+            return (await backend.ask(question)).text.strip()
         except BackendFault as fault:
-            if attempt == _TRIES - 1 or fault.kind in ("permanent", "image"):
-                return f"({fault.message})"
-            await _pause(fault, attempt)
-    return ""
-
-
-async def _pause(fault: BackendFault, attempt: int) -> None:
-    import asyncio
-
-    await asyncio.sleep(min(fault.retry_after_s or 0.5 * 2**attempt, 30.0))
+            if fault.kind == "image":
+                return ""
+            if fault.kind == "permanent":
+                return None
+            if attempt < _TRIES - 1:
+                await asyncio.sleep(min(fault.retry_after_s or 0.5 * 2**attempt, 30.0))
+    return None
 
 
 def _digits(answer: str) -> str:

@@ -7,7 +7,7 @@ from geospot.config.evaluation import EvalConfig
 from geospot.data.dataset import GeoDataset
 from geospot.data.progress import Progress, silent
 from geospot.data.selection import Selection
-from geospot.errors import ImageError
+from geospot.errors import ImageError, KeyMissingError
 from geospot.evaluation.evaluate import make_backend, open_selection
 from geospot.images import PreparedImage, prepare_image
 from geospot.prompts import load_prompt
@@ -29,11 +29,10 @@ def estimate(config: EvalConfig, progress: Progress = silent) -> str:
     Raises:
         GeospotError: as the run itself would before its first question.
     """
-    backend = make_backend(config)
     prompt = load_prompt(config.prompt, config.system_prompt)
     dataset, selection = open_selection(config, progress)
     try:
-        images = _look(dataset, selection, config.max_image_size) if backend.needs_image else []
+        images = _look(dataset, selection, config.max_image_size) if _needs_image(config) else []
     finally:
         dataset.close()
     requests = len(selection) * config.samples
@@ -57,12 +56,23 @@ def estimate(config: EvalConfig, progress: Progress = silent) -> str:
             if cost is not None and ceiling is not None
             else "unknown; give --price-in and --price-out in USD per million tokens"
         ),
-        f"time         about {seconds / 60:,.1f} min at {_SECONDS_PER_REQUEST:g} s a request",
+        f"time         about {_duration(seconds)} at {_SECONDS_PER_REQUEST:g} s a request",
     ]
     if images:
         size = fmean(len(image.data) for image in images) / 1000
         lines.insert(4, f"upload       about {requests * size * 4 / 3 / 1000:,.1f} MB")
     return "\n".join(lines)
+
+
+def _needs_image(config: EvalConfig) -> bool:
+    try:
+        return make_backend(config).needs_image
+    except KeyMissingError:
+        return True  # a price can be told without a key; who needs one looks at images
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"
 
 
 def _look(dataset: GeoDataset, selection: Selection, max_side: int | None) -> list[PreparedImage]:

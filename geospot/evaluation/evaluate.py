@@ -35,9 +35,12 @@ from geospot.provenance import versions
 _BEAT_S: Final = 0.25
 _EVENT_EVERY_S: Final = 10.0
 # Not part of what was evaluated: how the command was run this time.
-_NOT_RECORDED: Final = {"out", "resume", "dry_run", "columns", "backend", "model", "base_url"}
+_NOT_RECORDED: Final = {"out", "resume", "dry_run", "backend", "model", "base_url"}
 
 ConfigT = TypeVar("ConfigT", bound=AskConfig)
+# Ctrl-C, `kill`, and a terminal or SSH session that goes away.
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 Ending = Literal["complete", "incomplete", "interrupted"]
 
 
@@ -190,6 +193,7 @@ class _Run:
         self.stats = Stats(total=self.total)
         self.cost = CostCap(config.max_cost)
         self.manifest = directory.manifest() or {}
+        self.bug: BaseException | None = None
 
     async def go(self, settings: Settings | None) -> Finished:
         """Session from start to summary."""
@@ -202,6 +206,7 @@ class _Run:
             if left < self.total:
                 self.view.say(f"Resuming: {self.total - left} answers are there, {left} to ask.")
             self.directory.event("session", pending=left, versions=versions())
+            self._warn_of_another_version()
             try:
                 self._record_canary(await self._canary())
                 await self._ask(harness)
@@ -209,20 +214,22 @@ class _Run:
                 self.manifest["backend"] |= self.backend.describe()
                 self.directory.write_manifest(self.manifest)
                 self.directory.event("session_end", stopped_by=harness.stopped_by)
+        elif self._canary_is_due():
+            self._record_canary(await self._canary())
         summary = await asyncio.to_thread(self._summarise)
         self.directory.write_summary(summary)
+        if self.bug is not None:
+            raise self.bug  # after everything that was answered is safe
         if self.stats.cut_off:
             self.view.warn(
                 f"{self.stats.cut_off} answers were cut off at {self.config.max_tokens} tokens before "
                 "their coordinates, and count as failures; --max-tokens sets the limit."
             )
-        return Finished(
-            self.directory.path,
-            self.manifest,
-            summary,
-            _ending(harness, summary),
-            str(harness.failure) if harness.failure else harness.stopped_by,
-        )
+        ending = _ending(harness, summary)
+        reason = str(harness.failure) if harness.failure else harness.stopped_by
+        if ending == "complete":
+            reason = None  # whatever stopped it came after the last answer
+        return Finished(self.directory.path, self.manifest, summary, ending, reason)
 
     def _take_stock(self) -> None:
         """Finds out from the directory what needn't be asked again."""
@@ -264,14 +271,30 @@ class _Run:
         )
 
     async def _canary(self) -> Canary | None:
-        """The canary's result, None where an earlier session's still holds."""
+        """The canary's result, None where an earlier session's still holds or nobody asks for one."""
         before: Mapping[str, Any] = self.manifest.get("canary") or {}
-        if before.get("passed"):
+        if before.get("passed") or not self._has_canary():
             return None
-        if not (self.config.canary and self.backend.remote and self.backend.needs_image):
-            return None if before.get("asked") else Canary(asked=False)
         self.view.say("Canary: sending two pictures with a number to read.")
         return await ask_canary(self.backend, seed=self.selection.fingerprint)
+
+    def _has_canary(self) -> bool:
+        return self.config.canary and self.backend.remote and self.backend.needs_image
+
+    def _canary_is_due(self) -> bool:
+        """Whether the server failed when an earlier session sent the canary: nothing is known yet."""
+        before: Mapping[str, Any] = self.manifest.get("canary") or {}
+        return self._has_canary() and bool(before.get("asked")) and before.get("passed") is None
+
+    def _warn_of_another_version(self) -> None:
+        """Answers read by two parsers don't belong into one summary."""
+        made_with: Mapping[str, Any] = self.manifest.get("versions") or {}
+        before = made_with.get("geospot")
+        if self.stats.done and before != versions()["geospot"]:
+            self.view.warn(
+                f"The answers that are there were read by geospot {before}. When all are asked, run "
+                f"`geospot rescore {self.directory.path}` to read all of them alike."
+            )
 
     def _record_canary(self, canary: Canary | None) -> None:
         if canary is None:
@@ -280,6 +303,8 @@ class _Run:
         self.directory.write_manifest(self.manifest)
         if canary.asked:
             self.directory.event("canary", passed=canary.passed, detail=canary.detail)
+        if canary.asked and canary.passed is None:
+            self.view.warn(f"The canary got no answer ({canary.detail}); a later run asks again.")
         if canary.passed is False:
             self.view.warn(
                 "THE CANARY FAILED: the backend could not read a number in either of two pictures. "
@@ -299,7 +324,7 @@ class _Run:
             harness.stop("interrupted")
 
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, interrupt)
         try:
             with self.view.live(self.stats, harness.limiter) as draw:
@@ -313,11 +338,11 @@ class _Run:
                             "progress", done=self.stats.done, window=int(harness.limiter.window)
                         )
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _STOP_SIGNALS:
                 loop.remove_signal_handler(number)
             asking.cancel()
         if not asking.cancelled():
-            asking.result()
+            self.bug = asking.exception()
 
     def _summarise(self) -> dict[str, Any]:
         return summarise(
@@ -333,9 +358,9 @@ class _Run:
 
 
 def _ending(harness: Harness, summary: Mapping[str, Any]) -> Ending:
-    if harness.stopped_by == "interrupted":
-        return "interrupted"
-    return "complete" if summary["complete"] else "incomplete"
+    if summary["complete"]:
+        return "complete"
+    return "interrupted" if harness.stopped_by == "interrupted" else "incomplete"
 
 
 def _is_finished(out: Path | None) -> bool:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from geospot.data.dataset import GeoDataset
@@ -29,6 +30,8 @@ _READ_AHEAD: Final = 16
 _READERS: Final = 8
 _DEAD_AFTER: Final = 20
 """So many samples in a row given up, and none answered between: the server is gone."""
+
+_LONG_ANSWER: Final = 50_000
 
 _OUTCOME_OF_FAULT: Final = {
     "image": Outcome.IMAGE_ERROR,
@@ -124,23 +127,42 @@ class Harness:
         self._stop = asyncio.Event()
         self._given_up_in_a_row = 0
         self._under_way = 0
+        self._bug: BaseException | None = None
         self._room = asyncio.Semaphore(settings.concurrency + _READ_AHEAD)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="geospot-image")
         # Jitter only spreads retries in time; it needn't be repeatable.
         self._jitter = random.Random()
 
     async def run(self, pending: Iterable[tuple[GeoSample, int]]) -> None:
-        """Asks about each (sample, draw) until done or stopped; see `stopped_by` and `failure`."""
+        """Asks about each (sample, draw) until done or stopped; see `stopped_by` and `failure`.
+
+        Raises:
+            Exception: a bug, ours or a plug-in's, once everything under way has ended.
+        """
+        tasks: set[asyncio.Task[None]] = set()
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for sample, draw in pending:
-                    await self._room.acquire()
-                    if self._stop.is_set():
-                        break
-                    task = tasks.create_task(self._settle(sample, draw))
-                    task.add_done_callback(lambda _: self._room.release())
+            for sample, draw in pending:
+                await self._room.acquire()
+                if self._stop.is_set():
+                    break
+                task = asyncio.create_task(self._settle(sample, draw))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+                task.add_done_callback(self._settled)
+            while tasks:
+                await asyncio.wait(tasks)
         finally:
+            for task in tasks:
+                task.cancel()
             self._readers.shutdown(wait=False, cancel_futures=True)
+        if self._bug is not None:
+            raise self._bug
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._room.release()
+        if not task.cancelled() and task.exception() is not None:
+            self._bug = self._bug or task.exception()
+            self.stop("of a bug")
 
     def stop(self, reason: str) -> None:
         """Admits nothing more. Requests under way are waited for and kept."""
@@ -178,11 +200,10 @@ class Harness:
         began = time.monotonic()
         attempts = transient = limited = 0
         while True:
-            await self._sleep(self._pacer.book())
-            ticket = await self.limiter.acquire()
+            ticket = await self._turn()
             if not self._cost.allows(self._under_way):
                 self.limiter.failed()
-                self.stop("the cost limit is reached")
+                self.stop(f"the cost limit is reached, with ${self._cost.spent_usd:,.4f} spent")
                 raise ClosedError
             attempts += 1
             sent = time.monotonic()
@@ -206,8 +227,26 @@ class Harness:
                 await self._sleep(self._backoff_s(fault, limited, transient))
                 continue
             latency_s = time.monotonic() - sent
-            self._keep(judge(sample, reply, draw=draw, latency_s=latency_s, attempts=attempts))
+            judged = partial(
+                judge, sample, reply, draw=draw, latency_s=latency_s, attempts=attempts
+            )
+            # A hostile answer of megabytes takes seconds to read; the others mustn't wait for it.
+            long = len(reply.text) > _LONG_ANSWER
+            self._keep(await asyncio.to_thread(judged) if long else judged())
             return
+
+    async def _turn(self) -> Ticket:
+        """A place among the requests under way, at a moment that rate limits and pauses allow."""
+        ticket = await self.limiter.acquire()
+        try:
+            await self._sleep(self._pacer.book())
+            while self.limiter.paused_s > 0.0:  # a pause that began while this one was waiting
+                await self._sleep(self.limiter.paused_s)
+                await self._sleep(self._pacer.book())
+        except BaseException:
+            self.limiter.failed()
+            raise
+        return ticket
 
     async def _request(self, question: Question, ticket: Ticket) -> Reply:
         """One request; tells the limiter how it went."""
@@ -257,6 +296,8 @@ class Harness:
 
     def _keep(self, record: SampleRecord) -> None:
         usage = record.usage
+        if self._cost.is_limited and record.text and not any(usage.values()):
+            self.stop("the server counts no tokens, so --max-cost can't be kept")
         cost = self._price(usage.get("input_tokens", 0), usage.get("output_tokens", 0))
         if record.attempts and cost is not None:
             self._cost.spend(cost)
@@ -320,10 +361,9 @@ class Harness:
         self._on_event(name, id=sample.id, draw=draw, attempt=attempt, **more)
 
     def _backoff_s(self, fault: BackendFault, limited: int, transient: int) -> float:
-        if fault.retry_after_s is not None:
-            # All come back at the same moment otherwise, and are refused together again.
-            return fault.retry_after_s + self._jitter.uniform(0.0, 0.1)
-        return self._jittered_s(limited if fault.kind == "rate_limit" else transient)
+        """Never less than the server asks for, and never less than our own patience either."""
+        own_s = self._jittered_s(limited if fault.kind == "rate_limit" else transient)
+        return max(own_s, fault.retry_after_s or 0.0)
 
     def _jittered_s(self, failures: int) -> float:
         """Exponential backoff with equal jitter."""

@@ -16,6 +16,7 @@ from geospot.evaluation.evaluate import asked_as_trained, make_backend
 from geospot.evaluation.harness import Harness, Settings, Stats
 from geospot.evaluation.records import SampleRecord
 from geospot.outcomes import Outcome
+from geospot.textsafe import printable
 
 _AT_ONCE: Final = 8
 _UNKNOWN: Final = float("nan")
@@ -41,7 +42,8 @@ async def locate(photos: Sequence[Path], config: AskConfig) -> list[Located]:
     """
     missing = [photo for photo in photos if not photo.is_file()]
     if missing:
-        raise DataError(f"There is no photo {missing[0]}.", "Name image files, not folders.")
+        what = "is a folder, no photo" if missing[0].is_dir() else "isn't there"
+        raise DataError(f"{printable(str(missing[0]))} {what}.", "Name image files.")
     backend = make_backend(config)
     config, prompt = asked_as_trained(config, backend)
     records: dict[int, SampleRecord] = {}

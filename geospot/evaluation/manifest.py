@@ -1,9 +1,11 @@
 """Content of `eval.json`: what was evaluated, how and with what."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from geospot.data.sample import GeoSample
 from geospot.data.selection import Selection
 from geospot.evaluation.results import FORMAT
 from geospot.prompts import Prompt
@@ -55,6 +57,17 @@ def dataset_section(spec: str, selection: Selection) -> dict[str, Any]:
         "n": len(selection),
         "available": selection.available,
         "fingerprint": selection.fingerprint,
+        "truth_sha": truth_sha(selection.table),
         "self_selected": False,
         "dropped": selection.table.dropped,
     }
+
+
+def truth_sha(samples: Iterable[GeoSample]) -> str:
+    """SHA-256 (hexadecimal) of the sorted lines `id,latitude,longitude`.
+
+    The fingerprint says which images were asked; this says against which truth they were held, which
+    `--columns`, or a corrected data set, may change.
+    """
+    lines = sorted(f"{s.id},{s.latitude!r},{s.longitude!r}" for s in samples)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

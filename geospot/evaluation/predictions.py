@@ -11,6 +11,7 @@ default prompt asks for, so that the names are scored too. A geospot `samples.js
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
@@ -30,8 +31,10 @@ _NEVER_ANSWERED: Final = frozenset(["missing", "transport_error", "image_error"]
 """Outcomes of a `samples.jsonl` line that holds no answer."""
 _FIELD_LIMIT: Final = 16 * 1024 * 1024
 _DRAWS: Final = 64
+_FLOAT_ID: Final = re.compile(r"\d{6,}\.0|\d(\.\d+)?[eE]\+\d+")
+"""What a number of six digits or more turns into when a table library reads it as a float."""
 
-_Answer = str | tuple[float, float]
+_Answer = str | tuple[float, float] | Reply
 
 
 class Predictions:
@@ -62,8 +65,8 @@ class Predictions:
     def reply(self, sample_id: str, draw: int) -> Reply | None:
         """The answer as a backend would give it, None where the file has none."""
         answer = self._answers.get((sample_id, draw))
-        if answer is None:
-            return None
+        if answer is None or isinstance(answer, Reply):
+            return answer
         return Reply(answer) if isinstance(answer, str) else Reply("", coordinates=answer)
 
     def _read(self, *, with_truth: bool) -> None:
@@ -88,12 +91,10 @@ class Predictions:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each row with its line number; column names in lower case."""
-    readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows}
+    readers = {".csv": _csv_rows, ".tsv": _csv_rows, ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise UsageError(
-            f"{path} is neither .csv nor .jsonl.", "Predictions come as one of the two."
-        )
+        raise UsageError(f"{path} is no .csv, .tsv or .jsonl.", "Predictions come as one of these.")
     try:
         yield from reader(path)
     except OSError as error:
@@ -107,7 +108,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     csv.field_size_limit(_FIELD_LIMIT)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, strict=True)
+        head = file.readline()
+        file.seek(0)
+        rows = csv.reader(file, strict=True, delimiter=_delimiter(path, head))
         try:
             names = [name.strip().lower() for name in next(rows, list[str]())]
             _check_columns(names, path)
@@ -126,6 +129,13 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 f"{path}, line {rows.line_num} is not CSV: {error}.",
                 "Quote texts that contain commas, quotes or line breaks.",
             ) from error
+
+
+def _delimiter(path: Path, head: str) -> str:
+    """Tabs in a .tsv; in a .csv the semicolons of some locales, where no comma separates columns."""
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    return ";" if ";" in head and "," not in head else ","
 
 
 def _check_columns(names: list[str], path: Path) -> None:
@@ -162,6 +172,13 @@ def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _key(row: Mapping[str, Any], where: str) -> tuple[str, int]:
     raw_id = row.get("id")
+    if isinstance(raw_id, float) or (
+        isinstance(raw_id, str) and _FLOAT_ID.fullmatch(raw_id.strip())
+    ):
+        raise UsageError(
+            f"{where}: the id {printable(str(raw_id), limit=40)} has become a floating-point number.",
+            "Long ids lose digits so; write the id column as text (in pandas: astype(str) on reading).",
+        )
     sample_id = str(raw_id).strip() if isinstance(raw_id, str | int) else ""
     if not sample_id or isinstance(raw_id, bool):
         raise UsageError(
@@ -179,6 +196,11 @@ def _key(row: Mapping[str, Any], where: str) -> tuple[str, int]:
 
 def _answer(row: Mapping[str, Any]) -> _Answer:
     text = row.get("text")
+    if row.get("refused") is True or row.get("truncated") is True:  # as `samples.jsonl` says it
+        said = text if isinstance(text, str) else ""
+        return Reply(
+            said, truncated=row.get("truncated") is True, refused=row.get("refused") is True
+        )
     if isinstance(text, str) and text.strip():
         return text
     latitude, longitude = _number(row, _LATITUDE), _number(row, _LONGITUDE)

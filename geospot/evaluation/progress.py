@@ -120,7 +120,7 @@ def _figures(stats: Stats, limiter: AdaptiveLimiter) -> str:
         f"under way {limiter.in_flight} of {int(limiter.window)}",
     ]
     if stats.spent_usd:
-        figures.append(f"${stats.spent_usd:.2f}")
+        figures.append(f"${stats.spent_usd:.{2 if stats.spent_usd >= 1 else 4}f}")
     return "  ".join(figures)
 
 

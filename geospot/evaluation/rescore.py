@@ -26,8 +26,8 @@ class Rescored:
     """Samples whose outcome changed, by (before, after)."""
     moved: int
     """Samples that are `ok` before and after, at other coordinates."""
-    kept: Path
-    """The samples as they were before."""
+    kept: Path | None
+    """The samples as they were before; None if all are read as they were."""
 
 
 def rescore(path: Path) -> Rescored:
@@ -52,30 +52,38 @@ def _rescore(directory: ResultDirectory) -> Rescored:
     manifest = directory.manifest() or {}
     before = directory.summary()
     changed: Counter[tuple[str, str]] = Counter()
-    moved = 0
+    moved = altered = 0
     samples = directory.path / SAMPLES
     fresh = directory.path / f".{SAMPLES}.{os.getpid()}"
     fresh.unlink(missing_ok=True)
     with directory.writing_to(fresh):
         for old in read_records(samples):
             new = reread(old)
+            altered += new != old
             if new.outcome != old.outcome:
                 changed[str(old.outcome), str(new.outcome)] += 1
             elif (new.latitude, new.longitude) != (old.latitude, old.longitude):
                 moved += 1
             directory.append(new)
-    fresh.touch()
-    kept = samples.with_name(f"samples.before-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
-    if samples.exists():
-        # A second name first: at no moment is there a directory without its samples.
-        kept.unlink(missing_ok=True)
-        os.link(samples, kept)
-    fresh.replace(samples)
+    kept = _exchange(samples, fresh) if altered else None
+    fresh.unlink(missing_ok=True)
     summary = _summary(directory, manifest)
     manifest["rescored"] = {"versions": versions(), "at": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
     directory.write_manifest(manifest)
     directory.write_summary(summary)
     return Rescored(manifest, summary, before, changed, moved, kept)
+
+
+def _exchange(samples: Path, fresh: Path) -> Path:
+    """Puts the fresh samples in place of the old ones, which get another name first.
+
+    At no moment is there a directory without its samples.
+    """
+    kept = samples.with_name(f"samples.before-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
+    kept.unlink(missing_ok=True)
+    os.link(samples, kept)
+    fresh.replace(samples)
+    return kept
 
 
 def _summary(directory: ResultDirectory, manifest: dict[str, Any]) -> dict[str, Any]:

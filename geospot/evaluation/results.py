@@ -22,6 +22,7 @@ EVAL: Final = "eval.json"
 SAMPLES: Final = "samples.jsonl"
 EVENTS: Final = "events.jsonl"
 SUMMARY: Final = "summary.json"
+OUR_FILES: Final = frozenset([EVAL, SAMPLES, EVENTS, SUMMARY, ".lock"])
 ASIDE: Final = ".aside-"
 """In the name of a directory that `--no-resume` set aside; the leaderboard passes it over."""
 
@@ -35,6 +36,7 @@ IDENTITY: Final = (
     "dataset.name",
     "dataset.split",
     "dataset.fingerprint",
+    "dataset.truth_sha",
     "prompt.sha",
     "config.samples",
     "config.max_image_size",
@@ -60,6 +62,7 @@ class ResultDirectory:
         self._lock: int | None = None
         self._samples: int | None = None
         self._events: int | None = None
+        self._broken: ResultWriteError | None = None
 
     @classmethod
     def open(cls, path: Path, manifest: Mapping[str, Any], *, resume: bool) -> "ResultDirectory":
@@ -134,9 +137,15 @@ class ResultDirectory:
 
     def append(self, record: SampleRecord) -> None:
         """Appends one sample's line. When this returns, a kill of the process can't lose it."""
+        if self._broken is not None:
+            raise self._broken  # what follows a line that wasn't written whole would be lost with it
         if self._samples is None:
             self._samples = _open_for_append(self.path / SAMPLES)
-        _append_line(self._samples, record.to_json())
+        try:
+            _append_line(self._samples, record.to_json())
+        except ResultWriteError as error:
+            self._broken = error
+            raise
 
     def event(self, name: str, **details: Any) -> None:
         """Appends one event: a session's start, a retry, a change of pace, an interruption."""
@@ -162,7 +171,10 @@ class ResultDirectory:
             self._samples = None
 
     def _take_lock(self) -> None:
-        self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -173,6 +185,9 @@ class ResultDirectory:
             ) from error
 
     def _refuse_strangers(self) -> None:
+        # What a process leaves that was killed before its first eval.json was whole.
+        for unfinished in self.path.glob(f".{EVAL}.*"):
+            unfinished.unlink()
         others = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")
         if others:
             raise UsageError(
@@ -182,16 +197,24 @@ class ResultDirectory:
 
 
 def set_aside(path: Path) -> Path | None:
-    """Renames an existing directory out of the way; returns its new name, None if there was none."""
+    """Renames an existing directory out of the way; returns its new name, None if there was none.
+
+    Raises:
+        DirectoryBusyError: another process is writing into it.
+    """
     if not path.exists():
         return None
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    for count in range(1000):
-        target = path.with_name(f"{path.name}{ASIDE}{stamp}{f'-{count}' if count else ''}")
-        if not target.exists():
-            path.rename(target)
-            return target
-    raise UsageError(f"{path} can't be set aside.", "Remove some of its old copies.")
+    names = (f"{path.name}{ASIDE}{stamp}{f'-{count}' if count else ''}" for count in range(1000))
+    target = next((path.with_name(n) for n in names if not path.with_name(n).exists()), None)
+    if target is None:
+        raise UsageError(f"{path} can't be set aside.", "Remove some of its old copies.")
+    holder = ResultDirectory.reopen(path)  # nobody may be writing into what is renamed
+    try:
+        path.rename(target)
+    finally:
+        holder.close()
+    return target
 
 
 def read_records(path: Path) -> Iterator[SampleRecord]:
@@ -269,14 +292,30 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replaces a file by a JSON object: readers see the old one or the new one, never a part."""
+    """Replaces a file by a JSON object: readers see the old one or the new one, never a part.
+
+    Raises:
+        ResultWriteError: the disk is full or read-only.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as out:
-        json.dump(value, out, indent=2, ensure_ascii=False, allow_nan=False)
-        out.write("\n")
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as out:
+            out.write(text.encode("utf-8", "backslashreplace"))
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ResultWriteError:
+    return ResultWriteError(
+        f"{path} can't be written: {error.strerror}.",
+        "Make room on the disk, or mend its permissions, and run the same command again; nothing "
+        "written so far is lost.",
+    )
 
 
 def _make(path: Path) -> None:
@@ -308,17 +347,22 @@ def _at(manifest: Mapping[str, Any], dotted: str) -> Any:
 
 
 def _open_for_append(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def _append_line(descriptor: int, row: Mapping[str, Any]) -> None:
     line = json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # A model may send half of a surrogate pair, which isn't UTF-8; as an escape it is valid JSON.
     data = line.encode("utf-8", "backslashreplace") + b"\n"
+    whole = os.lseek(descriptor, 0, os.SEEK_END)
     try:
         while data:
             data = data[os.write(descriptor, data) :]
     except OSError as error:
+        os.ftruncate(descriptor, whole)  # half a line would spoil the next one
         raise ResultWriteError(
             f"A result line can't be written: {error.strerror}.",
             "Make room on the disk and run the same command again; nothing written so far is lost.",

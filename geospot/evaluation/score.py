@@ -14,11 +14,12 @@ from geospot.data.sample import GeoSample
 from geospot.data.selection import fingerprint
 from geospot.errors import UsageError
 from geospot.evaluation.judge import judge, unanswered
-from geospot.evaluation.manifest import dataset_section, make_manifest
+from geospot.evaluation.manifest import dataset_section, make_manifest, truth_sha
 from geospot.evaluation.predictions import Predictions
-from geospot.evaluation.results import EVAL, ResultDirectory, read_json, set_aside
+from geospot.evaluation.results import EVAL, OUR_FILES, ResultDirectory, read_json, set_aside
 from geospot.evaluation.summary import summarise
 from geospot.outcomes import Outcome
+from geospot.textsafe import printable
 
 BACKEND: Final = "score"
 
@@ -32,6 +33,8 @@ class Scored:
     summary: dict[str, Any]
     unknown_ids: int
     """Rows of the file whose id was not among the selected ones; they count for nothing."""
+    set_aside: Path | None
+    """Where an earlier scoring in the same directory went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def score(config: ScoreConfig, progress: Progress = silent) -> Scored:
     draws = predictions.draws
     manifest = _manifest(config, truth, draws)
     path = config.out or Path("results") / f"{BACKEND}-{_label(config)}-{_short(truth)}"
-    _make_way(path)
+    aside = _make_way(path)
     directory = ResultDirectory.open(path, manifest, resume=True)
     used = 0
     try:
@@ -82,7 +85,7 @@ def score(config: ScoreConfig, progress: Progress = silent) -> Scored:
         directory.write_summary(summary)
     finally:
         directory.close()
-    return Scored(path, manifest, summary, len(predictions) - used)
+    return Scored(path, manifest, summary, len(predictions) - used, aside)
 
 
 def _from_dataset(config: ScoreConfig, progress: Progress) -> _Truth:
@@ -115,6 +118,7 @@ def _from_file(predictions: Predictions) -> _Truth:
             "n": len(samples),
             "available": len(samples),
             "fingerprint": fingerprint(name, "self-selected", samples, order="hash"),
+            "truth_sha": truth_sha(samples.values()),
             "self_selected": True,
             "dropped": {},
         },
@@ -135,14 +139,20 @@ def _manifest(config: ScoreConfig, truth: _Truth, draws: int) -> dict[str, Any]:
     )
 
 
-def _make_way(path: Path) -> None:
-    """Sets an earlier scoring aside; anything else in the way is not ours to move."""
+def _make_way(path: Path) -> Path | None:
+    """Sets an earlier scoring aside and returns its new name; what else is in the way isn't ours."""
     manifest = read_json(path / EVAL)
     if manifest is None:
-        return
+        return None
     if manifest.get("backend", {}).get("name") != BACKEND:
         raise UsageError(f"{path} holds an evaluation that was asked live.", "Give another --out.")
-    set_aside(path)
+    strangers = sorted(entry.name for entry in path.iterdir() if entry.name not in OUR_FILES)
+    if strangers:
+        raise UsageError(
+            f"{path} holds other things than a scoring ({printable(strangers[0])}, …).",
+            "Give another --out.",
+        )
+    return set_aside(path)
 
 
 def _label(config: ScoreConfig) -> str:

@@ -55,15 +55,35 @@ def test_each_status_is_of_one_kind(status: int, kind: str) -> None:
     assert fault.label == str(status)
 
 
-def test_filters_credit_and_images_are_told_from_faults() -> None:
-    filtered = {"error": {"code": "content_filter", "message": "blocked"}}
-    assert is_content_filter(400, filtered)
-    assert is_content_filter(403, {"message": "flagged by Content-Policy"})
-    assert not is_content_filter(400, {"error": {"message": "bad request"}})
-    assert not is_content_filter(500, filtered)
-    assert is_out_of_credit(429, {"error": {"code": "insufficient_quota"}})
-    assert is_out_of_credit(402, None)
-    assert not is_out_of_credit(429, {"error": {"code": "rate_limit_exceeded"}})
+def test_a_filter_is_known_by_its_code_not_by_a_word_in_a_message() -> None:
+    azure = {"error": {"innererror": {"code": "ResponsibleAIPolicyViolation"}}}
+    router = {"error": {"code": 403, "metadata": {"reasons": ["x"], "flagged_input": "…"}}}
+    assert is_content_filter(400, {"error": {"code": "content_filter", "message": "blocked"}})
+    assert is_content_filter(400, {"code": "content_policy_violation"})
+    assert is_content_filter(400, azure)
+    assert is_content_filter(403, router)
+    assert not is_content_filter(500, azure)
+    for message in ('Unknown name "safety_settings"', "see our content policy", "moderation: off?"):
+        assert not is_content_filter(400, {"error": {"message": message, "code": 400}})
+
+
+def test_credit_is_out_only_if_the_code_says_so_and_no_time_is_named() -> None:
+    quota = {"error": {"code": "insufficient_quota"}}
+    billing_link = {"error": {"code": "rate_limit_exceeded", "message": "see /account/billing"}}
+    assert is_out_of_credit(429, {}, quota)
+    assert not is_out_of_credit(429, {"retry-after": "1"}, quota)
+    assert not is_out_of_credit(429, {}, billing_link)
+    assert is_out_of_credit(402, {}, None)
+
+
+def test_images_are_told_from_parameters() -> None:
     assert is_image_problem(400, {"code": "image_parse_error"})
+    assert is_image_problem(400, {"error": {"message": "cannot identify image file <…>"}})
     assert is_image_problem(413, None)
     assert not is_image_problem(400, {"message": "max_tokens is too large"})
+    assert not is_image_problem(400, {"message": "unknown parameter image_detail"})
+
+
+@pytest.mark.parametrize("text", ["1e400", "nan", "inf", ""])
+def test_a_retry_after_that_is_no_finite_number_is_none(text: str) -> None:
+    assert retry_after_s({"retry-after": text}) is None

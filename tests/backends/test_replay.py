@@ -124,8 +124,9 @@ def test_a_missing_row_is_a_missing_answer(tmp_path: Path) -> None:
         ("a.jsonl", "[1, 2]\n", "line 1 is not a JSON object"),
         ("a.jsonl", "[" * 100_000, "line 1 is not JSON"),
         ("a.jsonl", '{"text": "a"}\n', "line 1: no id"),
-        ("a.jsonl", '{"id": 1.5, "text": "a"}\n', "line 1: no id"),
-        ("a.txt", "id,text\n", "neither .csv nor .jsonl"),
+        ("a.jsonl", '{"id": 1.5, "text": "a"}\n', "floating-point"),
+        ("a.csv", "id,text\n518332982744523.0,a\n", "line 2: the id .* floating-point"),
+        ("a.txt", "id,text\n", "no .csv, .tsv or .jsonl"),
     ],
 )
 def test_bad_files_are_refused_with_the_line(

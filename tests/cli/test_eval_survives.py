@@ -233,7 +233,7 @@ def test_predict_prints_place_coordinates_link_and_the_distance_to_exif(tmp_path
     assert "from the position in its EXIF" in plain.stdout
     row = json.loads(as_json.stdout)
     assert (row["outcome"], row["latitude"], row["country"]) == ("ok", 52.52, "Germany")
-    assert (missing.returncode, "There is no photo" in missing.stderr) == (1, True)
+    assert (missing.returncode, "isn't there" in missing.stderr) == (1, True)
     assert (vague.returncode, "unparsed" in vague.stdout) == (3, True)
 
 

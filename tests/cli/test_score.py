@@ -48,7 +48,7 @@ def test_ids_that_the_file_lacks_are_failures(tmp_path: Path) -> None:
     assert found["answered"]["median_km"] == approx(111.19, abs=0.01)
     assert found["all"]["acc_200km"] == 0.7
     assert found["complete"] is True
-    assert "1 rows" in done.stderr
+    assert "not selected: 1." in done.stderr
 
 
 def test_a_file_with_its_own_truth_is_marked_self_selected_and_not_ranked(tmp_path: Path) -> None:

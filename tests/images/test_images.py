@@ -202,3 +202,17 @@ def test_any_cut_or_flipped_byte_gives_an_image_or_an_image_error() -> None:
                     continue
                 assert prepared.width > 0
                 assert b"Exif" not in prepared.data
+
+
+def test_a_comment_is_not_carried_over_when_an_image_is_encoded_again() -> None:
+    """The comment is not carried over, whatever makes the image change."""
+    tagged = [
+        with_segment(encoded(picture(), "JPEG", exif=exif(orientation=6)), 0xFE, GPS_TEXT),
+        with_segment(encoded(picture(mode="CMYK"), "JPEG"), 0xFE, GPS_TEXT),
+        encoded(picture(), "GIF", comment=GPS_TEXT),
+    ]
+    for data in tagged:
+        assert GPS_TEXT in data
+        assert GPS_TEXT not in prepare_image(data).data
+    large = with_segment(encoded(picture(200, 100), "JPEG"), 0xFE, GPS_TEXT)
+    assert GPS_TEXT not in prepare_image(large, max_side=64).data
