@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from geospot.errors import ModelNotFoundError, UsageError
+from geospot.prompts import load_prompt
 from geospot.renderers import Tokenizer
 from geospot.runs.checkpoints import RunSettings, choose_checkpoint, read_settings
 from geospot.textsafe import printable
@@ -48,7 +49,9 @@ def parse_target(text: str | None) -> Target:
         return _of_run(Path(directory), name)
     if Path(text).is_dir() and not _is_model_folder(Path(text)):
         return _of_run(Path(text), None)
-    return Target(text, base_model=text)
+    # The shipped tiny model was trained on one short question and understands no other.
+    trained = RunSettings(prompt=load_prompt("tiny")) if text in TINY else RunSettings()
+    return Target(text, base_model=text, trained=trained)
 
 
 def load_tokenizer(base_model: str) -> Tokenizer:

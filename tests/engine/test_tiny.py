@@ -12,11 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geospot.data.world import open_world
+from geospot.evaluation.backend import BackendOptions
+from geospot.prompts import TINY
 from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import Engine, ImageChunk, LoraSpec, TokenChunk
 from geospot_backends.local.engine import LocalEngine
 from geospot_backends.local.models import load_tokenizer
 from geospot_backends.local.train_tiny import evaluate, prompt, train, write_scratch
+from geospot_backends.tinker_sampler import create_local
 
 BEST_CONSTANT_KM = 6011
 """Median error of the best single guess on the world's test split."""
@@ -88,6 +91,13 @@ def test_the_chat_template_asks_as_the_training_did() -> None:
         [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
     )
     assert templated == text
+
+
+def test_it_is_asked_what_it_was_trained_on_unless_the_person_says_otherwise() -> None:
+    asked = create_local(BackendOptions()).as_trained.prompt
+    assert asked is not None
+    assert asked.text == TINY
+    assert create_local(BackendOptions(model="Qwen/Qwen3-VL-2B-Instruct")).as_trained.prompt is None
 
 
 def test_training_from_scratch_learns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
