@@ -47,7 +47,7 @@ def open_local_osv5m(
     if not csv.is_file():
         raise DataError(
             f"{printable(str(root))} has no {printable(split)}.csv.",
-            f"Splits there: {', '.join(sorted(p.stem for p in root.glob('*.csv'))) or 'none'}.",
+            f"Splits there: {', '.join(_splits_of(root)) or 'none'}.",
         )
     if not images.is_dir():
         raise DataError(
@@ -60,6 +60,13 @@ def open_local_osv5m(
         table = prepared.build(folder, csv, list(zips.items()), progress)
     folders = sorted(path for path in images.iterdir() if path.is_dir())
     return Osv5mDataset(NAME, split, table, _LocalImages(zips, [*folders, images]))
+
+
+def _splits_of(root: Path) -> list[str]:
+    """The splits of a folder: a CSV and a folder of images each. ATTRIBUTION.csv is none."""
+    return sorted(
+        printable(csv.stem) for csv in root.glob("*.csv") if (root / "images" / csv.stem).is_dir()
+    )
 
 
 def open_hub_osv5m(
