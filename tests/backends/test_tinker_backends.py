@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import tinker
 from tinker import types
@@ -21,6 +20,7 @@ from geospot.prompts import PROMPTS
 from geospot_backends.local.engine import LocalEngine
 from geospot_backends.local.server import EmbeddedServer
 from geospot_backends.tinker_target import parse_target
+from tests.support.datums import shifted
 from tests.support.evaluating import FAST, Listener, geospot, records
 
 pytestmark = [
@@ -79,27 +79,6 @@ def trained(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) ->
     }
     (run / "config.json").write_text(json.dumps(config))
     return run
-
-
-def shifted(model_input: types.ModelInput, weights: Any) -> types.Datum:
-    """The example as a datum: position i predicts token i + 1."""
-    ids: list[int] = []
-    for chunk in model_input.chunks:
-        if isinstance(chunk, types.EncodedTextChunk):
-            ids += chunk.tokens
-        else:
-            ids += [0] * chunk.length
-    last = model_input.chunks[-1]
-    assert isinstance(last, types.EncodedTextChunk)
-    short = types.EncodedTextChunk(tokens=list(last.tokens)[:-1])
-    arrays: dict[str, Any] = {
-        "target_tokens": np.array(ids[1:]),
-        "weights": np.asarray(weights, dtype=np.float32)[1:],
-    }
-    return types.Datum(
-        model_input=types.ModelInput(chunks=[*model_input.chunks[:-1], short]),
-        loss_fn_inputs=arrays,
-    )
 
 
 def run(out: Path, **more: Any) -> tuple[Finished, Listener]:
