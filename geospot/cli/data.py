@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from geospot.errors import UsageError
+from geospot.errors import DataError, UsageError
 from geospot.textsafe import printable
 
 if TYPE_CHECKING:
@@ -25,6 +25,13 @@ app = typer.Typer(
     help="Check and prepare data sets.",
 )
 
+_ADVICE: Final = {
+    "missing_coordinates": "Photos without a GPS position in EXIF need a metadata.csv beside them, "
+    "with the columns file_name, latitude and longitude.",
+    "not_a_number": "Write latitude and longitude in degrees with a decimal point, like 48.85; or say "
+    "with --columns which columns they are.",
+}
+"""What to do where no row is left, by the commonest reason."""
 _SHOWN: Final = 10  # countries, bad images, duplicates; --json has all of them
 
 Spec = Annotated[
@@ -80,7 +87,7 @@ def check(
     """Report size, bad rows by reason, countries, image sizes, fingerprint and leakage of a split.
 
     The fingerprint is that of the selection by --limit and --seed: results of `geospot eval` are
-    ranked together only where it is the same.
+    ranked together only where it is the same. Ends with 1 if no row has a valid true place.
 
     Example: geospot data check ../osv5m --split test --against train --limit 2000
     """
@@ -112,6 +119,8 @@ def check(
         typer.echo(json.dumps(asdict(report), ensure_ascii=False))
     else:
         _print_report(report)
+    if not report.rows:
+        raise DataError("No row has a valid true place.", _advice_for_no_rows(report.dropped))
 
 
 @app.command()
@@ -191,9 +200,6 @@ def _print_rows(console: "Console", report: "CheckReport") -> None:
     size = f"{report.rows:,} with valid truth"
     if report.order == "stream":
         size = f"{report.rows:,} looked at; a stream, whose size isn't known beforehand"
-    countries = [f"{printable(name)} {n:,}" for name, n in report.countries.items()]
-    more = f" and {len(countries) - _SHOWN} more" if len(countries) > _SHOWN else ""
-    none = f"; {report.without_country:,} without" if report.without_country else ""
     dropped = [f"{reason} {count:,}" for reason, count in report.dropped.items()]
     chosen = "all" if report.limit is None else f"limit {report.limit:,}"
     _print_facts(
@@ -202,13 +208,32 @@ def _print_rows(console: "Console", report: "CheckReport") -> None:
         {
             "rows": size,
             "left out": ", ".join(dropped) or "none",
-            "countries": f"{len(countries)}: {', '.join(countries[:_SHOWN])}{more}{none}",
+            "countries": _countries(report),
             "selected": f"{report.selected:,} ({chosen}, seed {report.seed})",
             "fingerprint": report.fingerprint,
             "of all rows": report.fingerprint_all
             or "unknown, as long as the stream isn't at its end",
         },
     )
+
+
+def _countries(report: "CheckReport") -> str:
+    if not report.rows:
+        return "none"
+    if not report.countries:
+        return "unknown; no row says its country"
+    shown = [f"{printable(name)} {n:,}" for name, n in report.countries.items()]
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    none = f"; {report.without_country:,} without" if report.without_country else ""
+    return f"{len(shown)}: {', '.join(shown[:_SHOWN])}{more}{none}"
+
+
+def _advice_for_no_rows(dropped: dict[str, int]) -> str:
+    """What to do about the likeliest cause."""
+    if not dropped:
+        return "Nothing was found at all; are the path and --split right?"
+    likeliest = max(dropped, key=lambda reason: dropped[reason])
+    return _ADVICE.get(likeliest, "Mend those rows, or say with --columns which columns are meant.")
 
 
 def _print_images(console: "Console", report: "CheckReport") -> None:

@@ -125,6 +125,38 @@ def test_tables_for_people_say_the_same(tmp_path: Path) -> None:
     assert "min 100 px, median 300 px, max 400 px" in done.stdout
     assert "6, each an image_error" in done.stdout
     assert "../out.jpg" in done.stdout
+    assert "unknown; no row says its country" in done.stdout
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_a_data_set_without_any_truth_says_what_to_do(tmp_path: Path, as_json: list[str]) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (photos / name).write_bytes(make_photo(name))
+
+    done = geospot("check", str(photos), *as_json, cache=tmp_path)
+
+    assert done.returncode == 1
+    assert "missing_coordinates" in done.stdout
+    assert "No row has a valid true place. Photos without a GPS position" in done.stderr
+    assert "metadata.csv" in done.stderr
+    if not as_json:
+        [countries] = [line for line in done.stdout.splitlines() if "countries" in line]
+        assert countries.split() == ["countries", "none"]
+
+    header = "file_name,latitude,longitude\n"
+    (photos / "metadata.csv").write_text(f"{header}a.jpg,91,1\nb.jpg,92,1\n")
+    assert "Mend those rows" in geospot("check", str(photos), *as_json, cache=tmp_path).stderr
+    (photos / "metadata.csv").write_text(f"{header}a.jpg,1.5,1\n")
+    assert geospot("check", str(photos), *as_json, cache=tmp_path).returncode == 0
+
+
+def test_some_countries_are_counted_beside_those_without(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("path,lat,lon,country\na.jpg,1,1,NA\nb.jpg,1,1,NA\nc.jpg,1,1,\n")
+
+    assert "1: NA 2; 1 without" in geospot("check", str(table), cache=tmp_path).stdout
 
 
 def test_leakage_is_found_by_id_sequence_and_look(tmp_path: Path) -> None:
@@ -205,8 +237,11 @@ def test_a_data_set_without_a_single_good_row_is_reported(tmp_path: Path) -> Non
     (tmp_path / "test.csv").write_text('path,lat,lon\nx.jpg,"48,85","2,35"\n')
     (tmp_path / "train.csv").write_text("path,lat,lon\n")
 
-    report = report_of(str(tmp_path), "--against", "train", cache=tmp_path)
+    done = geospot("check", str(tmp_path), "--against", "train", "--json", cache=tmp_path)
 
+    assert done.returncode == 1
+    assert "with a decimal point, like 48.85" in done.stderr
+    report = json.loads(done.stdout)
     assert report["rows"] == 0
     assert report["dropped"] == {"not_a_number": 1}
     assert report["images"]["pixels"] is None
