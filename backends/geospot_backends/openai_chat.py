@@ -331,6 +331,11 @@ def _read_key(variable: str | None, host: str) -> str | None:
             f"{host} needs a key, and the environment variable {variable} is not set.",
             f"Run `export {variable}=…`, or name another variable with --api-key-env.",
         )
+    if not key.isascii() or not key.isprintable():
+        raise KeyMissingError(
+            f"The key in {variable} has characters that no key has.",
+            "Copy it again; a typographic dash or quote may have got in.",
+        )
     return key
 
 
