@@ -156,7 +156,8 @@ class Qwen3VLRenderer:
 
     def _turn(self, message: Message, place: _Place) -> _Turn:
         role = message["role"]
-        header = f"{'' if place.first else chr(10)}{IM_START}{role}\n"
+        line_break = "" if place.first else "\n"
+        header = f"{line_break}{IM_START}{role}\n"
         block = EMPTY_BLOCK if self._gets_empty_block(message, place) else ""
         body = self._body(message, place)
         given = self.style.prompt_end
