@@ -1,6 +1,7 @@
 """`geospot leaderboard`: rank, export and compare results."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,13 +26,15 @@ def show(
     """Print the leaderboard.
 
     Ranks by GeoScore over all images (0 to 5000, a failure counts 0), and only among results that
-    were asked exactly the same images. Incomplete, self-selected and canary-failed results are shown
+    were asked exactly the same images with the same true coordinates. A wider terminal shows more
+    columns; `export --csv` has them all. Incomplete, self-selected and canary-failed results are shown
     without a rank. Published results on OSV-5M stand apart.
 
     Example: geospot leaderboard show results
     """
     from rich.console import Console
 
+    from geospot.textsafe import never_fail_to_print
     from geospot_leaderboard.collect import collect
     from geospot_leaderboard.export import to_markdown
     from geospot_leaderboard.ranking import rank
@@ -41,6 +44,7 @@ def show(
     if not found.results and not found.broken:
         raise _nothing_in(folder)
     groups = rank(found.results)
+    never_fail_to_print(sys.stdout)
     console = Console()
     if console.is_terminal:
         console.print(as_renderable(groups, found.broken))
@@ -77,7 +81,7 @@ def export(
         raise UsageError("Nothing to write.", "Give --csv FILE, --markdown FILE or both.")
     found = collect(folder)
     for one in found.broken:
-        typer.echo(f"Not readable: {printable(str(one.path))}: {printable(one.reason)}", err=True)
+        typer.echo(f"Left out: {printable(f'{one.reason} {one.advice}')}", err=True)
     if not found.results:
         raise _nothing_in(folder)
     groups = rank(found.results)
@@ -102,10 +106,12 @@ def compare(
 
     Example: geospot leaderboard compare results/old results/new
     """
+    from geospot.textsafe import never_fail_to_print
     from geospot_leaderboard.compare import compare as compare_results
     from geospot_leaderboard.compare import to_json
     from geospot_leaderboard.compare_text import as_text
 
+    never_fail_to_print(sys.stdout)
     comparison = compare_results(a, b, seed=seed)
     if as_json:
         typer.echo(json.dumps(to_json(comparison), indent=2, allow_nan=False))
@@ -122,7 +128,7 @@ def _nothing_in(folder: Path) -> UsageError:
 
 def _write(path: Path, text: str) -> None:
     if str(path) == "-":
-        typer.echo(text, nl=False)
+        typer.echo(text.encode("utf-8"), nl=False)  # as in a file, whatever the locale
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

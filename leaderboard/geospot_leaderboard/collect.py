@@ -22,6 +22,8 @@ class Result:
     """Content of eval.json."""
     summary: Mapping[str, Any]
     """Content of summary.json."""
+    name: str
+    """The directory, relative to the folder that was searched."""
 
     @property
     def fingerprint(self) -> str:
@@ -64,10 +66,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A directory that looks like a result but can't be read, and why."""
+    """A directory that looks like a result but can't be read: why, and what to do."""
 
     path: Path
     reason: str
+    """A sentence that names the directory."""
+    advice: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +96,18 @@ def collect(folder: Path) -> Collection:
     broken: list[Broken] = []
     for path in _result_directories(folder):
         try:
-            found.append(read_result(path))
+            found.append(read_result(path, _name(path, folder)))
         except ResultFormatError as error:
-            broken.append(Broken(path, error.message))
+            broken.append(Broken(path, error.message, error.advice))
     return Collection(found, broken)
 
 
-def read_result(path: Path) -> Result:
-    """Reads one result directory.
+def _name(path: Path, folder: Path) -> str:
+    return path.resolve().name if path == folder else str(path.relative_to(folder))
+
+
+def read_result(path: Path, name: str | None = None) -> Result:
+    """Reads one result directory; `name` is what to call it, its path by default.
 
     Raises:
         ResultFormatError: a file is missing or isn't what it should be.
@@ -111,11 +119,11 @@ def read_result(path: Path) -> Result:
             "Give a directory that `geospot eval` or `geospot score` wrote.",
         )
     summary = _summary(path)
-    for name, document in ((results.EVAL, manifest), (results.SUMMARY, summary)):
+    for file, document in ((results.EVAL, manifest), (results.SUMMARY, summary)):
         version = document.get("format", results.FORMAT)
         if version != results.FORMAT:
             raise ResultFormatError(
-                f"{path / name} is of format {version!r}, not {results.FORMAT}.",
+                f"{path / file} is of format {version!r}, not {results.FORMAT}.",
                 "Read it with the geospot that wrote it, or a later one.",
             )
     _check_summary(path, summary)
@@ -125,7 +133,7 @@ def read_result(path: Path) -> Result:
             f"{results.EVAL} and {results.SUMMARY} in {path} are about different images.",
             "One of them was copied from elsewhere; `geospot rescore` writes the summary anew.",
         )
-    return Result(path, manifest, summary)
+    return Result(path, manifest, summary, str(path) if name is None else name)
 
 
 def _summary(path: Path) -> dict[str, Any]:
@@ -133,7 +141,8 @@ def _summary(path: Path) -> dict[str, Any]:
     if summary is None:
         raise ResultFormatError(
             f"{path} has no {results.SUMMARY}: the evaluation hasn't ended.",
-            "Run the same `geospot eval` again, or `geospot rescore` for what is there.",
+            "Run the same command again: it asks only for what is missing. Or score what is there"
+            " with `geospot rescore`.",
         )
     return summary
 

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from geospot.evaluation.metrics import ACCURACIES
+from geospot.evaluation.report import dollars
 from geospot.evaluation.standing import section
 from geospot.outcomes import Outcome
 from geospot.textsafe import printable, spreadsheet_cell
 from geospot_leaderboard.collect import Broken, Result
+from geospot_leaderboard.names import Name, names
 from geospot_leaderboard.ranking import Group, Ranked
 from geospot_leaderboard.references import Reference, references
 
@@ -142,6 +144,7 @@ _MARKDOWN_COLUMNS: Final = (
     *(f"within {radius:g} km" for radius in ACCURACIES.values()),
     "country",
     "region",
+    "cost",
 )
 
 
@@ -154,8 +157,8 @@ def to_markdown(groups: Iterable[Group], broken: Sequence[Broken] = ()) -> str:
     for published in references_for(groups):
         parts += _markdown_references(published)
     if broken:
-        parts += ["## Not readable", ""]
-        parts += [f"- {_md(str(one.path))}: {_md(one.reason)}" for one in broken]
+        parts += ["## Left out", ""]
+        parts += [f"- {_md(f'{one.reason} {one.advice}')}" for one in broken]
         parts.append("")
     return "\n".join(parts).rstrip() + "\n"
 
@@ -168,29 +171,32 @@ def truth(group: Group) -> str:
 
 
 def _markdown_group(group: Group) -> list[str]:
+    named = names([row.result for row in group.rows])
     lines = [
         f"## {_md(group.dataset)}, {_md(group.split)}: {group.n:,} images",
         "",
         f"Fingerprint {_md(group.fingerprint)}, {_md(truth(group))}. Scores are over all images; a"
         " failure counts as the worst answer.",
         "",
-        *_table(_MARKDOWN_COLUMNS, [_markdown_row(row) for row in group.rows]),
+        *_table(
+            _MARKDOWN_COLUMNS, [_markdown_row(row, named[row.result.path]) for row in group.rows]
+        ),
         "",
     ]
     notes = [
-        f"- {_md(row.result.label)}: {_md(flaw.sentence)}"
+        f"- {_md(named[row.result.path].short)}: {_md(flaw.sentence)}"
         for row in group.rows
         for flaw in row.result.flaws
     ]
     return [*lines, *notes, ""] if notes else lines
 
 
-def _markdown_row(row: Ranked) -> list[str]:
+def _markdown_row(row: Ranked, name: Name) -> list[str]:
     value = dict(zip(COLUMNS, cells(row), strict=True))
     low, high = value["geoscore_ci_low"], value["geoscore_ci_high"]
     return [
         _md(standing(row)),
-        _md(row.result.label),
+        _md(f"{name.label} ({name.detail})" if name.detail else name.label),
         percent(value["coverage"]),
         number(value["geoscore"], 1),
         f"{number(low, 1)} – {number(high, 1)}" if low is not None else "",
@@ -199,6 +205,7 @@ def _markdown_row(row: Ranked) -> list[str]:
         *(percent(value[name]) for name in ACCURACIES),
         percent(value["country_acc"]),
         percent(value["region_acc"]),
+        cost(value["cost_usd"]),
     ]
 
 
@@ -252,3 +259,8 @@ def percent(value: Cell) -> str:
 def number(value: Cell, decimals: int) -> str:
     """A number with so many decimals; empty where there is none."""
     return f"{value:,.{decimals}f}" if isinstance(value, int | float) else ""
+
+
+def cost(value: Cell) -> str:
+    """An amount in US dollars; empty where it isn't known."""
+    return dollars(value) if isinstance(value, int | float) else ""

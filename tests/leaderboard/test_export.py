@@ -117,7 +117,9 @@ def test_ranks_of_each_fingerprint_in_one_file(tmp_path: Path) -> None:
 def test_markdown_keeps_hostile_names_in_their_cell(tmp_path: Path) -> None:
     name = "a|b [x](http://evil.example) <img src=x> `code` **bold** \x1b[31m\u202e\n# head"
     _two(tmp_path / "a", model=name)
-    markdown = to_markdown(rank(collect(tmp_path).results), [Broken(Path("x|y"), "<b>why</b>")])
+    markdown = to_markdown(
+        rank(collect(tmp_path).results), [Broken(Path("x"), "x|y is <b>torn</b>.", "Mend it.")]
+    )
     (line,) = [line for line in markdown.splitlines() if "evil.example" in line]
     unescaped_pipes = line.replace("\\|", "").count("|")
     header = next(line for line in markdown.splitlines() if line.startswith("| rank"))
@@ -145,14 +147,16 @@ def test_terminal_shows_the_same_rows_and_what_is_broken(tmp_path: Path) -> None
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=220)
     console.print(
-        as_renderable(rank(collect(tmp_path).results), [Broken(Path("bad"), "because\x07")])
+        as_renderable(
+            rank(collect(tmp_path).results), [Broken(Path("bad"), "bad is torn\x07.", "Mend it.")]
+        )
     )
     text = out.getvalue()
     assert "\x1b[2J" not in text
     assert "\x07" not in text
     assert "[red]x" in text
     assert "2,500.0" in text
-    assert "because" in text
+    assert "bad is torn" in text
     assert "HierLoc" in text
 
 
