@@ -2,12 +2,13 @@
 
 A is what is compared with, B what is new: differences are B − A, wins are B's, and a regression is an
 image on which B is worse. With several answers an image, an image has the mean GeoScore and the
-median distance of its answers. What server or network lost is no answer of a model: it is left out.
+median distance of its answers. What server or network lost is no answer of a model: it is left out,
+and because a server may fail just on the hard images, `lost_counted` says what it could come to.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,6 +84,24 @@ class Regression:
     true_longitude: float
 
 
+@dataclass(frozen=True, slots=True)
+class LostCounted:
+    """GeoScores where every answer that server or network lost is a failure; the worst case."""
+
+    images: int
+    """Images that both were asked, with or without an answer."""
+    lost_answers_a: int
+    """How many answers of these images A lost."""
+    lost_answers_b: int
+    a: float
+    b: float
+
+    @property
+    def difference(self) -> float:
+        """B − A, in GeoScore points."""
+        return self.b - self.a
+
+
 @dataclass(frozen=True)
 class Comparison:
     """What there is to say about two results."""
@@ -97,6 +116,8 @@ class Comparison:
     lost_a: int
     """Images without an answer because server or network failed; left out."""
     lost_b: int
+    lost_counted: LostCounted | None
+    """None where nothing was lost."""
     geoscore: Difference
     median_km: Difference
     thresholds: Mapping[str, ThresholdTest]
@@ -121,6 +142,21 @@ class Comparison:
         )
 
 
+@dataclass(slots=True)
+class _Asked:
+    """An image that was asked: GeoScore points of its answers, and how many were lost."""
+
+    truth: tuple[float, float]
+    points: float = 0.0
+    answers: int = 0
+    lost: int = 0
+
+    @property
+    def worst(self) -> float:
+        """Mean GeoScore of its answers, a lost one a failure."""
+        return self.points / (self.answers + self.lost)
+
+
 @dataclass(frozen=True)
 class _Images:
     """The answers of one result, an image a row; `true_N_C` are latitudes and longitudes."""
@@ -129,7 +165,13 @@ class _Images:
     scores: Scores
     true_N_C: FloatArray
     outcomes: list[str]
-    lost: frozenset[str] = frozenset()
+    asked: Mapping[str, "_Asked"] = field(default_factory=dict[str, "_Asked"])
+    """Every image by its id, also those without any answer."""
+
+    @property
+    def lost(self) -> set[str]:
+        """Images without any answer."""
+        return set(self.asked) - set(self.ids)
 
     def take(self, index_N: npt.NDArray[np.intp]) -> "_Images":
         return _Images(
@@ -173,6 +215,7 @@ def compare(a: Path, b: Path, *, seed: int = 0) -> Comparison:
         other_truth=len(paired_a.ids) - same.size,
         lost_a=len(all_a.lost),
         lost_b=len(all_b.lost),
+        lost_counted=_lost_counted(all_a.asked, all_b.asked),
         geoscore=geoscore,
         median_km=median_km,
         thresholds=_thresholds(images_a.scores, images_b.scores),
@@ -201,17 +244,21 @@ def _images(path: Path) -> _Images:
     scores: defaultdict[str, list[float]] = defaultdict(list)
     outcomes: dict[str, str] = {}
     truth: dict[str, tuple[float, float]] = {}
-    lost: set[str] = set()
+    asked: dict[str, _Asked] = {}
     for record in results.read_records(path / results.SAMPLES):
+        image = asked.setdefault(record.id, _Asked((record.true_latitude, record.true_longitude)))
         if record.outcome is Outcome.TRANSPORT_ERROR:
-            lost.add(record.id)
+            image.lost += 1
             continue
         answered = record.outcome is Outcome.OK
         distances[record.id].append(record.distance_km if answered else HALF_CIRCUMFERENCE_KM)
-        scores[record.id].append(record.geoscore if answered else 0.0)
+        points = record.geoscore if answered else 0.0
+        scores[record.id].append(points)
+        image.points += points
+        image.answers += 1
         if outcomes.get(record.id) != Outcome.OK:
             outcomes[record.id] = str(record.outcome)
-        truth[record.id] = (record.true_latitude, record.true_longitude)
+        truth[record.id] = image.truth
     per_image = Scores(
         distance_km_N=np.array([float(np.median(km)) for km in distances.values()]),
         geoscore_N=np.array([float(np.mean(points)) for points in scores.values()]),
@@ -222,7 +269,27 @@ def _images(path: Path) -> _Images:
         scores=per_image,
         true_N_C=np.array(list(truth.values()), dtype=np.float64).reshape(-1, 2),
         outcomes=list(outcomes.values()),
-        lost=frozenset(lost - truth.keys()),
+        asked=asked,
+    )
+
+
+def _lost_counted(a: Mapping[str, _Asked], b: Mapping[str, _Asked]) -> LostCounted | None:
+    common = [
+        (a[name], b[name])
+        for name in sorted(a.keys() & b.keys())
+        if max(abs(x - y) for x, y in zip(a[name].truth, b[name].truth, strict=True))
+        <= _SAME_TRUTH_DEGREES
+    ]
+    lost_a = sum(image.lost for image, _ in common)
+    lost_b = sum(image.lost for _, image in common)
+    if lost_a == lost_b == 0:
+        return None
+    return LostCounted(
+        images=len(common),
+        lost_answers_a=lost_a,
+        lost_answers_b=lost_b,
+        a=float(np.mean([image.worst for image, _ in common])),
+        b=float(np.mean([image.worst for _, image in common])),
     )
 
 
@@ -323,6 +390,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         "other_truth": comparison.other_truth,
         "lost_a": comparison.lost_a,
         "lost_b": comparison.lost_b,
+        "lost_counted": _lost_json(comparison.lost_counted),
         "geoscore": _difference_json(comparison.geoscore),
         "median_km": _difference_json(comparison.median_km),
         "thresholds": {name: asdict(test) for name, test in comparison.thresholds.items()},
@@ -333,6 +401,10 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         "caveats": comparison.caveats,
         "verdict": comparison.verdict,
     }
+
+
+def _lost_json(counted: LostCounted | None) -> dict[str, Any] | None:
+    return None if counted is None else asdict(counted) | {"difference": counted.difference}
 
 
 def _difference_json(difference: Difference) -> dict[str, Any]:

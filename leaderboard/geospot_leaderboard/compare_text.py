@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from geospot.evaluation.metrics import ACCURACIES
 from geospot.textsafe import printable
-from geospot_leaderboard.compare import SIGNIFICANT, Comparison, Difference
+from geospot_leaderboard.compare import SIGNIFICANT, Comparison, Difference, LostCounted
 
 
 def as_text(comparison: Comparison) -> str:
@@ -31,6 +31,8 @@ def _lines(c: Comparison) -> Iterator[str]:
     yield f"{'':14}{'A':>12}{'B':>12}{'B − A':>12}  95% interval, permutation p"
     yield _difference_line("GeoScore", c.geoscore)
     yield _difference_line("median km", c.median_km)
+    if c.lost_counted:
+        yield from _worst_case(c.lost_counted, c.geoscore)
     yield ""
     yield f"{'within':14}{'A':>12}{'B':>12}{'only A':>12}{'only B':>12}  McNemar mid-p (Holm)"
     for name, radius_km in ACCURACIES.items():
@@ -59,6 +61,16 @@ def _difference_line(name: str, difference: Difference) -> str:
         f"{name:14}{difference.a:>12,.1f}{difference.b:>12,.1f}{difference.difference:>+12,.1f}"
         f"  {bounds}, p = {difference.p:.3g}{'' if difference.significant else ', not significant'}"
     )
+
+
+def _worst_case(counted: LostCounted, geoscore: Difference) -> Iterator[str]:
+    yield (
+        f"{'worst case':14}{counted.a:>12,.1f}{counted.b:>12,.1f}{counted.difference:>+12,.1f}"
+        f"  GeoScore of {counted.images:,} images, what server or network lost a failure"
+    )
+    yield f"{'':14}(lost answers: {counted.lost_answers_a:,} in A, {counted.lost_answers_b:,} in B)"
+    if counted.difference * geoscore.difference < 0:
+        yield "What was lost could decide who is better: run the same commands again to ask for it."
 
 
 def _answer(outcome: str, distance_km: float) -> str:

@@ -111,6 +111,42 @@ def test_what_the_network_lost_is_no_answer_of_a_model(tmp_path: Path) -> None:
     assert any("B is incomplete" in caveat for caveat in found.caveats)
 
 
+def test_what_was_lost_is_counted_as_failed_in_the_worst_case(tmp_path: Path) -> None:
+    a = [_off("1", 1), _off("2", 0), _off("3", 0), failed("4", BERN, Outcome.TRANSPORT_ERROR)]
+    b = [_off("1", 0.5), *(failed(i, BERN, Outcome.TRANSPORT_ERROR) for i in "23"), _off("9", 0)]
+    found = _compare(tmp_path, a, b)
+    assert found.common == 1
+    assert found.geoscore.difference > 0
+    worst = found.lost_counted
+    assert worst
+    assert (worst.images, worst.lost_answers_a, worst.lost_answers_b) == (3, 0, 2)
+    assert worst.a == approx((a[0].geoscore + 10_000) / 3)
+    assert worst.b == approx(b[0].geoscore / 3)
+    text = as_text(found)
+    assert f"{worst.difference:+,.1f}  GeoScore of 3 images" in text
+    assert "could decide who is better" in text
+    document = to_json(found)["lost_counted"]
+    assert document["difference"] == worst.difference == worst.b - worst.a
+    assert json.loads(json.dumps(document))["lost_answers_b"] == 2
+
+
+def test_a_lost_answer_among_several_counts_in_the_worst_case(tmp_path: Path) -> None:
+    lost = failed("1", BERN, Outcome.TRANSPORT_ERROR, draw=1)
+    write_result(tmp_path / "a", [_off("1", 0, draw=0), lost], samples=2)
+    write_result(tmp_path / "b", [_off("1", 0)])
+    found = compare(tmp_path / "a", tmp_path / "b")
+    assert (found.geoscore.a, found.lost_a) == (5000.0, 0)
+    assert found.lost_counted
+    assert (found.lost_counted.a, found.lost_counted.b) == (2500.0, 5000.0)
+
+
+def test_without_losses_there_is_no_worst_case(tmp_path: Path) -> None:
+    found = _compare(tmp_path, [_off("1", 1)], [_off("1", 2)])
+    assert found.lost_counted is None
+    assert to_json(found)["lost_counted"] is None
+    assert "worst case" not in as_text(found)
+
+
 def test_several_answers_are_one_pair(tmp_path: Path) -> None:
     a = [_off("1", 1, draw=0), _off("1", 3, draw=1), _off("1", 2, draw=2)]
     write_result(tmp_path / "a", a, samples=3)
