@@ -1,6 +1,9 @@
 """The leaderboard as a terminal of some width shows it."""
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +131,20 @@ def test_why_a_row_has_no_rank_is_said_under_the_table(tmp_path: Path) -> None:
     assert any(
         line.startswith("! openai/some-vlm: Incomplete: 0 not asked, 1 lost") for line in lines
     )
+
+
+@pytest.mark.parametrize("command", ["show .", "compare a b", "export . --csv - --markdown -"])
+def test_a_pipe_that_is_not_utf_8_gets_the_result(tmp_path: Path, command: str) -> None:
+    _write(tmp_path / "a", model="Łódź")
+    _write(tmp_path / "b", 2.0)
+    done = subprocess.run(
+        [sys.executable, "-m", "geospot", "leaderboard", *command.split()],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    exported = command.startswith("export")
+    assert ("openai/Łódź" if exported else "openai/??d?") in done.stdout.decode("utf-8")
