@@ -7,7 +7,7 @@ import time
 from importlib import import_module
 from typing import Any, Final
 
-MODULES: Final = ("evaluation", "scoring", "osv5m", "engine")
+MODULES: Final = ("evaluation", "scoring", "osv5m", "engine", "tinker_server")
 
 
 def _processor() -> str:
