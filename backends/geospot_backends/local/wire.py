@@ -129,10 +129,15 @@ class Fields:
 
 
 def lora_spec(fields: Fields) -> LoraSpec | None:
-    """`lora_config` of a create_model request; None where all weights are to be trained."""
+    """`lora_config` of a create_model request; None where all weights are to be trained.
+
+    That is a rank of 0: the SDK has no other word for it.
+    """
     if "lora_config" not in fields:
         return None
     config = fields.object("lora_config")
+    if config.whole("rank") == 0:
+        return None
     return LoraSpec(
         rank=config.whole("rank"),
         seed=config.whole_or_none("seed"),
