@@ -8,11 +8,13 @@ from typing import Final
 
 from geospot.parsing.vocabulary import (
     DEGREE_MARK,
+    HEMISPHERE_PHRASES,
     HEMISPHERES,
     HEMISPHERES_BEFORE,
     LETTER,
     MINUTE_MARK,
     SECOND_MARK,
+    SIGN_WORDS,
     hemisphere_code,
 )
 
@@ -25,6 +27,7 @@ def _verbose(words: str) -> str:
 
 _AFTER: Final = _verbose("|".join(HEMISPHERES.values()))
 _BEFORE: Final = _verbose(HEMISPHERES_BEFORE)
+_PHRASE: Final = _verbose("|".join(HEMISPHERE_PHRASES.values()))
 _DEGREES: Final = _verbose(DEGREE_MARK)
 _MINUTES: Final = _verbose(MINUTE_MARK)
 _SECONDS: Final = _verbose(SECOND_MARK)
@@ -40,13 +43,14 @@ _UNIT: Final = (
 
 _LETTER_AFTER = rf"[NSEWO](?![{LETTER}])"
 _HEMISPHERE_BEFORE = rf"""
-    (?<![{LETTER}_])(?P<pre>(?i:{_BEFORE})(?![a-zA-Z])|{_LETTER_AFTER})\.?[ ]{{0,4}}[:=]?[ ]{{0,4}}
+    (?<![{LETTER}_])(?<!(?i:the)[ ])(?P<pre>(?i:{_BEFORE})(?![a-zA-Z])|{_LETTER_AFTER})
+    \.?[ ]{{0,4}}[:=]?[ ]{{0,4}}
 """
 # A minus touches its number, unless a colon, comma or bracket stands before it. Otherwise the
 # number must not be the rest of another one, of a word (A48), a price or a road (I-80).
 _SIGN_OR_START = rf"""
     (?P<sign>(?<![^\s(\[{{<>,;:=|"'/~≈])[+-])(?:(?<=[:=,|(][+-])[ ]|(?<=[:=,|(][ ][+-])[ ])?
-  | (?<!\d)(?<!\d[.:])(?<![-+#$€£¥₹])
+  | (?<!\d)(?<!\d[.:])(?<![-+±#$€£¥₹])
     (?(pre)|(?:(?<![{LETTER}_])|(?<=[\d°'"][NSEWO])|(?<=[\d°'"][ ][NSEWO])))
 """
 _BY_COLONS = (
@@ -63,7 +67,7 @@ _BY_GAPS = rf"""
 _NUMBER = r"""
     (?P<d>(?P<point>\d{0,9}\.\d{1,40})(?!\d|\.\d|-\d)
       |(?<!\d,)(?P<comma>\d{1,3},\d{1,40})(?!\d|[.,]\d|-\d)
-      |(?<!\d[,/])\d{1,9}(?!\d|[./:-]\d|,\d{3}\.|,\d+(?![.\d])))
+      |(?<!\d[,/])\d{1,9}(?!\d|[./:-]\d|[ ]\.|,\d{3}\.|,\d+(?![.\d])))
 """
 _STRAY = r"[ ]?\d{1,2}(?:[.,]\d{1,12})?(?![\d.,]|[ ]?°|[ ]?deg)"
 # Behind a degree mark: minutes, seconds. The last mark may be missing where a hemisphere tells the
@@ -88,10 +92,12 @@ _BY_MARKS = rf"""
 _HEMISPHERE_AFTER = rf"""
     [ ]{{0,9}}\(?[ ]?
     (?:(?i:(?:de[ ]|di[ ]|der[ ])?(?:latitudine|latitude|latitud|longitudine|longitude|longitud
-        |(?:szerokości|długości)(?:[ ]geograficznej)?))[ ])?
-    (?P<post>(?i:{_AFTER})(?![{LETTER}])(?![ ](?!L(?:at|on|än)|Br)[A-Z][a-z])
+        |(?:szerokości|długości)(?:[ ]geograficznej)?))[ ]\(?)?
+    (?:(?i:(?:in|on|of|im|auf|en|dans|nell?|no|na|op|w|на|в)[ ](?:(?:the|der|el|le|la|het|o)[ ])?
+          |dans[ ]l'|nell'|de[ ]l')?(?P<phrase>(?i:{_PHRASE})(?![{LETTER}]))
+      |(?P<post>(?i:{_AFTER})(?![{LETTER}])(?![ ](?!L(?:at|on|än)|Br)[A-Z][a-z])(?![ ]of[ ])
       |(?<=[\d°'"])[nsew](?![{LETTER}])
-      |{_LETTER_AFTER})
+      |{_LETTER_AFTER}))
 """
 _ANGLE: Final = re.compile(
     rf"""
@@ -99,9 +105,23 @@ _ANGLE: Final = re.compile(
     (?:{_SIGN_OR_START})
     (?:{_BY_COLONS}|{_BY_GAPS}|{_BY_MARKS})
     (?(pre)|(?:{_HEMISPHERE_AFTER})?)
-    (?(post)|(?:(?(pre)(?=[NSEWO][ ]?\d)|(?!))|(?![{LETTER}]|(?i:{_UNIT}))))
+    (?(post)|(?(phrase)|(?:(?(pre)(?=[NSEWO][ ]?\d)|(?!))|(?![{LETTER}]|(?i:{_UNIT})))))
     """,
     re.VERBOSE,
+)
+
+_DIRECTION: Final = r"(?:south(?:ern|wards?)?|west(?:ern|wards?)?)"
+_WORD_BEFORE: Final = re.compile(
+    rf"(?:(?<![{LETTER}])(?:{SIGN_WORDS}|{_DIRECTION})[^\w\n]{{0,4}}"
+    rf"(?:(?:of|at|about|around|approx(?:imately)?|roughly|value|degrees?)[^\w\n]{{1,3}}){{0,2}}|-\()$",
+    re.IGNORECASE,
+)
+_WORD_AFTER: Final = re.compile(
+    rf"[ ]{{0,2}}(?:[-,;(\[]{{1,2}}[ ]?)?(?:(?:degrees?|deg|°|latitude|lat|longitude|lon|long"
+    rf"|which|is|it|it's|being|in|on|to|the|so|and|but|a|both|value|sign|with|direction|hemisphere)[ ,.:(]{{1,3}}){{0,5}}"
+    rf"(?:(?:{SIGN_WORDS}|below)|{_DIRECTION}(?![ ](?:of[ ]|(?-i:[A-Z])))"
+    rf"|(?<![,;][ ]){_DIRECTION}[ ]of|(?<=[:][ ])[sw])(?![{LETTER}])",
+    re.IGNORECASE,
 )
 
 
@@ -112,7 +132,9 @@ class Angle:
     `magnitude` is unsigned and NaN for impossible minutes or seconds; `hemisphere` is N, S, E, W, O
     (Ost or Oeste) or empty; `marked` tells of a degree sign, `decimals` how many digits follow the
     point of the degrees, `comma` that the point was a comma, `bare` that only a label makes
-    `12:34:56` an angle rather than a time, `closed` that it ends with its hemisphere.
+    `12:34:56` an angle rather than a time, `closed` that it ends with its hemisphere, `phrase`
+    that the hemisphere is a phrase like "southern hemisphere". `doubtful`: it has neither sign nor hemisphere, but a word
+    for one stands beside it.
     """
 
     start: int
@@ -125,6 +147,8 @@ class Angle:
     comma: bool
     bare: bool
     closed: bool
+    phrase: bool = False
+    doubtful: bool = False
 
     @property
     def axis(self) -> str:
@@ -148,7 +172,7 @@ def _build(match: re.Match[str]) -> Angle:
     degrees = group["d"] or group["colon_d"] or group["gap_d"] or ""
     minutes = group["m"] or group["colon_m"] or group["gap_m"] or group["gap_dm"] or group["dash_m"]
     seconds = group["s"] or group["s_bare"] or group["colon_s"] or group["gap_s"] or group["dash_s"]
-    hemisphere = hemisphere_code(group["pre"] or group["post"] or "")
+    hemisphere = hemisphere_code(group["pre"] or group["post"] or group["phrase"] or "")
     if group["second_mark"] == "s" and group["minute_mark"] == "'" and not hemisphere:
         hemisphere = "S"  # 33°51'54s: only beside d and m does s mean seconds
     decimal = group["d"] or ""
@@ -165,8 +189,17 @@ def _build(match: re.Match[str]) -> Angle:
         decimals=len(fraction),
         comma=group["comma"] is not None,
         bare=group["colon_d"] is not None and not hemisphere,
-        closed=group["post"] is not None,
+        closed=group["post"] is not None or group["phrase"] is not None,
+        phrase=group["phrase"] is not None,
+        doubtful=not hemisphere and group["sign"] is None and _is_doubtful(match),
     )
+
+
+def _is_doubtful(match: re.Match[str]) -> bool:
+    text, start, end = match.string, match.start(), match.end()
+    if _WORD_BEFORE.search(text, max(start - 24, 0), start):
+        return True
+    return _WORD_AFTER.match(text, end, end + 60) is not None
 
 
 def _degrees(degrees: str, minutes: str | None, seconds: str | None) -> float:

@@ -1,7 +1,7 @@
 """Two angles put together: on which axis each lies, and whether they are an answer."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from geospot.parsing.angle import Angle
@@ -39,7 +39,8 @@ class HemisphereError(ValueError):
 def east_or_west(text: str) -> str:
     """What the letter O means in `text`: E (Ost), W (Oeste, Ouest, Ovest), or empty if unclear."""
     folded = text.lower()
-    east, west = bool(EASTERN_O.search(folded)), bool(WESTERN_O.search(folded))
+    # The ordinal sign stands for degrees only on the keyboards of Spain, Portugal and Italy.
+    east, west = bool(EASTERN_O.search(folded)), "º" in text or bool(WESTERN_O.search(folded))
     return "" if east == west else "E" if east else "W"
 
 
@@ -78,11 +79,16 @@ def pair(
     """The candidate that two angles make.
 
     `axes` are those that labels gave (`lat`, `lon` or empty); without labels and hemispheres
-    latitude comes first.
+    latitude comes first. A sign or a hemisphere that stands near an angle but can't be told to be its
+    own makes the pair ambiguous: never positive by default.
     """
     start, end = min(first.start, second.start), max(first.end, second.end)
     last = first if first.end > second.end else second
     try:
+        doubtful = any(a.doubtful and not u for a, u in zip((first, second), units, strict=True))
+        if doubtful or _is_thousands(first, second):
+            raise HemisphereError("ambiguous")
+        second = _without_phrase(first, second, axes)
         swapped = _longitude_first(first, second, axes)
         values = signed(first, letter_o, units[0]), signed(second, letter_o, units[1])
     except HemisphereError as error:
@@ -99,7 +105,31 @@ def _longitude_first(first: Angle, second: Angle, axes: tuple[str, str]) -> bool
         found.append(labelled or angle.axis)
     if found[0] and found[0] == found[1]:
         raise HemisphereError("contradiction")
+    if found[1] == "lat" and not found[0]:
+        raise HemisphereError("ambiguous")  # one hemisphere at the end is too little to swap
     return found[0] == "lon" or found[1] == "lat"
+
+
+def _without_phrase(first: Angle, second: Angle, axes: tuple[str, str]) -> Angle:
+    """The second angle; without a phrase behind it that speaks of the first one's hemisphere.
+
+    In `-33.9, 18.4 (southern hemisphere)` the phrase says again what the sign of the latitude says.
+    """
+    if not (second.phrase and second.axis == "lat" and axes in {("", ""), ("lat", "lon")}):
+        return second
+    if first.axis == "lon" or (first.negative or first.hemisphere == "S") != (
+        second.hemisphere == "S"
+    ):
+        raise HemisphereError("ambiguous")
+    return replace(second, hemisphere="", phrase=False)
+
+
+def _is_thousands(first: Angle, second: Angle) -> bool:
+    """Whether one of them is `1,234` beside a number that is written without a decimal comma."""
+    return first.comma != second.comma and any(
+        angle.comma and angle.decimals == 3 and not angle.marked and not angle.hemisphere
+        for angle in (first, second)
+    )
 
 
 def _no_answer(latitude: float, longitude: float) -> str | None:

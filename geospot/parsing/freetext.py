@@ -28,11 +28,12 @@ _BETWEEN_BEFORE: Final = re.compile(rf"(?<![{LETTER}])(?:{BETWEEN})[\s(\[]*$")
 _CUE: Final = re.compile(
     rf"(?<![{LETTER}])(?:coord|locat|position|gps|geo|lat|lon|point|guess|estimat|around|near"
     rf"|approx|place"
+    r"|i(?:'d|'ll| would| will) say|go with|settle on|choose|pick\b|answer"
     r"|spot|situated|somewhere|koordinat|standort|ort|lieu|lugar|ubica|situ|punkt|luogo|plaats|место"
     r"|точк)|坐标|位置|座標|지점|위치|الموقع|स्थान"
 )
 _COUNTER_CUE: Final = re.compile(
-    r"\b(?:version|v|ver|rat(?:ing|ed)s?|scores?d?|prices?|pric(?:ed|ing)|costs?|routes?"
+    r"(?:\b(?:version|v|ver|rat(?:ing|ed)s?|scores?d?|prices?|pric(?:ed|ing)|costs?|routes?"
     r"|highways?|roads?|exits?"
     r"|figs?|figures?|tables?|chapters?|sections?|steps?|ratios?|pages?|confidences?"
     r"|probabilit(?:y|ies)|sizes?"
@@ -44,10 +45,14 @@ _COUNTER_CUE: Final = re.compile(
     r"|percentages?|magnitudes?|ph|times?|dates?|areas?|angles?|rotated|rotat(?:es?|ion)"
     r"|dimensions?|resolution"
     r"|aspect|focal|aperture|weighs?|measur\w{1,6}|pays?|paid|grades?|gpa|rgb|color|colour"
-    r"|rank(?:s|ed)?|ip)"
-    r"\b[^\w\n]{0,3}(?:(?:is|are|was|were|of|about|around|between|from|the|by|at"
+    r"|rank(?:s|ed)?|ip|rfc|iso|bbox|box(?:es)?|crop|roi|elev|alt|bus(?:es)?|trains?|trams?|lines?|mile(?:post)?s?"
+    r"|rs|inr|usd|eur|gbp|jpy|cny|chf|aud|cad|brl|mxn|zar|kr|sek|nok|dkk|pln|zł|czk|huf|rub|try|tl|rm|php"
+    r"|idr|thb|vnd|krw|ksh|kes|ngn|dollars?|euros?|pounds?|rupees?|pesos?|yen|yuan)"
+    r"\b|[$€£¥₹₽₩₺฿₫₦])\.?[^\w\n]{0,3}(?:(?:is|are|was|were|of|about|around|between|from|the|by|at"
     r"|roughly|reads?)[^\w\n]{0,3}){0,2}$"
 )
+# "It looks like Paris: 48.85, 2.35"; one word alone in front of a colon may be any label.
+_NAME_AND_COLON: Final = re.compile(r"\w,? [A-Z][^\W\d_]+: ?$")
 _SPACE: Final = re.compile(r"\s")
 _LOOSE: Final = 360.0
 """Degrees; without hemisphere or label a greater number is no coordinate at all."""
@@ -137,22 +142,26 @@ def _looks_like_coordinates(text: str, first: Angle, second: Angle, gap: re.Matc
         return True
     before = text[max(first.start - 60, 0) : first.start].lower().rsplit("\n", 1)[-1].rstrip()
     decimals = min(first.decimals, second.decimals)
+    # Prices, times and bus lines have two decimals; nobody but a geographer writes three.
+    short = decimals < (2 if first.marked and second.marked else 3)
     if gap["word"] is not None and decimals < 2:
         return False
     tiny = max(first.magnitude, second.magnitude) <= 1.0 and decimals < 4
     if tiny and _CUE.search(before) is None:
         return False  # a share, a score, a box; as a place it would be in the sea off Africa
-    if (decimals < 2 or gap["word"] is not None) and not _expected(text, second, before):
+    if (short or gap["word"] is not None) and not _expected(text, first, second, before):
         return False
     return _COUNTER_CUE.search(before) is None
 
 
-def _expected(text: str, second: Angle, before: str) -> bool:
-    """Whether brackets or the words before it say that a pair is a place."""
+def _expected(text: str, first: Angle, second: Angle, before: str) -> bool:
+    """Whether a place name with brackets or a colon, or the words before it say that a pair is a place."""
     after = text[second.end : second.end + 2].lstrip()
     if before[-1:] in {"(", "["} and after[:1] in {")", "]"}:
         return True
     if before.endswith(" at") and not second.marked:
+        return True
+    if before.endswith(":") and _NAME_AND_COLON.search(text, max(first.start - 40, 0), first.start):
         return True
     return _CUE.search(before) is not None
 

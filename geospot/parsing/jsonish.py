@@ -22,6 +22,7 @@ _TOKEN: Final = re.compile(
     re.VERBOSE,
 )
 _OPENING: Final = re.compile(r"\{(?=\s*+[\"'“\w/#])")
+_LIST_COMMA: Final = re.compile(r"\s*+,\s*+")
 _COMMENT: Final = re.compile(r"\s(?://|#)")
 _CLOSER: Final = {"{": "}", "[": "]", "(": ")"}
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
@@ -47,7 +48,7 @@ class Node:
 
 
 class Region(NamedTuple):
-    """An object and where it stands in the text."""
+    """An object, or a list of them, and where it stands in the text."""
 
     start: int
     end: int
@@ -55,16 +56,28 @@ class Region(NamedTuple):
 
 
 def json_regions(text: str) -> list[Region]:
-    """Every outermost JSON object of `text` that can be read, in order."""
+    """Every outermost JSON object of `text` that can be read, in order; those of one list as one."""
     found: list[Region] = []
     opening = _OPENING.search(text)
     while opening is not None:
         reader = _Reader(text, opening.start())
         if reader.read():
-            found.append(Region(opening.start(), reader.position, reader.root))
+            _add_region(found, text, Region(opening.start(), reader.position, reader.root))
         # Going on where it broke, not behind its first brace, keeps the time linear.
         opening = _OPENING.search(text, max(reader.position, opening.end()))
     return found
+
+
+def _add_region(found: list[Region], text: str, region: Region) -> None:
+    """Append the object, or join it to the one before where only a comma parts them."""
+    if not found or _LIST_COMMA.fullmatch(text, found[-1].end, region.start) is None:
+        found.append(region)
+        return
+    before = found[-1]
+    if before.root.is_object:
+        before = Region(before.start, before.end, Node(False, [("", before.root)]))
+    before.root.items.append(("", region.root))
+    found[-1] = Region(before.start, region.end, before.root)
 
 
 class _Reader:

@@ -1,18 +1,23 @@
 """Coordinates behind labels: the five lines, keys of broken JSON, YAML, prose, pairs with one label."""
 
 import re
+from dataclasses import replace
 from typing import Final, NamedTuple
 
-from geospot.parsing.angle import Angle
+from geospot.parsing.angle import AXIS_OF, Angle
 from geospot.parsing.candidate import Candidate, HemisphereError, pair
 from geospot.parsing.values import Value, filler_pattern, is_range_word, value_at
 from geospot.parsing.vocabulary import (
     FILLER_WORDS,
+    HEMISPHERES,
+    HEMISPHERES_BEFORE,
     LATITUDE,
     LETTER,
     LONGITUDE,
     PAIR,
     REVERSED_PAIR,
+    SIGN_WORDS,
+    hemisphere_code,
 )
 
 _PREFIX = r"(?:(?:gps|est(?:imated)?|pred(?:icted)?|guess(?:ed)?|decimal|final|approx|cent(?:er|re))[_ -]?)?"
@@ -50,8 +55,25 @@ _COLON: Final = re.compile(
 )
 _FILLER: Final = re.compile(rf"\.?{filler_pattern(FILLER_WORDS)}{{0,24}}+")
 _UNIT: Final = re.compile(
-    r"\((?:in )?(?:decimal )?(?:degrees? |° ?)?(n|s|e|w|north|south|east|west)\)"
+    r"\((?:in )?(?:decimal )?(?:degrees? |° ?)?(n|s|e|w|north|south|east|west)(?:ern)?(?: hemisphere)?\)"
 )
+# Directions about a label: before it, between it and its number, a small letter behind the number.
+_DIRECTION: Final = "|".join(HEMISPHERES.values())
+_BEFORE_LABEL: Final = re.compile(
+    rf"(?<![{LETTER}0-9_])(?P<word>{_DIRECTION}|[nsew]|{SIGN_WORDS})\.?[ -]$"
+)
+_PARENTHESIS: Final = re.compile(r"\([^()]*\)")
+_BETWEEN_DIRECTION: Final = re.compile(
+    rf"(?<![{LETTER}])(?:{HEMISPHERES_BEFORE}|[nsw])(?![{LETTER}])"
+)
+_PHRASE_START: Final = re.compile(
+    r"(?:^|[\n,;:.(|/&*\"'-]|\b(?:at|a|the|and|of|in|is|about|approx\w*|around|und|et|y|e|zu))\s*$"
+)
+_DIRECTION_END: Final = re.compile(
+    rf"(?<![{LETTER}])(?:{HEMISPHERES_BEFORE}|[nsw])(?![{LETTER}])(?: hemisphere)?[^\w\n]*$"
+)
+_SMALL_LETTER: Final = re.compile(rf"[ ]{{1,2}}\(?(?P<letter>[nsew])\b(?![{LETTER}'])")
+_SPACED_OUT: Final = re.compile(r"[ ]\d[ ]?(?:[.,\d]|$)")
 _LINE_START: Final = re.compile(r"(?:^|\n)[^\w\n]*(?:\d{1,2}[.)] ?)?[^\w\n]*$")
 _BETWEEN_LABELS: Final = re.compile(
     r"[\s\"')\].]*(?:[,/|;&+\s-]|and|und|et|y|e|i|и|ve|和|と)[\s\"'(\[]*"
@@ -157,8 +179,16 @@ def _value_start(folded: str, position: int) -> int:
     colon = _COLON.match(folded, position)
     if colon and folded[colon.end() : colon.end() + 1] in "+-0123456789.<":
         return colon.end()
+    return _filler_end(folded, position)
+
+
+def _filler_end(folded: str, position: int) -> int:
+    """Where the words behind a label end; a direction just before the number belongs to the number."""
     filler = _FILLER.match(folded, position)
-    return filler.end() if filler else position
+    if filler is None:
+        return position
+    direction = _DIRECTION_END.search(folded, max(position, filler.end() - 24), filler.end())
+    return direction.start() if direction else filler.end()
 
 
 def _hit(text: str, folded: str, label: re.Match[str], axis: str) -> _Hit | None:
@@ -175,8 +205,7 @@ def _hit(text: str, folded: str, label: re.Match[str], axis: str) -> _Hit | None
         if value is None and folded[filler_end : filler_end + 1] in {'"', "'", "“"}:
             value = value_at(text, folded, filler_end + 1)
     if value is None:
-        filler = _FILLER.match(folded, position)
-        filler_end = filler.end() if filler else position
+        filler_end = _filler_end(folded, position)
         value = value_at(text, folded, filler_end)
     if (
         value is None
@@ -185,6 +214,13 @@ def _hit(text: str, folded: str, label: re.Match[str], axis: str) -> _Hit | None
     ):
         value = value_at(text, folded, position + 1)  # a CSV file of keys and values
         filler_end = position + 1
+    if (
+        value is not None
+        and value.angle is not None
+        and not (value.angle.decimals or value.angle.marked or value.angle.hemisphere)
+        and _SPACED_OUT.match(folded, value.end)
+    ):
+        value = Value(value.end, note="malformed")
     if value is None or filler_end == position or _COMMA_DIGIT.match(folded, value.end):
         return None  # nothing, or a number that a comma may continue
     between = folded[position:filler_end]
@@ -193,7 +229,59 @@ def _hit(text: str, folded: str, label: re.Match[str], axis: str) -> _Hit | None
     strong = colon is not None or "|" in between or ">" in between or "\n" in between
     if not strong and value.note in {"placeholder", "template"}:
         return None  # "latitude unknown" in passing
+    value = _with_letter(folded, axis, value)
+    value = _with_direction_between(between, axis, value)
+    value = _with_direction_before(folded, label.start(), axis, value)
     return _Hit(axis, label.start(), value, strong, unit)
+
+
+def _with_letter(folded: str, axis: str, value: Value) -> Value:
+    """`value` with a small letter behind it, as in `lat: 33.9 s`."""
+    angle = value.angle
+    if angle is None:
+        return value
+    letter = _SMALL_LETTER.match(folded, value.end)
+    if letter and not angle.hemisphere and AXIS_OF[letter["letter"].upper()] == axis:
+        hemisphere = letter["letter"].upper()
+        return Value(letter.end(), replace(angle, hemisphere=hemisphere, doubtful=False))
+    return value
+
+
+def _with_direction_between(between: str, axis: str, value: Value) -> Value:
+    """`value` with a direction among the words before it, as in `latitude south is 33.9`."""
+    angle = value.angle
+    if angle is None or angle.hemisphere:
+        return value
+    words = _BETWEEN_DIRECTION.findall(_PARENTHESIS.sub("", between))
+    codes = {hemisphere_code(word) for word in words} & (
+        {"N", "S"} if axis == "lat" else {"E", "W"}
+    )
+    if not codes:
+        return value
+    if len(codes) > 1:
+        return Value(value.end, note="ambiguous")
+    return Value(value.end, replace(angle, hemisphere=codes.pop(), doubtful=False))
+
+
+def _with_direction_before(folded: str, start: int, axis: str, value: Value) -> Value:
+    """`value` with a direction before its label, as in `southern latitude 33.9`."""
+    angle = value.angle
+    if angle is None:
+        return value
+    before = _BEFORE_LABEL.search(folded, max(start - 16, 0), start)
+    if before is None:
+        return value
+    code = hemisphere_code(before["word"])
+    if not code:  # a word for a sign
+        return value if angle.negative or angle.hemisphere else Value(value.end, note="ambiguous")
+    if AXIS_OF.get(code) != axis:
+        return value
+    if _PHRASE_START.search(folded, max(before.start() - 10, 0), before.start()) is None:
+        # It may end a name: "Country: Korea South Latitude: 37.5".
+        return Value(value.end, note="ambiguous") if not angle.hemisphere else value
+    if angle.hemisphere and angle.hemisphere != code:
+        return Value(value.end, note="contradiction")
+    return Value(value.end, replace(angle, hemisphere=code, doubtful=False))
 
 
 def _unit_hemisphere(parenthesis: str) -> str:
@@ -232,16 +320,17 @@ def _neighbours(hits: list[_Hit], letter_o: str) -> list[Candidate]:
 
 def _together(first: _Hit, second: _Hit, letter_o: str) -> Candidate:
     notes = {first.value.note, second.value.note}
-    for note in ("template", "placeholder", "range"):
+    for note in ("template", "placeholder", "range", "malformed", "contradiction", "ambiguous"):
         if note in notes:
             return Candidate(first.start, second.value.end, note=note, closed=True)
-    return pair(
+    both = pair(
         _angle(first),
         _angle(second),
         letter_o,
         (first.axis, second.axis),
         (first.unit, second.unit),
     )
+    return replace(both, start=first.start)
 
 
 def _angle(hit: _Hit) -> Angle:

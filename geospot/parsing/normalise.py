@@ -5,7 +5,7 @@ import unicodedata
 from html import unescape
 from typing import Final
 
-from geospot.parsing.vocabulary import TURKISH_LETTERS
+from geospot.parsing.vocabulary import LETTER, SIGN_WORDS, TURKISH_LETTERS
 
 _TAG = r"think|thinking|thoughts?|reason|reasoning|reflection|scratchpad"
 _THINK: Final = re.compile(
@@ -69,6 +69,20 @@ def _character_table() -> dict[int, str | None]:
 _CHARACTERS: Final = _character_table()
 _EM_DASH_AFTER_WORD: Final = re.compile(r"(?<=[^\W\d_])[—―–](?=\d)")
 _MIDDLE_DOT: Final = re.compile(r"(?<=\d)[·∙⋅](?=\d)")
+
+# "más o menos 40.4" gives no sign, and behind a number a tolerance.
+_TOLERANCE: Final = re.compile(
+    r"(?P<number>(?<=\d)[ °]{0,2})?(?:\b(?:m[áa]s o menos|mais ou menos|plus ou moins|pi[ùu] o meno"
+    r"|plus[- /]?(?:or[- ])?minus)\b|\+/-|±)[ ]?",
+    re.IGNORECASE,
+)
+# A sign in words, or in brackets, in front of its number; after another number it subtracts.
+_SPELLED_SIGN: Final = re.compile(
+    rf"(?<![{LETTER}0-9°])(?<![\d°] )(?:\((?:{SIGN_WORDS}|-)\)|(?:{SIGN_WORDS})\.?)[ ]?(?=\d)",
+    re.IGNORECASE,
+)
+_BRACKETED: Final = re.compile(r"(?<![\w)\]°'\"-])-\([ ]?(\d{1,3}(?:[.,]\d{1,20})?[ ]?°?)[ ]?\)")
+_GLUED_LABEL: Final = re.compile(r"(?<=[\d°])(?=l(?:at|on|ng))", re.IGNORECASE)
 
 _TURKISH: Final = re.compile(r"(?:(?<=°)|(?<=° ))[KGDB](?!\w)")
 
@@ -147,7 +161,16 @@ def plain(text: str) -> str:
         text = text.replace("*", "").replace("`", "")
     if "°" in text and "enlem" in text.lower():
         text = _TURKISH.sub(lambda match: TURKISH_LETTERS[match[0]], text)
-    return _EMPHASIS.sub("", text) if "_" in text else text
+    if "_" in text:
+        text = _EMPHASIS.sub("", text)
+    return _GLUED_LABEL.sub(" ", _signs(text))
+
+
+def _signs(text: str) -> str:
+    """`text` with a minus for a sign that is written as a word or in brackets."""
+    text = _TOLERANCE.sub(lambda match: "±" if match["number"] is not None else "≈", text)
+    text = _SPELLED_SIGN.sub("-", text)
+    return _BRACKETED.sub(r"-\1", text) if "-(" in text else text
 
 
 def _plain_latex(text: str) -> str:

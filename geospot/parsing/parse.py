@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from geospot.outcomes import Outcome
 from geospot.parsing.answer import GeoAnswer
 from geospot.parsing.candidate import Candidate, Places, east_or_west
+from geospot.parsing.context import best_ranked, checked, is_denied, speaks_of_hemispheres
 from geospot.parsing.freetext import free_candidates
 from geospot.parsing.jsonfields import is_error, json_candidate, json_places, string_lines
 from geospot.parsing.jsonish import json_regions
@@ -81,7 +82,7 @@ def _take_structures(text: str, letter_o: str, truncated: bool) -> _Rest | None:
                     return None
                 continue
             found = json_candidate(region.root, region.start, region.end, letter_o, truncated)
-            places |= json_places(region.root)
+            places |= json_places(region.root) if found is None else found.places
             pieces.append(text[position : region.start])
             position = region.end
             if found is None:
@@ -125,24 +126,34 @@ def _choose(
             position = body.find(_READ, position + 1)
             candidates.append(replace(candidate, start=position, end=position + 1))
         candidates.sort(key=lambda candidate: candidate.start)
+    candidates = _in_context(candidates, folded)
     if truncated:
         candidates = [_cut(candidate, body) for candidate in candidates]
     real = [candidate for candidate in candidates if candidate.note is None]
     if real and not (truncated and candidates[-1].note == "length"):
-        return real[-1]
+        return best_ranked(real, folded)[-1]
     if candidates and candidates[-1].note == "length":
         return candidates[-1]
     said_no = [candidate for candidate in candidates if candidate.note != "template"]
     after = said_no[-1].end if said_no else 0
     free = [candidate for candidate in free_candidates(body, letter_o) if candidate.start >= after]
+    free = _in_context(free, folded)
     if truncated:
         free = [_cut(candidate, body) for candidate in free]
     if free and (free[-1].note in {None, "length"} or not said_no):
         answers = [candidate for candidate in free if candidate.note in {None, "length"}]
-        return answers[-1] if answers else free[-1]
+        return best_ranked(answers, folded)[-1] if answers else free[-1]
     if said_no:
         return said_no[-1]
     return candidates[-1] if candidates else None
+
+
+def _in_context(candidates: list[Candidate], folded: str) -> list[Candidate]:
+    """The candidates that the words before them do not deny; ambiguous against a hemisphere beside."""
+    kept = [candidate for candidate in candidates if not is_denied(folded, candidate.start)]
+    if kept and speaks_of_hemispheres(folded):
+        kept = [checked(candidate, folded) for candidate in kept]
+    return kept
 
 
 def _cut(candidate: Candidate, body: str) -> Candidate:

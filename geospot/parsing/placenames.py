@@ -1,6 +1,7 @@
 """City, region and country as an answer writes them, and short answers that are only a place."""
 
 import re
+from collections import deque
 from typing import Final
 
 from geospot.parsing.candidate import Places
@@ -21,15 +22,26 @@ _LABEL: Final = re.compile(
     rf"|explanation))(?:[_ ]name)?"
     rf"(?![{LETTER}0-9])[ \t*_\"'`”]*+(?:\([^()\n]{{0,60}}\)[ \t*_]*)?(?:[:：=|]|[ \t][-–—][ \t])",
 )
+_HEADING: Final = re.compile(
+    r"^[^\w\n]*(?:(?P<best>final|answer|best|correct|revis|actual|updat|top|primary)"
+    r"|(?P<lesser>second|2nd|third|3rd|alternat|another|other|runner|back-?up|fallback|less likely)"
+    r")[^\n\d]{0,60}$",
+    re.MULTILINE,
+)
 _EDGES: Final = " \t\r\n*_`\"'“”„|,;{}<>#，；、"
 _SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
+_NEAR: Final = re.compile(
+    r"(?:near|close to|around|outside|not far from|just outside)(?: of)? (?:the )?", re.IGNORECASE
+)
 _SHORT: Final = re.compile(
     r"(?:(?:final |my |best ){0,3}(?:answer|guess|location|place|country)(?: is)?:? ?"
     r"|(?:this(?: photo| image| picture| place| scene)?|it|the (?:photo|image|picture"
     r"|location|place))(?: (?:was|is|were|looks like|appears to be|seems to be"
     r"|could be|may be|might be)){0,3}(?: probably| likely| most likely| possibly"
     r"| taken){0,3}(?: in| from| at)?(?: the)? "
-    r"|(?:probably|likely|most likely|possibly|maybe|perhaps|in|somewhere in) )?"
+    r"|(?:probably |likely |most likely |possibly |maybe |perhaps )?"
+    r"(?:(?:somewhere )?(?:in|near)) (?:the )?"
+    r"|(?:probably|likely|most likely|possibly|maybe|perhaps) )?"
     r"(?P<place>[^.!?:\n]{2,80}|[^!?:\n]{2,60}u\.s\.a\.)[.!]?",
     re.IGNORECASE,
 )
@@ -47,13 +59,17 @@ def place_value(written: str) -> str | None:
 
 
 def labelled_places(text: str) -> Places:
-    """The last value of each label in `text`, blanks of a template aside."""
+    """The last value of each label in `text`, blanks of a template and lesser guesses aside."""
     folded = text.replace("İ", "I").lower()
     labels = list(_LABEL.finditer(folded))
     places: Places = {}
+    headings = deque((match.start(), match.lastgroup) for match in _HEADING.finditer(folded))
+    lesser = False
     for index, label in enumerate(labels):
         kind = label.lastgroup or ""
-        if kind == "stop":
+        while headings and headings[0][0] <= label.start():
+            lesser = headings.popleft()[1] == "lesser"
+        if kind == "stop" or (lesser and places):
             continue
         limit = labels[index + 1].start() if index + 1 < len(labels) else len(text)
         limit = max(min(limit, label.end() + 4 * MAX_LENGTH), label.end())
@@ -76,6 +92,8 @@ def short_place(text: str) -> Places | None:
     if match is None:
         return None
     parts = [part.strip(_EDGES + " ") for part in match["place"].split(",")]
+    if len(parts) == 2 and (near := _NEAR.match(parts[1])):
+        parts = [parts[1][near.end() :], parts[0]]  # "Kenya, near Nairobi"
     if not 1 <= len(parts) <= 4 or not all(parts) or not is_country(parts[-1]):
         return None
     if any(len(part.split()) > 5 or any(char.isdigit() for char in part) for part in parts):
