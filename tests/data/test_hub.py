@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +50,43 @@ def ask(
     columns: Mapping[str, str] | None = None,
     **more: str,
 ) -> dict[str, Any]:
-    arguments = [repo, split, limit, str(home / "cache"), json.dumps(dict(columns or {}))]
-    done = subprocess.run(
-        [*CHILD, *arguments],
-        env=environment(server, home, **more),
-        capture_output=True,
-        text=True,
-        check=False,
+    """What a child says of this selection; one child answers all that is asked in its environment."""
+    variables = environment(server, home, **more)
+    key = json.dumps(variables, sort_keys=True)
+    if key not in children:
+        children[key] = subprocess.Popen(
+            CHILD, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+    return answer_of(
+        children[key], [repo, split, limit, str(home / "cache"), json.dumps(dict(columns or {}))]
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+
+
+def answer_of(child: subprocess.Popen[str], request: list[str]) -> dict[str, Any]:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(json.dumps(request) + "\n")
+    child.stdin.flush()
+    line = child.stdout.readline()
+    assert line, "the child died; what it said stands above"
+    return json.loads(line)
+
+
+children: dict[str, subprocess.Popen[str]] = {}
+
+
+@pytest.fixture(autouse=True)
+def no_child_outlives_its_test() -> Iterator[None]:
+    yield
+    end_children()
+
+
+def end_children() -> None:
+    """Ends every child, so that what is asked next is asked of a new process."""
+    for child in children.values():
+        with child:
+            child.kill()
+    children.clear()
 
 
 def parquet(
@@ -124,6 +151,7 @@ def test_the_first_valid_rows_of_a_parquet_stream(tmp_path: Path, features: bool
 
         if not features:
             return
+        end_children()
         server.forget()
         again = ask(server, tmp_path, "o/photos", "test", "35")
         assert again == got
@@ -215,8 +243,13 @@ def test_kill_9_while_streaming_loses_and_repeats_nothing(tmp_path: Path) -> Non
         killed = 0
         for count in (1, 9, 20, 33):
             server.faults[:] = [Fault(f"0000{count // 10 + 1}-of", times=99, delay_s=20.0)]
-            arguments = ["o/photos", "test", "all", str(tmp_path / "cache"), "{}"]
-            child = subprocess.Popen([*CHILD, *arguments], env=environment(server, tmp_path))
+            request = json.dumps(["o/photos", "test", "all", str(tmp_path / "cache"), "{}"])
+            child = subprocess.Popen(
+                CHILD, env=environment(server, tmp_path), stdin=subprocess.PIPE, text=True
+            )
+            assert child.stdin is not None
+            child.stdin.write(request + "\n")
+            child.stdin.close()
             deadline = time.monotonic() + 15
             while time.monotonic() < deadline and child.poll() is None:
                 lines = sum(path.read_bytes().count(b"\n") for path in tmp_path.rglob("rows.jsonl")
@@ -281,6 +314,7 @@ def test_tars_are_read_from_the_start_and_no_further(tmp_path: Path, tars: Repo)
         assert [row["country"] for row in got["rows"]] == ["NA"] * 10
         assert got["order"] == "stream"
         assert [r for r in server.asked("00001.tar") if r.method == "GET"] == []
+        end_children()
         server.forget()
         assert ask(server, tmp_path, "o/wds", "test", "10") == got
         assert server.bytes_sent(".tar") == 0
