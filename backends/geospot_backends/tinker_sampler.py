@@ -28,6 +28,7 @@ from geospot.evaluation.backend import (
 from geospot.renderers import ImagePart, Message, Renderer, TextPart, get_renderer
 from geospot.services import Service, ServiceOptions, open_service
 from geospot.services.connection import key_refused
+from geospot.services.endpoint import address_of
 from geospot_backends.tinker_target import TINY, Target, load_tokenizer, parse_target
 
 if TYPE_CHECKING:
@@ -139,9 +140,7 @@ class SamplerBackend:
 
     def _base_url(self) -> str | None:
         """None for the embedded engine: its address is another one every time."""
-        if self.name == "local":
-            return None
-        return self._open.service.endpoint.base_url if self._open else self._options.base_url
+        return None if self.name == "local" else address_of(self._options.base_url)
 
     async def _connection(self) -> _Connection:
         if self._open is None:
@@ -149,6 +148,8 @@ class SamplerBackend:
                 if self._open is None:
                     self._open = await asyncio.to_thread(self._connect)
                     self.model = self.model or self._open.base_model
+                    # It is too small to read a number, so a canary would say nothing.
+                    self.remote = self.remote and self._open.base_model not in TINY
         return self._open
 
     def _connect(self) -> _Connection:

@@ -77,7 +77,7 @@ async def evaluate(
     backend = make_backend(config)
     config, prompt = asked_as_trained(config, backend)
     try:
-        if not _is_finished(config.out) or not config.resume:
+        if not _is_finished(config.out) or not config.resume or not backend.model:
             await backend.check()  # before the data set is walked: a wrong key shows at once
         dataset, selection = await asyncio.to_thread(open_selection, config, progress)
         try:

@@ -62,7 +62,7 @@ def hosted(options: ServiceOptions) -> Endpoint:
         KeyMissingError: the key is missing, or none that Tinker gives out.
     """
     environment_url = os.environ.get(URL_VARIABLE, "").strip()
-    base_url = check_url(options.base_url or environment_url or HOSTED_URL)
+    base_url = address_of(options.base_url)
     # TINKER_API_KEY belongs to the hosted service, or to the address that is set beside it.
     belongs = base_url in (HOSTED_URL, environment_url.rstrip("/"))
     if options.api_key_env is None and not belongs:
@@ -85,6 +85,15 @@ def hosted(options: ServiceOptions) -> Endpoint:
         "not set.",
         f"Run `export {variable}=tml-…`, or use `local`, which needs no key.",
     )
+
+
+def address_of(base_url: str | None) -> str:
+    """The address of `tinker`: the one given, that of TINKER_BASE_URL, or the hosted service's.
+
+    Raises:
+        UsageError: it is no http address.
+    """
+    return check_url(base_url or os.environ.get(URL_VARIABLE, "").strip() or HOSTED_URL)
 
 
 def check_url(text: str) -> str:
