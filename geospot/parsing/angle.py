@@ -118,7 +118,8 @@ _WORD_BEFORE: Final = re.compile(
 )
 _WORD_AFTER: Final = re.compile(
     rf"[ ]{{0,2}}(?:[-,;(\[]{{1,2}}[ ]?)?(?:(?:degrees?|deg|°|latitude|lat|longitude|lon|long"
-    rf"|which|is|it|it's|being|in|on|to|the|so|and|but|a|both|value|sign|with|direction|hemisphere)[ ,.:(]{{1,3}}){{0,5}}"
+    rf"|which|is|it|it's|being|in|on|to|the|so|and|but|a|both|value|sign|with|direction"
+    rf"|hemisphere)[ ,.:(]{{1,3}}){{0,5}}"
     rf"(?:(?:{SIGN_WORDS}|below)|{_DIRECTION}(?![ ](?:of[ ]|(?-i:[A-Z])))"
     rf"|(?<![,;][ ]){_DIRECTION}[ ]of|(?<=[:][ ])[sw])(?![{LETTER}])",
     re.IGNORECASE,
@@ -132,9 +133,9 @@ class Angle:
     `magnitude` is unsigned and NaN for impossible minutes or seconds; `hemisphere` is N, S, E, W, O
     (Ost or Oeste) or empty; `marked` tells of a degree sign, `decimals` how many digits follow the
     point of the degrees, `comma` that the point was a comma, `bare` that only a label makes
-    `12:34:56` an angle rather than a time, `closed` that it ends with its hemisphere, `phrase`
-    that the hemisphere is a phrase like "southern hemisphere". `doubtful`: it has neither sign nor hemisphere, but a word
-    for one stands beside it.
+    `12:34:56` an angle rather than a time, `closed` that it ends with its hemisphere, `phrase` that
+    this is a phrase like "southern hemisphere". `doubtful`: it has neither sign nor hemisphere, but a
+    word for one stands beside it.
     """
 
     start: int
