@@ -20,6 +20,7 @@ from tests.support.engines import (
     engine_at,
     experts_folder,
     question,
+    qwen25_folder,
     rollout,
     supervised,
     tiny_folder,
@@ -123,6 +124,17 @@ def test_an_unknown_base_model_is_a_user_error(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(EngineUserError):
         engine.create_model("x", name, LoraSpec())
+
+
+def test_served_models_are_listed_with_what_fits_into_them(tmp_path: Path) -> None:
+    engine = LocalEngine(tmp_path, device="cpu", models=[str(qwen25_folder())])
+    listed = {one.name: one.context_length for one in engine.supported_models()}
+    assert listed[str(qwen25_folder())] == 512
+    engine.create_sampler("s", base_model=str(qwen25_folder()))
+    assert engine.sampler_info("s").context_length == 512
+    broken = LocalEngine(tmp_path, device="cpu", models=["/no/such/folder"])
+    with pytest.raises(EngineUserError, match="/no/such/folder"):
+        broken.supported_models()
 
 
 def test_a_folder_of_another_architecture_is_named(engine: LocalEngine, tmp_path: Path) -> None:

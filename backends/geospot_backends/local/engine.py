@@ -96,10 +96,10 @@ class LocalEngine:
         self._lock = RLock()
 
     def supported_models(self) -> list[ServedModel]:
-        """The base models served; loads those that were not yet."""
+        """The base models served; loads none of them."""
         with self._lock:
             return [
-                ServedModel(name, self._registry.get(name).context_length)
+                ServedModel(name, self._registry.context_length(name))
                 for name in self._registry.names
             ]
 

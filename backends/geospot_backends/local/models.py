@@ -95,6 +95,19 @@ class ModelRegistry:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
 
+    def context_length(self, name: str) -> int:
+        """Tokens that fit, from the configuration alone: nothing is loaded.
+
+        Raises:
+            EngineUserError: no such model, or one of another architecture.
+        """
+        if name in (tiny_vlm.NAME, tiny_vlm.SCRATCH_NAME):
+            return tiny_vlm.CONTEXT_LENGTH
+        folder = _find(name)
+        _architecture(name, folder)
+        config = untyped("transformers").AutoConfig.from_pretrained(str(folder))
+        return int(config.get_text_config().max_position_embeddings)
+
     def fresh_network(self, base: BaseModel) -> Any:
         """Another copy of the weights as they were loaded, to be trained in all of them."""
         return _network(base.name, base.folder, base.network.dtype, base.device)
