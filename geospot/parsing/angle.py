@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from geospot.parsing.vocabulary import (
@@ -134,8 +134,8 @@ class Angle:
     (Ost or Oeste) or empty; `marked` tells of a degree sign, `decimals` how many digits follow the
     point of the degrees, `comma` that the point was a comma, `bare` that only a label makes
     `12:34:56` an angle rather than a time, `closed` that it ends with its hemisphere, `phrase` that
-    this is a phrase like "southern hemisphere". `doubtful`: it has neither sign nor hemisphere, but a
-    word for one stands beside it.
+    this is a phrase like "southern hemisphere", `signed` that it has a plus or a minus, `source` the
+    text that `start` and `end` are offsets in.
     """
 
     start: int
@@ -149,12 +149,22 @@ class Angle:
     bare: bool
     closed: bool
     phrase: bool = False
-    doubtful: bool = False
+    signed: bool = False
+    source: str = field(default="", repr=False, compare=False)
 
     @property
     def axis(self) -> str:
         """`lat`, `lon`, or empty without a hemisphere."""
         return AXIS_OF.get(self.hemisphere, "")
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it has neither sign nor hemisphere, but a word for one stands beside it."""
+        if self.signed or self.hemisphere:
+            return False
+        if _WORD_BEFORE.search(self.source, max(self.start - 24, 0), self.start):
+            return True
+        return _WORD_AFTER.match(self.source, self.end, self.end + 60) is not None
 
 
 def angle_at(text: str, position: int) -> Angle | None:
@@ -192,15 +202,9 @@ def _build(match: re.Match[str]) -> Angle:
         bare=group["colon_d"] is not None and not hemisphere,
         closed=group["post"] is not None or group["phrase"] is not None,
         phrase=group["phrase"] is not None,
-        doubtful=not hemisphere and group["sign"] is None and _is_doubtful(match),
+        signed=group["sign"] is not None,
+        source=match.string,
     )
-
-
-def _is_doubtful(match: re.Match[str]) -> bool:
-    text, start, end = match.string, match.start(), match.end()
-    if _WORD_BEFORE.search(text, max(start - 24, 0), start):
-        return True
-    return _WORD_AFTER.match(text, end, end + 60) is not None
 
 
 def _degrees(degrees: str, minutes: str | None, seconds: str | None) -> float:

@@ -222,7 +222,7 @@ def _with_parts(value: Value | None, parts: dict[str, Scalar], axis: str, trunca
         return value
     if value.angle.hemisphere:
         return Value(0, note="contradiction")
-    return Value(0, replace(value.angle, hemisphere=code, doubtful=False))
+    return Value(0, replace(value.angle, hemisphere=code))
 
 
 def _hemisphere(written: str, axis: str) -> str | None:

@@ -243,7 +243,7 @@ def _with_letter(folded: str, axis: str, value: Value) -> Value:
     letter = _SMALL_LETTER.match(folded, value.end)
     if letter and not angle.hemisphere and AXIS_OF[letter["letter"].upper()] == axis:
         hemisphere = letter["letter"].upper()
-        return Value(letter.end(), replace(angle, hemisphere=hemisphere, doubtful=False))
+        return Value(letter.end(), replace(angle, hemisphere=hemisphere))
     return value
 
 
@@ -260,7 +260,7 @@ def _with_direction_between(between: str, axis: str, value: Value) -> Value:
         return value
     if len(codes) > 1:
         return Value(value.end, note="ambiguous")
-    return Value(value.end, replace(angle, hemisphere=codes.pop(), doubtful=False))
+    return Value(value.end, replace(angle, hemisphere=codes.pop()))
 
 
 def _with_direction_before(folded: str, start: int, axis: str, value: Value) -> Value:
@@ -281,7 +281,7 @@ def _with_direction_before(folded: str, start: int, axis: str, value: Value) -> 
         return Value(value.end, note="ambiguous") if not angle.hemisphere else value
     if angle.hemisphere and angle.hemisphere != code:
         return Value(value.end, note="contradiction")
-    return Value(value.end, replace(angle, hemisphere=code, doubtful=False))
+    return Value(value.end, replace(angle, hemisphere=code))
 
 
 def _unit_hemisphere(parenthesis: str) -> str:
