@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from geospot.completers import TinkerTokenCompleter
 from geospot.errors import (
     BackendError,
+    GeospotError,
     ImageError,
     RenderError,
     UsageError,
@@ -80,6 +81,7 @@ class SamplerBackend:
         self._options = options
         self._sampling = _sampling_settings(options.extra_body)
         self._open: _Connection | None = None
+        self._lost: list[Service] = []
         self._opening = asyncio.Lock()
 
     async def check(self) -> None:
@@ -88,8 +90,6 @@ class SamplerBackend:
 
     async def ask(self, question: Question) -> Reply:
         """One sample."""
-        import tinker
-
         connection = await self._connection()
         try:
             prompt = await asyncio.to_thread(_rendered, connection.renderer, question)
@@ -105,8 +105,6 @@ class SamplerBackend:
             raise BackendFault("permanent", str(error), label="render") from error
         except UsageError as error:
             raise BackendFault("permanent", str(error), label="too_long") from error
-        except tinker.TinkerError as error:
-            raise await self._fault(error, connection) from error
 
     def describe(self) -> dict[str, Any]:
         """The resolved path, the base model, the renderer and what the run was trained with."""
@@ -134,9 +132,12 @@ class SamplerBackend:
 
     async def aclose(self) -> None:
         """Ends the session; the embedded engine stops."""
+        services, self._lost = self._lost, []
         if self._open is not None:
-            connection, self._open = self._open, None
-            await asyncio.to_thread(connection.service.close)
+            services.append(self._open.service)
+            self._open = None
+        for service in services:
+            await asyncio.to_thread(service.close)
 
     def _base_url(self) -> str | None:
         """None for the embedded engine: its address is another one every time."""
@@ -193,9 +194,20 @@ class SamplerBackend:
     async def _sample(
         self, connection: _Connection, prompt: "tinker.ModelInput", question: Question
     ) -> Reply:
+        import tinker
+        from tinker.lib.retryable_exception import RetryableException
+
         completer = replace(connection.completer, seed=self._seed(question))
         stop = connection.renderer.get_stop_sequences()
-        completion = (await completer(prompt, stop))[0]
+        try:
+            completion = (await completer(prompt, stop))[0]
+        except tinker.TinkerError as error:
+            raise await self._fault(error, connection) from error
+        except (RetryableException, RuntimeError, ValueError) as error:
+            # What else the SDK raises where an answer is lost; UsageError is ours, and a ValueError.
+            if isinstance(error, GeospotError):
+                raise
+            raise BackendFault("transient", str(error), label="sdk") from error
         answer = connection.renderer.parse_response(completion.tokens)
         return Reply(
             text=answer.raw,
@@ -230,7 +242,7 @@ class SamplerBackend:
             async with self._opening:
                 if self._open is connection:
                     self._open = None
-                    await asyncio.to_thread(connection.service.close)
+                    self._lost.append(connection.service)  # others may still be waiting on it
             return BackendFault("transient", message, label="session")
         if isinstance(error, tinker.BadRequestError | tinker.UnprocessableEntityError):
             return BackendFault("permanent", message, label="refused")
