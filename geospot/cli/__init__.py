@@ -9,6 +9,7 @@ import typer
 from geospot import __version__
 from geospot.cli.lazy import LazyGroup
 from geospot.errors import GeospotError
+from geospot.textsafe import never_fail_to_print
 
 EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished but incomplete, 130 interrupted."
 _FULL = (
@@ -21,7 +22,10 @@ class Commands(LazyGroup):
     """Every command of `geospot`; one module each."""
 
     table = {  # noqa: RUF012
-        "demo": ("geospot.cli.demo", "Score the baselines on the procedural world and rank them."),
+        "demo": (
+            "geospot.cli.demo",
+            "Score baselines and a tiny model on the world, and rank them.",
+        ),
         "eval": ("geospot.cli.eval", "Score a backend on a data set."),
         "predict": ("geospot.cli.predict", "Ask a backend where your own photos were taken."),
         "score": ("geospot.cli.score", "Score a finished file of predictions."),
@@ -71,6 +75,8 @@ def main() -> None:
     """Entry point. A GeospotError becomes its sentence and its advice; so does a full disk or
     output; anything else is a bug.
     """
+    for stream in (sys.stdout, sys.stderr):
+        never_fail_to_print(stream)
     try:
         app()
     except GeospotError as error:

@@ -1,6 +1,7 @@
 """`geospot demo`."""
 
 import asyncio
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,6 +12,7 @@ from geospot.cli.leaderboard import show
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 BASELINES: Final = ("constant", "prior")
+TINY: Final = "local"
 
 
 @app.command()
@@ -18,10 +20,11 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where the results go.")] = Path("results/demo"),
     limit: Annotated[int, typer.Option(min=1, help="Images of each evaluation.")] = 500,
 ) -> None:
-    """Score the baselines on the procedural world, rank them and export the leaderboard.
+    """Score the baselines and a tiny model on the procedural world, rank them, export the leaderboard.
 
     Needs no key, no download and no GPU, and takes some seconds. The baselines don't look at the
-    photos: what they score is what a model has to beat.
+    photos: what they score is what a model has to beat. The model, which came with the package, needs
+    the extra `local`; without it the baselines stand alone.
 
     \b
     geospot demo --out results/demo
@@ -35,8 +38,9 @@ def demo(
     from geospot_leaderboard.ranking import rank
 
     view = TerminalView(stderr_console())
-    for backend in BASELINES:
-        view.say(f"Scoring the baseline {backend!r} on {limit} images of the world.")
+    local = (TINY,) if find_spec("torch") and find_spec("transformers") else ()
+    for backend in (*BASELINES, *local):
+        view.say(f"Scoring {backend!r} on {limit} images of the world.")
         config = EvalConfig(
             backend=backend, dataset="world", limit=limit, out=out / f"{backend}-{limit}"
         )
@@ -46,5 +50,5 @@ def demo(
     show(out)
     table = out / "leaderboard.csv"
     table.write_text(to_csv(groups), encoding="utf-8")
-    typer.echo(f"Written to {out}: a result directory a baseline, and {table}")
+    typer.echo(f"Written to {out}: a result directory each, and {table}")
     typer.echo("Next: geospot eval --help, and `geospot predict PHOTO` with a model of yours.")

@@ -9,6 +9,7 @@ from geospot.data.progress import Progress, silent
 from geospot.data.selection import Selection
 from geospot.errors import ImageError, KeyMissingError
 from geospot.evaluation.evaluate import make_backend, open_selection
+from geospot.evaluation.report import dollars
 from geospot.images import PreparedImage, prepare_image
 from geospot.prompts import load_prompt
 
@@ -52,7 +53,7 @@ def estimate(config: EvalConfig, progress: Progress = silent) -> str:
         f"tokens out   about {tokens_out:,.0f}, at most {requests * config.max_tokens:,}",
         "cost         "
         + (
-            f"about ${cost:,.2f}, at most ${ceiling:,.2f} if every answer runs to --max-tokens"
+            f"about {dollars(cost)}, at most {dollars(ceiling)} if every answer runs to --max-tokens"
             if cost is not None and ceiling is not None
             else "unknown; give --price-in and --price-out in USD per million tokens"
         ),

@@ -22,6 +22,7 @@ from geospot.evaluation.budget import CostCap, RatePacer
 from geospot.evaluation.judge import judge, unanswered
 from geospot.evaluation.limiter import AdaptiveLimiter, ClosedError, Ticket
 from geospot.evaluation.records import SampleRecord
+from geospot.evaluation.report import dollars
 from geospot.images import PreparedImage, prepare_image
 from geospot.outcomes import Outcome
 from geospot.prompts import Prompt
@@ -203,7 +204,7 @@ class Harness:
             ticket = await self._turn()
             if not self._cost.allows(self._under_way):
                 self.limiter.failed()
-                self.stop(f"the cost limit is reached, with ${self._cost.spent_usd:,.4f} spent")
+                self.stop(f"the cost limit is reached: {dollars(self._cost.spent_usd)} are spent")
                 raise ClosedError
             attempts += 1
             sent = time.monotonic()

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from geospot.evaluation.harness import Stats
 from geospot.evaluation.limiter import AdaptiveLimiter
+from geospot.evaluation.report import dollars
 from geospot.outcomes import Outcome
 
 _PLAIN_EVERY_S: Final = 15.0
@@ -120,7 +121,7 @@ def _figures(stats: Stats, limiter: AdaptiveLimiter) -> str:
         f"under way {limiter.in_flight} of {int(limiter.window)}",
     ]
     if stats.spent_usd:
-        figures.append(f"${stats.spent_usd:.{2 if stats.spent_usd >= 1 else 4}f}")
+        figures.append(dollars(stats.spent_usd))
     return "  ".join(figures)
 
 

@@ -139,7 +139,7 @@ def test_rescore_reads_stored_texts_again_and_keeps_the_old_ones(tmp_path: Path)
 def test_backends_lists_what_is_installed() -> None:
     listed = json.loads(geospot("backends", "--json").stdout)
     ours = {row["name"] for row in listed if row["distribution"] == "geospot-vlm"}
-    assert ours == {"openai", "constant", "prior", "replay"}
+    assert ours == {"openai", "constant", "prior", "replay", "local", "tinker"}
 
 
 def test_doctor_says_what_answers_and_never_a_key() -> None:
@@ -163,13 +163,14 @@ def test_doctor_says_what_answers_and_never_a_key() -> None:
     assert "planted-without-prefix" not in bad.stdout
 
 
-def test_the_demo_ranks_the_baselines_and_exports_them(tmp_path: Path) -> None:
+def test_the_demo_ranks_a_model_above_the_baselines_and_exports_them(tmp_path: Path) -> None:
     done = geospot("demo", "--out", tmp_path / "demo", "--limit", "60")
     assert done.returncode == 0, done.stderr
     with (tmp_path / "demo" / "leaderboard.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["rank"] for row in rows] == ["1", "2"]
-    assert {row["backend"] for row in rows} == {"constant", "prior"}
-    assert rows[0]["fingerprint"] == rows[1]["fingerprint"]
+    assert [row["rank"] for row in rows] == ["1", "2", "3"]
+    assert rows[0]["backend"] == "local"
+    assert {row["backend"] for row in rows[1:]} == {"constant", "prior"}
+    assert len({row["fingerprint"] for row in rows}) == 1
     again = geospot("demo", "--out", tmp_path / "demo", "--limit", "60")
     assert again.returncode == 0, again.stderr
