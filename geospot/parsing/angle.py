@@ -113,11 +113,12 @@ _ANGLE: Final = re.compile(
 _DIRECTION: Final = r"(?:south(?:ern|wards?)?|west(?:ern|wards?)?)"
 _WORD_BEFORE: Final = re.compile(
     rf"(?:(?<![{LETTER}])(?:{SIGN_WORDS}|{_DIRECTION})[^\w\n]{{0,4}}"
-    rf"(?:(?:of|at|about|around|approx(?:imately)?|roughly|value|degrees?)[^\w\n]{{1,3}}){{0,2}}|-\()$",
+    rf"(?:(?:of|at|about|around|approx(?:imately)?|roughly|value|degrees?)[^\w\n]{{1,3}}){{0,2}}|-\("
+    rf"|(?<![{LETTER}\d°'\"/])(?<![\d°'\"][ ])(?-i:[SW])\W{{1,3}})\Z",
     re.IGNORECASE,
 )
 _WORD_AFTER: Final = re.compile(
-    rf"[ ]{{0,2}}(?:[-,;(\[]{{1,2}}[ ]?)?(?:(?:degrees?|deg|°|latitude|lat|longitude|lon|long"
+    rf"-(?=[\s,;)]|$)|[ ]{{0,2}}(?:[-,;(\[]{{1,2}}[ ]?)?(?:(?:degrees?|deg|°|latitude|lat|longitude|lon|long"
     rf"|which|is|it|it's|being|in|on|to|the|so|and|but|a|both|value|sign|with|direction"
     rf"|hemisphere)[ ,.:(]{{1,3}}){{0,5}}"
     rf"(?:(?:{SIGN_WORDS}|below)|{_DIRECTION}(?![ ](?:of[ ]|(?-i:[A-Z])))"

@@ -13,9 +13,11 @@ _DENIED: Final = re.compile(
     rf"|latitude|lat)[\s:,\"'(\[]{{1,4}}){{0,4}}$"
 )
 _LESSER: Final = re.compile(
-    r"(?:second|2nd|third|3rd|fourth|4th|fifth|5th|alternat(?:iv)?e(?:ly|s)?|another|other|runner[- ]?up"
+    r"(?:(?:my |the |an? )?(?:second|2nd|third|3rd|fourth|4th|fifth|5th|another|other)(?: (?:best|likely))?"
+    r"(?=:| (?:guess|option|candidate|possib|location|place|answer|estimate|choice|prediction))"
+    r"|(?:my |the |an? )?(?:alternat(?:iv)?e(?:ly|s)?|runner[- ]?up"
     r"|back-?up|fallback|(?:less|least) likely|secondary"
-    r"|zweite|deuxième|seconde?|segund[oa]|alternativ[ao]?)\b"
+    r"|zweite|deuxième|segund[oa]|alternativ[ao]?)\b)"
 )
 _NUMBER: Final = re.compile(
     r"(?:(?:guess|option|candidate|location|place|prediction|answer|choice|rank|possibility) ?)?"
@@ -81,8 +83,7 @@ def best_ranked(candidates: list[Candidate], folded: str) -> list[Candidate]:
 
 
 def _is_lesser(heading: str) -> bool:
-    words = heading[:40]
-    return _LESSER.search(words) is not None and "first" not in words
+    return _LESSER.match(heading) is not None
 
 
 def _heading(folded: str, start: int) -> str:

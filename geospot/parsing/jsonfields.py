@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from geospot.parsing.angle import AXIS_OF
 from geospot.parsing.candidate import Candidate, Places, pair
 from geospot.parsing.jsonish import Node, Scalar
 from geospot.parsing.jsonranks import folded_key, standings
@@ -33,7 +34,7 @@ _LONGITUDE: Final = re.compile(rf"{_PREFIX}(?:{LONGITUDE}){_SUFFIX}")
 _PART: Final = re.compile(
     r"(?:gps_?)?(?P<axis>lat|lon|lng|long)(?:itude)?_?(?:dir(?:ection)?|ref(?:erence)?|hemisphere|(?P<sign>sign)"
     r"|(?P<angle>d(?:eg(?:rees?)?)?|m(?:in(?:utes?)?)?|s(?:ec(?:onds?)?)?))"
-    r"|(?:hemispheres?|direction)(?:_(?P<which>lat|lon|lng|long)(?:itude)?)?|n_?s|e_?w"
+    r"|(?:hemispheres?|direction)(?:_(?P<which>lat|lon|lng|long)(?:itude)?)?"
 )
 _PARTS: Final = {"d": "degrees", "m": "minutes", "s": "seconds"}
 _PART_NAMES: Final = {
@@ -167,6 +168,9 @@ def _in_object(node: Node, letter_o: str, truncated: bool) -> Candidate | None:
         part = _PART.fullmatch(folded)
         if part and isinstance(value, Scalar):
             _take_part(part, value, said)
+        elif isinstance(value, Scalar) and _is_hemisphere(folded, value.text):
+            axis = AXIS_OF[hemisphere_code(value.text.strip())]
+            said[axis]["hemisphere"] = value
         elif _LATITUDE.fullmatch(folded):
             values["lat"] = _value(value, truncated)
         elif _LONGITUDE.fullmatch(folded):
@@ -183,6 +187,15 @@ def _in_object(node: Node, letter_o: str, truncated: bool) -> Candidate | None:
     if len(values) < 2:
         return paired or Candidate(0, 0, note="incomplete")
     return _both(values["lat"], values["lon"], letter_o)
+
+
+def _is_hemisphere(key: str, text: str) -> bool:
+    """Whether any other key beside the coordinates says `S`, or one about an axis says `south`."""
+    code = hemisphere_code(text.strip()) if len(text) < 20 else ""
+    return bool(code) and (
+        text.strip() in {"N", "S", "E", "W"}
+        or key.startswith(("lat", "lon", "lng", "ns", "ew", "n_s", "e_w", "hemi"))
+    )
 
 
 def _take_part(part: re.Match[str], value: Scalar, said: dict[str, dict[str, Scalar]]) -> None:

@@ -70,9 +70,9 @@ _PHRASE_START: Final = re.compile(
     r"(?:^|[\n,;:.(|/&*\"'-]|\b(?:at|a|the|and|of|in|is|about|approx\w*|around|und|et|y|e|zu))\s*$"
 )
 _DIRECTION_END: Final = re.compile(
-    rf"(?<![{LETTER}])(?:{HEMISPHERES_BEFORE}|[nsw])(?![{LETTER}])(?: hemisphere)?[^\w\n]*$"
+    rf"(?<![{LETTER}])(?:{HEMISPHERES_BEFORE}|[nsw])(?![{LETTER}])(?: hemisphere)?\W*\Z"
 )
-_SMALL_LETTER: Final = re.compile(rf"[ ]{{1,2}}\(?(?P<letter>[nsew])\b(?![{LETTER}'])")
+_SMALL_LETTER: Final = re.compile(rf"(?:[ ]{{1,2}}|,[ ]?)\(?(?P<letter>[nsew])\b(?![{LETTER}'])")
 _SPACED_OUT: Final = re.compile(r"[ ]\d[ ]?(?:[.,\d]|$)")
 _LINE_START: Final = re.compile(r"(?:^|\n)[^\w\n]*(?:\d{1,2}[.)] ?)?[^\w\n]*$")
 _BETWEEN_LABELS: Final = re.compile(
@@ -195,7 +195,7 @@ def _hit(text: str, folded: str, label: re.Match[str], axis: str) -> _Hit | None
     """What the label stands for, or None where it is only mentioned."""
     position = label.end()
     colon = _COLON.match(folded, position)
-    unit = _unit_hemisphere(colon["unit"]) if colon and colon["unit"] else ""
+    unit = unit_hemisphere(colon["unit"]) if colon and colon["unit"] else ""
     if is_range_word(folded, position):
         return _Hit(axis, label.start(), Value(position, note="range"), True, "")
     value, filler_end = None, position
@@ -206,6 +206,9 @@ def _hit(text: str, folded: str, label: re.Match[str], axis: str) -> _Hit | None
             value = value_at(text, folded, filler_end + 1)
     if value is None:
         filler_end = _filler_end(folded, position)
+        value = value_at(text, folded, filler_end)
+    if value is None and (filler := _FILLER.match(folded, position)):
+        filler_end = filler.end()
         value = value_at(text, folded, filler_end)
     if (
         value is None
@@ -284,7 +287,8 @@ def _with_direction_before(folded: str, start: int, axis: str, value: Value) -> 
     return Value(value.end, replace(angle, hemisphere=code))
 
 
-def _unit_hemisphere(parenthesis: str) -> str:
+def unit_hemisphere(parenthesis: str) -> str:
+    """`S` for `(south)`, `(°S)` or `(southern hemisphere)` behind a label, in lower case; else empty."""
     match = _UNIT.fullmatch(parenthesis)
     return match[1][0].upper() if match else ""
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from geospot.parsing.candidate import Candidate, Places, pair
+from geospot.parsing.labelled import unit_hemisphere
 from geospot.parsing.normalise import plain
 from geospot.parsing.placenames import place_value
 from geospot.parsing.values import value_at
@@ -58,6 +59,7 @@ def tables(text: str, letter_o: str) -> list[Table]:
 class _Header(NamedTuple):
     delimiter: str
     columns: dict[str, int]
+    units: tuple[str, str]
 
 
 @lru_cache(maxsize=512)
@@ -87,7 +89,14 @@ def _header(line: str) -> _Header | None:
             columns.setdefault(kind, number)
     if "lat" not in columns or "lon" not in columns:
         return None
-    return _Header(delimiter, columns)
+    units = tuple(_unit(cells[columns[axis]]) for axis in ("lat", "lon"))
+    return _Header(delimiter, columns, (units[0], units[1]))
+
+
+def _unit(cell: str) -> str:
+    """The hemisphere of a heading like `Latitude (°S)`."""
+    parenthesis = cell[cell.find("(") :].rstrip(" *_`") if "(" in cell else ""
+    return unit_hemisphere(parenthesis)
 
 
 def _row(line: str, header: _Header) -> list[str] | None:
@@ -115,6 +124,6 @@ def _candidate(cells: list[str], header: _Header, letter_o: str, line: str) -> C
     if latitude.angle is None or longitude.angle is None:
         note = latitude.note or longitude.note
         return Candidate(0, 0, note=note, closed=True, places=places)
-    both = pair(latitude.angle, longitude.angle, letter_o, ("lat", "lon"))
+    both = pair(latitude.angle, longitude.angle, letter_o, ("lat", "lon"), header.units)
     ended = line.endswith("\n") or line.rstrip().endswith("|")
     return replace(both, closed=ended or both.closed, places=places)
