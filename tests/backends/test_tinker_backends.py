@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -200,10 +201,13 @@ def test_answers_go_on_after_the_server_was_restarted(tmp_path: Path) -> None:
     servers = [first]
 
     def restart() -> None:
+        answered = tmp_path / "out" / "samples.jsonl"
+        while not answered.is_file() or answered.read_bytes().count(b"\n") < 10:
+            time.sleep(0.01)
         servers[0].close()
         servers.append(EmbeddedServer(engine, engine.checkpoints, port=port))
 
-    restarting = threading.Timer(0.6, restart)
+    restarting = threading.Thread(target=restart, daemon=True)
     restarting.start()
     try:
         view = Listener()
@@ -212,7 +216,7 @@ def test_answers_go_on_after_the_server_was_restarted(tmp_path: Path) -> None:
             {
                 "backend": "tinker",
                 "dataset": "world",
-                "limit": 60,
+                "limit": 240,
                 "out": tmp_path / "out",
                 "canary": False,
                 "max_tokens": 60,
@@ -222,7 +226,7 @@ def test_answers_go_on_after_the_server_was_restarted(tmp_path: Path) -> None:
             },
             {},
         )
-        patient = replace(FAST, concurrency=2, max_retries=8, backoff_max_s=2.0)
+        patient = replace(FAST, concurrency=8, max_retries=8, backoff_max_s=2.0)
         done = asyncio.run(evaluate(config, view, settings=patient))
     finally:
         restarting.join()
