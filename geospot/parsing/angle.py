@@ -88,6 +88,9 @@ _BY_MARKS = rf"""
     (?:[ ]{{0,9}}(?P<mark>(?i:{_DEGREES})))?
     (?(mark)(?:{_MINUTES_AND_SECONDS}|(?(point)|(?(comma)|(?!{_STRAY}))))|(?![ ]{{0,9}}°))
 """
+_PARTS_OF_TOWN = (
+    r"(?i:of[ ]|banks?\b|sides?\b|shores?\b|coasts?\b|ends?\b|parts?\b|suburb|entrance)"
+)
 # "South Africa" behind a number is no hemisphere; "South Latitude" is one.
 _HEMISPHERE_AFTER = rf"""
     [ ]{{0,9}}\(?[ ]?
@@ -95,7 +98,7 @@ _HEMISPHERE_AFTER = rf"""
         |(?:szerokości|długości)(?:[ ]geograficznej)?))[ ]\(?)?
     (?:(?i:(?:in|on|of|im|auf|en|dans|nell?|no|na|op|w|на|в)[ ](?:(?:the|der|el|le|la|het|o)[ ])?
           |dans[ ]l'|nell'|de[ ]l')?(?P<phrase>(?i:{_PHRASE})(?![{LETTER}]))
-      |(?P<post>(?i:{_AFTER})(?![{LETTER}])(?![ ](?!L(?:at|on|än)|Br)[A-Z][a-z])(?![ ]of[ ])
+      |(?P<post>(?i:{_AFTER})(?![{LETTER}])(?![ ](?!L(?:at|on|än)|Br)[A-Z][a-z])(?![ ](?:{_PARTS_OF_TOWN}))
       |(?<=[\d°'"])[nsew](?![{LETTER}])
       |{_LETTER_AFTER}))
 """
@@ -110,7 +113,7 @@ _ANGLE: Final = re.compile(
     re.VERBOSE,
 )
 
-_DIRECTION: Final = r"(?:south(?:ern|wards?)?|west(?:ern|wards?)?)"
+_DIRECTION: Final = r"(?:south(?:ern|wards?)?|west(?:ern|wards?)?|(?-i:S[EW]|NW))"
 _WORD_BEFORE: Final = re.compile(
     rf"(?:(?<![{LETTER}])(?:{SIGN_WORDS}|{_DIRECTION})[^\w\n]{{0,4}}"
     rf"(?:(?:of|at|about|around|approx(?:imately)?|roughly|value|degrees?)[^\w\n]{{1,3}}){{0,2}}|-\("
@@ -118,11 +121,15 @@ _WORD_BEFORE: Final = re.compile(
     re.IGNORECASE,
 )
 _WORD_AFTER: Final = re.compile(
-    rf"-(?=[\s,;)]|$)|[ ]{{0,2}}(?:[-,;(\[]{{1,2}}[ ]?)?(?:(?:degrees?|deg|°|latitude|lat|longitude|lon|long"
+    rf"-(?=[\s,;)]|$)"
+    rf"|[\s,;|*-]{{0,6}}(?:lat(?:itude)?[ ]|lon(?:gitude)?[ ])?(?:direction|hemisphere)[^\w\n]{{1,4}}"
+    rf"(?:s|w|{_DIRECTION})(?![{LETTER}])"
+    rf"|[ ]{{0,2}}[)\]]?[ ]{{0,2}}(?:[-,;(\[]{{1,2}}[ ]?)?(?:(?:degrees?|deg|°|latitude|lat"
+    rf"|longitude|lon|long"
     rf"|which|is|it|it's|being|in|on|to|the|so|and|but|a|both|value|sign|with|direction"
     rf"|hemisphere)[ ,.:(]{{1,3}}){{0,5}}"
-    rf"(?:(?:{SIGN_WORDS}|below)|{_DIRECTION}(?![ ](?:of[ ]|(?-i:[A-Z])))"
-    rf"|(?<![,;][ ]){_DIRECTION}[ ]of|(?<=[:][ ])[sw])(?![{LETTER}])",
+    rf"(?:(?:{SIGN_WORDS}|below)|{_DIRECTION}(?![ ](?:{_PARTS_OF_TOWN}|(?-i:[A-Z])))"
+    rf"|(?<![,;)][ ]){_DIRECTION}[ ]of|(?<=[:][ ])[sw])(?![{LETTER}])",
     re.IGNORECASE,
 )
 
