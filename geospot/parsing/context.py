@@ -90,7 +90,7 @@ def _heading(folded: str, start: int) -> str:
     """The beginning of the line of `start`, or the line above its block of labelled fields."""
     lines = folded[max(start - _LOOK_BACK, 0) : start].split("\n")
     own = lines[-1].lstrip(_MARKS)
-    if own and not _FIELD.match(own):
+    if own and (_NUMBER.match(own) or not _FIELD.match(own)):
         return own
     for line in reversed(lines[:-1]):
         above = line.lstrip(_MARKS)

@@ -9,6 +9,7 @@ from typing import Final
 
 from geospot.parsing.angle import Angle, angles_in
 from geospot.parsing.candidate import Candidate, pair
+from geospot.parsing.countries import is_country
 from geospot.parsing.notations import take_links, take_notations
 from geospot.parsing.values import has_range
 from geospot.parsing.vocabulary import AND, BETWEEN, LATITUDE, LETTER, LONGITUDE, RANGE_JOINT
@@ -53,6 +54,7 @@ _COUNTER_CUE: Final = re.compile(
 )
 # "It looks like Paris: 48.85, 2.35"; one word alone in front of a colon may be any label.
 _NAME_AND_COLON: Final = re.compile(r"\w,? [A-Z][^\W\d_]+: ?$")
+_LAST_NAME: Final = re.compile(r"(?:^|[,(])[ ]?([^\W\d][^\n,:()\d-]{2,40})[ )]?[-,:]?$")
 _SPACE: Final = re.compile(r"\s")
 _LOOSE: Final = 360.0
 """Degrees; without hemisphere or label a greater number is no coordinate at all."""
@@ -163,7 +165,8 @@ def _expected(text: str, first: Angle, second: Angle, before: str) -> bool:
         return True
     if before.endswith(":") and _NAME_AND_COLON.search(text, max(first.start - 40, 0), first.start):
         return True
-    return _CUE.search(before) is not None
+    name = _LAST_NAME.search(before)
+    return _CUE.search(before) is not None or (name is not None and is_country(name[1]))
 
 
 def _fit_together(first: Angle, second: Angle, gap: re.Match[str], alone: bool) -> bool:

@@ -36,6 +36,7 @@ _PART: Final = re.compile(
     r"|(?P<angle>d(?:eg(?:rees?)?)?|m(?:in(?:utes?)?)?|s(?:ec(?:onds?)?)?))"
     r"|(?:hemispheres?|direction)(?:_(?P<which>lat|lon|lng|long)(?:itude)?)?"
 )
+_ABOUT_HEMISPHERES: Final = ("lat", "lon", "lng", "ns", "ew", "n_s", "e_w", "hemi")
 _PARTS: Final = {"d": "degrees", "m": "minutes", "s": "seconds"}
 _PART_NAMES: Final = {
     "deg": "degrees",
@@ -168,9 +169,10 @@ def _in_object(node: Node, letter_o: str, truncated: bool) -> Candidate | None:
         part = _PART.fullmatch(folded)
         if part and isinstance(value, Scalar):
             _take_part(part, value, said)
-        elif isinstance(value, Scalar) and _is_hemisphere(folded, value.text):
-            axis = AXIS_OF[hemisphere_code(value.text.strip())]
-            said[axis]["hemisphere"] = value
+        elif isinstance(value, Scalar) and value.text.strip() in {"N", "S", "E", "W"}:
+            about = folded.startswith(_ABOUT_HEMISPHERES)
+            axis = AXIS_OF[value.text.strip()]
+            said[axis]["hemisphere" if about else "direction"] = value
         elif _LATITUDE.fullmatch(folded):
             values["lat"] = _value(value, truncated)
         elif _LONGITUDE.fullmatch(folded):
@@ -187,15 +189,6 @@ def _in_object(node: Node, letter_o: str, truncated: bool) -> Candidate | None:
     if len(values) < 2:
         return paired or Candidate(0, 0, note="incomplete")
     return _both(values["lat"], values["lon"], letter_o)
-
-
-def _is_hemisphere(key: str, text: str) -> bool:
-    """Whether any other key beside the coordinates says `S`, or one about an axis says `south`."""
-    code = hemisphere_code(text.strip()) if len(text) < 20 else ""
-    return bool(code) and (
-        text.strip() in {"N", "S", "E", "W"}
-        or key.startswith(("lat", "lon", "lng", "ns", "ew", "n_s", "e_w", "hemi"))
-    )
 
 
 def _take_part(part: re.Match[str], value: Scalar, said: dict[str, dict[str, Scalar]]) -> None:

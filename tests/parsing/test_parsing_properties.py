@@ -107,6 +107,18 @@ DECIMAL: dict[str, Formatter] = {
     "longitude first": _letters("{b}° {hb}, {a}° {ha}"),
     "decimal comma hemispheres": _comma(_letters("{a}° {ha}; {b}° {hb}")),
     "labels and hemispheres": _letters("Latitude: {a}° {ha}\nLongitude: {b}° {hb}"),
+    "signs in words": _letters(
+        "Latitude: {ha}{a}\nLongitude: {hb}{b}", ("", "minus ", "", "negative ")
+    ),
+    "signs in brackets": _letters("Latitude: {ha}{a}, Longitude: {hb}{b}", ("", "(-)", "", "(-)")),
+    "directions before labels": _letters(
+        "{ha} latitude {a}, {hb} longitude {b}", ("Northern", "Southern", "eastern", "western")
+    ),
+    "directions behind labels": _letters("Latitude {ha}: {a}\nLongitude {hb}: {b}"),
+    "small letters": _letters("lat: {a} {ha}, lon: {b} {hb}", ("n", "s", "e", "w")),
+    "json hemispheres": _letters(
+        '{{"lat_ref": "{ha}", "lat": {a}, "lon_ref": "{hb}", "lon": {b}}}'
+    ),
     "english": _letters("{a} degrees {ha}, {b} degrees {hb}", ("north", "south", "east", "west")),
     "german": _letters("{a} Grad {ha}, {b} Grad {hb}", ("Nord", "Süd", "Ost", "West")),
     "french": _letters("{a}° {ha}, {b}° {hb}", ("nord", "sud", "est", "ouest")),
