@@ -85,8 +85,9 @@ def pair(
     start, end = min(first.start, second.start), max(first.end, second.end)
     last = first if first.end > second.end else second
     try:
-        doubtful = any(a.doubtful and not u for a, u in zip((first, second), units, strict=True))
-        if doubtful or _is_thousands(first, second):
+        if (first.doubtful and not units[0]) or (second.doubtful and not units[1]):
+            raise HemisphereError("ambiguous")
+        if _is_thousands(first, second):
             raise HemisphereError("ambiguous")
         second = _without_phrase(first, second, axes)
         swapped = _longitude_first(first, second, axes)
@@ -126,7 +127,9 @@ def _without_phrase(first: Angle, second: Angle, axes: tuple[str, str]) -> Angle
 
 def _is_thousands(first: Angle, second: Angle) -> bool:
     """Whether one of them is `1,234` beside a number that is written without a decimal comma."""
-    return first.comma != second.comma and any(
+    if first.comma == second.comma:
+        return False
+    return any(
         angle.comma and angle.decimals == 3 and not angle.marked and not angle.hemisphere
         for angle in (first, second)
     )

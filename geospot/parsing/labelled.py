@@ -253,7 +253,7 @@ def _with_letter(folded: str, axis: str, value: Value) -> Value:
 def _with_direction_between(between: str, axis: str, value: Value) -> Value:
     """`value` with a direction among the words before it, as in `latitude south is 33.9`."""
     angle = value.angle
-    if angle is None or angle.hemisphere:
+    if angle is None or angle.hemisphere or not between.strip(" :="):
         return value
     words = _BETWEEN_DIRECTION.findall(_PARENTHESIS.sub("", between))
     codes = {hemisphere_code(word) for word in words} & (

@@ -76,6 +76,7 @@ _TOLERANCE: Final = re.compile(
     r"|plus[- /]?(?:or[- ])?minus)\b|\+/-|±)[ ]?",
     re.IGNORECASE,
 )
+_TOLERANCE_WORD: Final = re.compile(r"(?:plus|m[áa]s o|mais ou|pi[ùu] o)", re.IGNORECASE)
 # A sign in words, or in brackets, in front of its number; after another number it subtracts.
 _SPELLED_SIGN: Final = re.compile(
     rf"(?<![{LETTER}0-9°])(?<![\d°] )(?:\((?:{SIGN_WORDS}|-)\)|(?:{SIGN_WORDS})\.?)[ ]?(?=\d)",
@@ -168,7 +169,8 @@ def plain(text: str) -> str:
 
 def _signs(text: str) -> str:
     """`text` with a minus for a sign that is written as a word or in brackets."""
-    text = _TOLERANCE.sub(lambda match: "±" if match["number"] is not None else "≈", text)
+    if "±" in text or "+/-" in text or _TOLERANCE_WORD.search(text):
+        text = _TOLERANCE.sub(lambda match: "±" if match["number"] is not None else "≈", text)
     text = _SPELLED_SIGN.sub("-", text)
     return _BRACKETED.sub(r"-\1", text) if "-(" in text else text
 
