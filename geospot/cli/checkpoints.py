@@ -4,7 +4,7 @@ import json
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -13,6 +13,9 @@ from geospot.services.endpoint import ServiceOptions
 from geospot.textsafe import printable
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+
+_SHIPPED: Final = "geospot/"
+"""What the names of models begin with that need no checkpoint."""
 
 Service = Annotated[
     str,
@@ -99,7 +102,15 @@ def show(
 
 @app.command()
 def export(
-    which: Which,
+    which: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="A tinker:// path, a run directory (DIR@NAME picks a checkpoint), or a model that "
+            "ships with geospot.",
+            show_default=False,
+        ),
+    ],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder.")],
     service: Service = "local",
     state_dir: StateDir = None,
@@ -108,13 +119,16 @@ def export(
     """Write a checkpoint into a folder: an adapter as PEFT, vLLM and transformers read it.
 
     Where all weights were trained, the whole model is written. A hosted checkpoint is downloaded; the
-    service has to load it for that, which takes a minute.
+    service has to load it for that, which takes a minute. A model that ships with geospot becomes a
+    folder that `transformers serve` serves.
 
     \b
     geospot checkpoints export runs/sft adapter/
+    geospot checkpoints export geospot/tiny-vlm tiny/
     geospot checkpoints export tinker://…/weights/final adapter/ --service tinker
     """
-    path = _path(which, "sampler_weights" if service == "local" else "weights")
+    kind = "sampler_weights" if service == "local" else "weights"
+    path = which if _is_shipped(which) else _path(which, kind)
     with _archive(service, state_dir, api_key_env) as archive:
         written = archive.export(path, folder)
     for file in written:
@@ -150,6 +164,12 @@ def _archive(service: str, state_dir: Path | None, api_key_env: str | None) -> G
         yield archive
     finally:
         archive.close()
+
+
+def _is_shipped(which: str) -> bool:
+    """Whether this names a model and no run directory, which may be called so too."""
+    directory = which.rpartition("@")[0] or which
+    return which.startswith(_SHIPPED) and not Path(directory).is_dir()
 
 
 def _path(which: str, kind: str) -> str:

@@ -57,6 +57,10 @@ class Archive(Protocol):
     def export(self, path: str, folder: Path) -> list[Path]:
         """Writes its files into a new folder, an adapter as PEFT reads it; returns them.
 
+        Args:
+            path: a checkpoint's, or the name of a model that is kept here.
+            folder: new or empty.
+
         Raises:
             UsageError: there is none of this path, or the folder isn't empty.
         """
@@ -143,6 +147,11 @@ class RemoteArchive:
 
     def export(self, path: str, folder: Path) -> list[Path]:
         """Has the service write the adapter in its external form, and downloads that."""
+        if "://" not in path:
+            raise UsageError(
+                f"A service exports checkpoints; {printable(path)} is a model.",
+                "Models that ship with geospot are exported with --service local.",
+            )
         if "/sampler_weights/" in path:
             raise UsageError(
                 "A service lets no checkpoint for sampling be downloaded.",

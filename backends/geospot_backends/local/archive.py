@@ -10,12 +10,14 @@ from typing import Final
 from geospot.errors import UsageError
 from geospot.services.archive import ArchivedCheckpoint, new_folder
 from geospot.services.endpoint import ServiceOptions
+from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import EngineUserError
 from geospot_backends.local.checkpoints import DESCRIPTION, OPTIMIZER, Checkpoint, CheckpointStore
-from geospot_backends.local.embedded import default_state_dir
+from geospot_backends.local.embedded import check_packages, default_state_dir
 
 _KINDS: Final = {"weights": "training", "sampler_weights": "sampler"}
 _NOT_EXPORTED: Final = (DESCRIPTION, OPTIMIZER)
+_SHIPPED: Final = (tiny_vlm.NAME, tiny_vlm.SCRATCH_NAME)
 
 
 def open_archive(options: ServiceOptions) -> "LocalArchive":
@@ -39,7 +41,12 @@ class LocalArchive:
         return _described(self._find(path))
 
     def export(self, path: str, folder: Path) -> list[Path]:
-        """Copies the weights and their configuration; they are PEFT's or transformers' already."""
+        """Copies the weights and their configuration; they are PEFT's or transformers' already.
+
+        The name of a model that ships with the package gives the whole model.
+        """
+        if path in _SHIPPED:
+            return _export_shipped(path, folder)
         checkpoint = self._find(path)
         new_folder(folder)
         written: list[Path] = []
@@ -62,6 +69,13 @@ class LocalArchive:
             return self._store.find(path)
         except EngineUserError as error:
             raise UsageError(error.message, "`geospot checkpoints list` shows them.") from error
+
+
+def _export_shipped(name: str, folder: Path) -> list[Path]:
+    check_packages()
+    from geospot_backends.local.tiny_export import export_tiny
+
+    return export_tiny(name, new_folder(folder))
 
 
 def _described(checkpoint: Checkpoint) -> ArchivedCheckpoint:

@@ -42,12 +42,7 @@ def make_engine(
         PluginError: the packages of the extra `local` aren't installed.
         UsageError: the state folder can't be made.
     """
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise PluginError(
-            f"The embedded engine needs packages that aren't installed: {', '.join(missing)}.",
-            "Install them with `pip install 'geospot-vlm[local]'`.",
-        )
+    check_packages()
     folder = state_dir or default_state_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,6 +56,16 @@ def make_engine(
     # A second thread doesn't help the tiny model, and a large one needs all there are.
     threads = (os.cpu_count() or 1) if models else 1
     return LocalEngine(folder, device=device, models=models, threads=threads)
+
+
+def check_packages() -> None:
+    """Raises PluginError unless the packages of the extra `local` are installed."""
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise PluginError(
+            f"The embedded engine needs packages that aren't installed: {', '.join(missing)}.",
+            "Install them with `pip install 'geospot-vlm[local]'`.",
+        )
 
 
 def service(options: ServiceOptions) -> Endpoint:
