@@ -157,11 +157,14 @@ def test_a_stop_text_may_span_tokens(engine: LocalEngine) -> None:
     assert stopped.tokens == free.tokens[: len(stopped.tokens)]
 
 
-def test_no_image_placeholder_and_no_unused_row_is_ever_sampled(engine: LocalEngine) -> None:
+@pytest.mark.parametrize("temperature", [50.0, 1e6, 1e300])
+def test_no_image_placeholder_and_no_unused_row_is_ever_sampled(
+    engine: LocalEngine, temperature: float
+) -> None:
     base = ModelRegistry(device="cpu").get(str(tiny_folder()))
     silent = set(list_of(torch.nonzero(base.unspeakable_V)[:, 0]))
     assert base.image_token in silent
-    hot = ask(question("h"), 64, temperature=50.0, max_tokens=40, stop=[])
+    hot = ask(question("h"), 64, temperature=temperature, max_tokens=40, stop=[])
     result = answered(engine.sample([hot])[0])
     tokens = {token for one in result.sequences for token in one.tokens}
     assert len(tokens) > 0.95 * (base.vocabulary - len(silent))
@@ -174,7 +177,8 @@ def test_choices_follow_the_distribution_that_was_asked_for() -> None:
     uniform = np.random.default_rng(0).random(rows).tolist()
 
     def shares(params: SamplingParams) -> list[float]:
-        drawn = choose(weights.log().expand(rows, -1).clone(), [params] * rows, uniform)
+        logprob_N_V = weights.log().expand(rows, -1).clone()
+        drawn = choose(logprob_N_V, [params] * rows, uniform, torch.zeros(5, dtype=torch.bool))
         return list_of(torch.bincount(drawn, minlength=5) / rows)
 
     assert shares(SamplingParams()) == approx([0.5, 0.2, 0.15, 0.1, 0.05], abs=0.01)
@@ -186,6 +190,39 @@ def test_choices_follow_the_distribution_that_was_asked_for() -> None:
     flat = weights.sqrt() / weights.sqrt().sum()
     assert shares(SamplingParams(temperature=2.0)) == approx([float(one) for one in flat], abs=0.01)
     assert shares(SamplingParams(temperature=0)) == [1, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 1e-42, 1e-5])
+def test_tiny_temperatures_take_the_likeliest_token(
+    engine: LocalEngine, temperature: float
+) -> None:
+    """Also beside a warm request in the same batch."""
+    greedy = ask(question("t"), temperature=0)
+    cold = ask(question("t"), temperature=temperature)
+    warm = ask(question("t"), temperature=1.0)
+    results = [answered(result).sequences[0] for result in engine.sample([cold, warm, greedy])]
+    assert results[0] == results[2]
+    assert np.isfinite(results[0].logprobs).all()
+    assert _one(engine, cold).tokens == results[0].tokens
+    assert _one(engine, warm).tokens == results[1].tokens != results[0].tokens
+
+
+@pytest.mark.parametrize("temperature", [1e-4, 1.0, 1e308])
+@pytest.mark.parametrize("top_p", [0.5, 1.0])
+def test_what_must_not_be_said_is_drawn_at_neither_end(temperature: float, top_p: float) -> None:
+    logit_V = torch.tensor([-99999.0, 1.0, 0.5, -99999.0])
+    rows = 1000
+    uniform = np.linspace(0, 1, rows, endpoint=False).tolist()
+    uniform[-1] = float(np.nextafter(1.0, 0.0))
+    drawn = choose(
+        logit_V.log_softmax(-1).expand(rows, -1),
+        [SamplingParams(temperature=temperature, top_p=top_p)] * rows,
+        uniform,
+        logit_V < 0,
+    )
+    assert set(list_of(drawn)) <= {1, 2}
+    if temperature > 1 == top_p:
+        assert list_of(torch.bincount(drawn)) == [0, 500, 500]
 
 
 def test_prompt_logprobs_are_those_of_a_training_forward(engine: LocalEngine) -> None:

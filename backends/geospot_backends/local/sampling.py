@@ -24,6 +24,13 @@ MAX_SAMPLES: Final = 4096
 POSITIONS_AT_ONCE: Final = 1 << 18
 """Positions that one batch may come to hold; what goes beyond waits for the next batch."""
 
+GREEDY_BELOW: Final = 1e-4
+"""Temperatures below this take the likeliest token, as 0 does.
+
+At 1e-4 a token whose logit is 0.002 lower is 5e-10 times as likely: what is left to chance lies within
+the rounding of low-precision logits. Much smaller temperatures overflow the division.
+"""
+
 _UNIFORMS_AT_ONCE: Final = 64
 _STOP_TAIL_TOKENS: Final = 64
 
@@ -223,7 +230,8 @@ def _draw(logprob_N_V: torch.Tensor, running: list[_Running], base: BaseModel) -
     token_N = choose(
         logprob_N_V,
         [one.read.request.params for one in running],
-        [0.0 if one.read.request.params.temperature == 0 else one.uniform() for one in running],
+        [0.0 if _is_greedy(one.read.request.params) else one.uniform() for one in running],
+        base.unspeakable_V,
     )
     chosen_N: list[float] = list_of(logprob_N_V.gather(1, token_N[:, None])[:, 0])
     tokens: list[int] = list_of(token_N)
@@ -245,35 +253,53 @@ def _ends_in_stop_text(one: _Running, base: BaseModel) -> bool:
 
 
 def choose(
-    logprob_N_V: torch.Tensor, params: Many[SamplingParams], uniform_N: Many[float]
+    logprob_N_V: torch.Tensor,
+    params: Many[SamplingParams],
+    uniform_N: Many[float],
+    unspeakable_V: torch.Tensor,
 ) -> torch.Tensor:
-    """One token a row: the likeliest at temperature 0, otherwise by inverting the distribution at
-    `uniform`.
+    """One token a row: the likeliest at temperatures below `GREEDY_BELOW`, otherwise by inverting the
+    distribution at `uniform`.
 
     A row's token depends on nothing but that row. top_k and top_p cut the distribution at the row's
-    temperature, and keep tokens that tie with the last one kept (top_k).
+    temperature, and keep tokens that tie with the last one kept (top_k). Tokens marked in
+    `unspeakable_V` are drawn at no temperature.
     """
     greedy_N = logprob_N_V.argmax(-1)
-    if all(one.temperature == 0 for one in params):
+    if all(_is_greedy(one) for one in params):
         return greedy_N
     device = logprob_N_V.device
-    hot = [one if one.temperature > 0 else replace(one, temperature=1.0) for one in params]
-    temperature_N = torch.tensor([one.temperature for one in hot], device=device)
-    scaled_N_V = logprob_N_V / temperature_N[:, None]
+    hot = [replace(one, temperature=1.0) if _is_greedy(one) else one for one in params]
+    temperature_N = torch.tensor(
+        [one.temperature for one in hot], device=device, dtype=torch.float64
+    )
+    # Masked once more after the division, which makes the finite mask in the logits vanish when hot.
+    scaled_N_V = (logprob_N_V.double() / temperature_N[:, None]).masked_fill(
+        unspeakable_V, -torch.inf
+    )
     for row, one in enumerate(hot):
         if 0 < one.top_k < scaled_N_V.shape[1]:
             least = scaled_N_V[row].topk(one.top_k).values[-1]
             scaled_N_V[row] = scaled_N_V[row].masked_fill(scaled_N_V[row] < least, -torch.inf)
-    weight_N_V = scaled_N_V.double().softmax(-1)
+    weight_N_V = scaled_N_V.softmax(-1)
     for row, one in enumerate(hot):
         if one.top_p < 1:
             weight_N_V[row] = _nucleus(weight_N_V[row], one.top_p)
     sum_N_V = weight_N_V.cumsum(-1)
-    at_N = torch.tensor(list(uniform_N), device=device, dtype=torch.float64) * sum_N_V[:, -1]
+    total_N = sum_N_V[:, -1]
+    # Below the total even where the product rounds up: nothing behind the last weight is drawn.
+    at_N = torch.minimum(
+        torch.tensor(list(uniform_N), device=device, dtype=torch.float64) * total_N,
+        total_N.nextafter(torch.zeros_like(total_N)),
+    )
     drawn_N = torch.searchsorted(sum_N_V, at_N[:, None], right=True)[:, 0]
     drawn_N = drawn_N.clamp(max=logprob_N_V.shape[1] - 1)
-    greedy = torch.tensor([one.temperature == 0 for one in params], device=device)
+    greedy = torch.tensor([_is_greedy(one) for one in params], device=device)
     return torch.where(greedy, greedy_N, drawn_N)
+
+
+def _is_greedy(params: SamplingParams) -> bool:
+    return params.temperature < GREEDY_BELOW
 
 
 def _nucleus(weight_V: torch.Tensor, top_p: float) -> torch.Tensor:
