@@ -196,6 +196,46 @@ def test_training_goes_on_after_a_user_error_and_after_a_bug(
     assert good.result().metrics == {"loss:sum": approx(0.2)}
 
 
+def test_a_refused_request_takes_its_turn_and_is_the_user_s_error(
+    service: tinker.ServiceClient, engine: ScriptedEngine
+) -> None:
+    client = train(service)
+    with pytest.warns(FutureWarning, match="load_state"):
+        loaded = client.load_state("")  # pyright: ignore[reportDeprecated]
+    refused = [loaded, client.save_state(""), client.save_weights_for_sampler("")]
+    saved = client.save_state("next")
+    for future in refused:
+        with pytest.raises(tinker.RequestFailedError, match="path must be") as caught:
+            future.result(timeout=10)
+        assert caught.value.category is types.RequestErrorCategory.User
+    assert saved.result(timeout=10).path.endswith("/weights/next")
+    assert engine.names() == ["create_model", "save_weights"]
+
+
+@pytest.mark.parametrize(
+    ("path", "bad"),
+    [
+        ("load_weights", {"path": 5}),
+        ("load_weights", {"path": "tinker://x/weights/y", "optimizer": "yes"}),
+        ("save_weights_for_sampler", {"sampling_session_seq_id": "one"}),
+        ("optim_step", {"adam_params": {"learning_rate": 10**400}}),
+        ("optim_step", {"adam_params": {"learning_rate": "much"}}),
+    ],
+)
+def test_a_malformed_request_holds_up_nothing(
+    server: EmbeddedServer, path: str, bad: dict[str, Any]
+) -> None:
+    _, model_id = raw_session(server)
+    after = step(server, model_id, 2, 0.1)
+    asked = {"model_id": model_id, "seq_id": 1} | bad
+    refused = post(server, path, asked).json()["request_id"]
+    answer = post(server, "retrieve_future", {"request_id": refused}).json()
+    assert answer["category"] == "user"
+    assert "must be" in answer["error"]
+    answer = post(server, "retrieve_future", {"request_id": after}).json()
+    assert answer == {"metrics": {"grad_norm": 2.5}}
+
+
 def test_what_is_not_offered_is_refused_and_not_left_out(service: tinker.ServiceClient) -> None:
     client = sampler(service)
     params = types.SamplingParams(max_tokens=1)
@@ -343,6 +383,7 @@ def test_what_nobody_waits_for_is_not_computed(
             "restarted",
         ),
         ("get_info", {"model_id": 5}, 422, "model_id must be a string"),
+        ("get_info", {"model_id": ""}, 422, "isn't empty"),
         ("nothing", {}, 404, "there is no POST"),
     ],
 )
@@ -352,6 +393,24 @@ def test_malformed_requests_are_told_so(
     answer = post(server, path, body)
     assert answer.status_code == status
     assert says in answer.json()["detail"]
+
+
+def test_token_ids_too_large_for_any_vocabulary_are_refused(server: EmbeddedServer) -> None:
+    session, _ = raw_session(server)
+    asked = {"session_id": session, "sampling_session_seq_id": 0, "base_model": BASE}
+    sampler_id = post(server, "create_sampling_session", asked).json()["sampling_session_id"]
+    chunks = [{"type": "encoded_text", "tokens": [1, 2**70]}]
+    request = {
+        "sampling_session_id": sampler_id,
+        "seq_id": 0,
+        "prompt": {"chunks": chunks},
+        "sampling_params": {},
+    }
+    answer = post(server, "asample", request)
+    assert (answer.status_code, answer.json()["detail"]) == (422, "tokens must be 64-bit integers")
+    request |= {"prompt": {"chunks": []}, "sampling_params": {"stop": [2**70]}}
+    answer = post(server, "asample", request)
+    assert (answer.status_code, answer.json()["detail"]) == (422, "stop must be 64-bit integers")
 
 
 def test_web_pages_and_other_names_are_turned_away(server: EmbeddedServer) -> None:

@@ -199,7 +199,7 @@ class Operations:
                 )
             )
 
-        return self._in_turn(model_id, request.number, compute)
+        return self._in_turn(model_id, request.number, compute, _as_it_is)
 
     def optim_step(self, fields: Fields) -> dict[str, Any]:
         """One step of the optimiser."""
@@ -209,7 +209,7 @@ class Operations:
             params: AdamParams = wire.adam_params(fields)
             return wire.json_payload({"metrics": self._engine.optim_step(model_id, params)})
 
-        return self._in_turn(model_id, fields.whole_or_none("seq_id"), compute)
+        return self._in_turn(model_id, fields.whole_or_none("seq_id"), compute, _as_it_is)
 
     def save_weights(self, fields: Fields) -> dict[str, Any]:
         """A checkpoint to go on training from, with the optimiser's state."""
@@ -219,20 +219,20 @@ class Operations:
             path = self._engine.save_weights(model_id, _checkpoint_name(fields))
             return wire.json_payload({"type": "save_weights", "path": path})
 
-        return self._in_turn(model_id, fields.whole_or_none("seq_id"), save)
+        return self._in_turn(model_id, fields.whole_or_none("seq_id"), save, _as_it_is)
 
     def save_weights_for_sampler(self, fields: Fields) -> dict[str, Any]:
         """A checkpoint to sample from, or an unnamed sampler of the weights as they are."""
         model_id = fields.text("model_id")
         number = fields.whole_or_none("seq_id")
         if "sampling_session_seq_id" in fields:
-            return self._snapshot(model_id, number, fields.whole("sampling_session_seq_id"))
+            return self._snapshot(model_id, number, fields)
 
         def save() -> Payload:
             path = self._engine.save_for_sampler(model_id, _checkpoint_name(fields))
             return wire.json_payload({"type": "save_weights_for_sampler", "path": path})
 
-        return self._in_turn(model_id, number, save)
+        return self._in_turn(model_id, number, save, _as_it_is)
 
     def save_weights_external(self, fields: Fields) -> dict[str, Any]:
         """A checkpoint to be downloaded. Checkpoints here are PEFT folders as they are."""
@@ -245,41 +245,42 @@ class Operations:
             external = path.replace("/sampler_weights/", "/external_weights/")
             return wire.json_payload({"type": "save_weights_external", "path": external})
 
-        return self._in_turn(model_id, fields.whole_or_none("seq_id"), save)
+        return self._in_turn(model_id, fields.whole_or_none("seq_id"), save, _as_it_is)
 
-    def _snapshot(self, model_id: str, number: int | None, sampler_number: int) -> dict[str, Any]:
-        model = self._model(model_id)
-        sampler_id = f"{model.session.id}:sample:{sampler_number}"
+    def _snapshot(self, model_id: str, number: int | None, fields: Fields) -> dict[str, Any]:
+        session, info = self._model(model_id).session, self._model(model_id).info
 
-        def snapshot() -> Payload:
+        def snapshot() -> str:
+            sampler_id = f"{session.id}:sample:{fields.whole('sampling_session_seq_id')}"
             self._engine.snapshot_sampler(model_id, sampler_id)
+            return sampler_id
+
+        def made(sampler_id: str) -> Payload:
+            done: asyncio.Future[_Sampler] = asyncio.get_running_loop().create_future()
+            done.set_result(_Sampler(info, None))
+            session.samplers.add(sampler_id)
+            self._samplers[sampler_id] = done
             return wire.json_payload(
                 {"type": "save_weights_for_sampler", "sampling_session_id": sampler_id}
             )
-
-        def made(payload: Payload) -> Payload:
-            done: asyncio.Future[_Sampler] = asyncio.get_running_loop().create_future()
-            done.set_result(_Sampler(model.info, None))
-            model.session.samplers.add(sampler_id)
-            self._samplers[sampler_id] = done
-            return payload
 
         return self._in_turn(model_id, number, snapshot, made)
 
     def load_weights(self, fields: Fields) -> dict[str, Any]:
         """A checkpoint's weights into a model, or a new model made of them."""
-        path, optimizer = fields.text("path"), fields.flag("optimizer", default=False)
         if "session_id" in fields:
-            return self._load_model(fields, path, optimizer=optimizer)
+            return self._load_model(fields)
         model_id = fields.text("model_id")
 
         def load() -> Payload:
+            path, optimizer = fields.text("path"), fields.flag("optimizer", default=False)
             self._engine.load_weights(model_id, path, optimizer=optimizer)
             return wire.json_payload({"type": "load_weights", "path": path, "model_id": model_id})
 
-        return self._in_turn(model_id, fields.whole_or_none("seq_id"), load)
+        return self._in_turn(model_id, fields.whole_or_none("seq_id"), load, _as_it_is)
 
-    def _load_model(self, fields: Fields, path: str, *, optimizer: bool) -> dict[str, Any]:
+    def _load_model(self, fields: Fields) -> dict[str, Any]:
+        path, optimizer = fields.text("path"), fields.flag("optimizer", default=False)
         session = self._session(fields.text("session_id"))
         model_id = f"{session.id}:train:{fields.whole('model_seq_id')}"
         wanted = fields.text_or_none("base_model")
@@ -393,10 +394,14 @@ class Operations:
         self,
         model_id: str,
         number: int | None,
-        job: Callable[[], Payload],
-        made: Callable[[Payload], Payload] = lambda payload: payload,
+        job: Callable[[], T],
+        made: Callable[[T], Payload],
     ) -> dict[str, Any]:
-        """Promises what the job says, done when the requests before it have been."""
+        """Promises what the job says, done when the requests before it have been.
+
+        The job reads the request's other fields, not the caller: a request that is refused must
+        take its turn too, or those after it would wait for it.
+        """
         model = self._model(model_id)
         request_id = f"{model_id}:{number if number is not None else uuid.uuid4()}"
         if self.futures.open(request_id):
@@ -471,3 +476,7 @@ def _checkpoint_name(fields: Fields) -> str:
     if name is None:
         raise EngineUserError("a checkpoint needs a name")
     return name
+
+
+def _as_it_is(payload: Payload) -> Payload:
+    return payload

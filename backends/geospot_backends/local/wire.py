@@ -7,6 +7,7 @@ goes; whether it makes sense is the engine's to say.
 import base64
 import binascii
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -32,6 +33,7 @@ from geospot_backends.local.futures import Payload
 PROTO: Final = "application/x-protobuf"
 
 _MAX_SAMPLES: Final = 1024
+_LARGEST: Final = 2**63 - 1
 _NOT_OFFERED: Final = (
     "topk_prompt_logprobs",
     "topk_sample_logprobs",
@@ -40,7 +42,7 @@ _NOT_OFFERED: Final = (
 )
 
 
-class BadMessageError(ValueError):
+class BadMessageError(EngineUserError):
     """A message that isn't of the form that it should have."""
 
 
@@ -71,8 +73,10 @@ class Fields:
     def text(self, name: str) -> str:
         """A string that must be there."""
         value = self._values.get(name)
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str):
             raise BadMessageError(f"{name} must be a string")
+        if not value:
+            raise BadMessageError(f"{name} must be a string that isn't empty")
         return value
 
     def text_or_none(self, name: str) -> str | None:
@@ -84,6 +88,8 @@ class Fields:
         value = self._values.get(name)
         if isinstance(value, bool) or not isinstance(value, int):
             raise BadMessageError(f"{name} must be an integer")
+        if not -_LARGEST <= value <= _LARGEST:
+            raise BadMessageError(f"{name} must be an integer of 64 bits")
         return value
 
     def whole_or_none(self, name: str) -> int | None:
@@ -95,7 +101,10 @@ class Fields:
         value = self._values.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise BadMessageError(f"{name} must be a number")
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise BadMessageError(f"{name} must be a number of 64 bits") from None
 
     def flag(self, name: str, *, default: bool) -> bool:
         """True or false."""
@@ -187,8 +196,14 @@ def _stop(value: Any) -> str | list[str] | list[int] | None:
         if all(isinstance(item, str) for item in items):
             return cast(list[str], items)
         if all(isinstance(item, int) and not isinstance(item, bool) for item in items):
-            return cast(list[int], items)
+            return _in_range("stop", cast(list[int], items))
     raise BadMessageError("stop must be a string, a list of strings or a list of token ids")
+
+
+def _in_range(name: str, ids: list[int]) -> list[int]:
+    if any(not -_LARGEST <= id_ <= _LARGEST for id_ in ids):
+        raise BadMessageError(f"{name} must be 64-bit integers")
+    return ids
 
 
 def num_samples(fields: Fields) -> int:
@@ -224,7 +239,7 @@ def _chunk(fields: Fields) -> Chunk:
         ids = cast(list[Any], tokens)
         if not all(type(token) is int for token in ids):
             raise BadMessageError("tokens must be a list of token ids")
-        return TokenChunk(tuple(cast(list[int], ids)))
+        return TokenChunk(tuple(_in_range("tokens", cast(list[int], ids))))
     if kind == "image":
         try:
             data = base64.b64decode(fields.text("data"), validate=True)
@@ -336,7 +351,7 @@ def _array(tensor: Any, name: str) -> npt.NDArray[np.generic]:
     values = np.frombuffer(raw, dtype=kind)
     if sparse:
         return _dense(values, tensor.sparse_csr, shape, name)
-    if min(shape, default=0) < 0 or (shape and int(np.prod(shape)) != values.size):
+    if min(shape, default=0) < 0 or (shape and math.prod(shape) != values.size):
         raise EngineUserError(f"{name} has {values.size} numbers, and a shape of {shape}")
     return values.reshape(shape) if shape else values
 
