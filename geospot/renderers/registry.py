@@ -29,8 +29,7 @@ _FAMILIES: Final = tuple(
         (_TINY.pattern, "qwen3_vl_instruct"),
     )
 )
-# `model_type` in config.json, for a directory whose name says nothing. Qwen3.6 and 3.8 call
-# themselves qwen3_5 there, so a name goes first.
+# `model_type` in a model directory's config.json, and the renderer of what usually calls itself so.
 _MODEL_TYPES: Final = {
     "qwen2_vl": "qwen2_5_vl",
     "qwen2_5_vl": "qwen2_5_vl",
@@ -38,6 +37,14 @@ _MODEL_TYPES: Final = {
     "qwen3_vl_moe": "qwen3_vl_instruct",
     "qwen3_5": "qwen3_5_disable_thinking",
     "qwen3_5_moe": "qwen3_5_disable_thinking",
+}
+# Models that call themselves alike and answer differently: Qwen3.6 and 3.8 are of type qwen3_5, and
+# those of Qwen3-VL that always think share the type of those that never do.
+_SAME_TYPE: Final = {
+    "qwen3_vl": ("qwen3_vl",),
+    "qwen3_vl_moe": ("qwen3_vl",),
+    "qwen3_5": ("qwen3_8_disable_thinking",),
+    "qwen3_5_moe": ("qwen3_8_disable_thinking",),
 }
 
 
@@ -81,20 +88,47 @@ def get_renderer(
 
 
 def renderer_name_of(name_or_model: str) -> str:
-    """The name of the renderer that belongs to a model; any other name is returned as it is."""
+    """The name of the renderer that belongs to a model; any other name is returned as it is.
+
+    Of a model directory config.json is believed first. Its own name, never that of a folder above it,
+    says only what config.json leaves open: which of the models that share a `model_type` it is.
+    """
     if name_or_model in STYLES or name_or_model.startswith(PREFIX):
         return name_or_model
-    lowered = name_or_model.lower()
-    for pattern, name in _FAMILIES:
-        if pattern.search(lowered):
-            return name
-    return _MODEL_TYPES.get(_model_type(Path(name_or_model)), name_or_model)
+    directory = Path(name_or_model)
+    if not directory.is_dir():
+        return _by_name(name_or_model) or name_or_model
+    model_type = _model_type(directory)
+    usual = _MODEL_TYPES.get(model_type)
+    named = _by_name(_own_name(directory))
+    if usual is None or named in _SAME_TYPE.get(model_type, ()):
+        return named or name_or_model
+    return usual
+
+
+def _own_name(directory: Path) -> str:
+    """A model directory's last part; in the Hugging Face cache, where that is a commit, the model's."""
+    place = directory.absolute()
+    repository = place.parent.parent.name
+    if place.parent.name == "snapshots" and repository.startswith("models--"):
+        return repository.rpartition("--")[2]
+    return place.name
+
+
+def _by_name(name: str) -> str | None:
+    lowered = name.lower()
+    return next((renderer for pattern, renderer in _FAMILIES if pattern.search(lowered)), None)
 
 
 def _grid_of_model(name_or_model: str) -> VisionGrid | None:
-    if _TINY.search(name_or_model.lower()):
-        return TINY_GRID
-    return grid_in(Path(name_or_model))
+    directory = Path(name_or_model)
+    if directory.is_dir():
+        return grid_in(directory) or _tiny_grid(_own_name(directory))
+    return _tiny_grid(name_or_model)
+
+
+def _tiny_grid(name: str) -> VisionGrid | None:
+    return TINY_GRID if _TINY.search(name.lower()) else None
 
 
 def _model_type(directory: Path) -> str:

@@ -313,6 +313,42 @@ def test_a_name_outranks_the_model_and_a_directory_says_what_it_is(tmp_path: Pat
     assert _renderer("geospot/tiny-vlm").grid == TINY_GRID
 
 
+@pytest.mark.parametrize(
+    ("folder", "model_type", "name"),
+    [
+        ("qwen2.5-vl-runs/mine", "qwen3_vl", "qwen3_vl_instruct"),
+        ("qwen2.5-vl-runs/qwen3-vl-thinking/mine", "qwen3_vl", "qwen3_vl_instruct"),
+        ("qwen2.5-vl-like", "qwen3_vl", "qwen3_vl_instruct"),
+        ("runs/Qwen3-VL-4B-Thinking", "qwen3_vl", "qwen3_vl"),
+        ("runs/Qwen3.6-35B-A3B", "qwen3_5_moe", "qwen3_5_disable_thinking"),
+        ("runs/Qwen3.8-27B", "qwen3_5", "qwen3_8_disable_thinking"),
+        ("models--Qwen--Qwen3.8-27B/snapshots/0a1b2c", "qwen3_5", "qwen3_8_disable_thinking"),
+        ("qwen3.8-runs/mine", "qwen3_5", "qwen3_5_disable_thinking"),
+        ("qwen3-vl-runs/Qwen2.5-VL-3B", None, "qwen2_5_vl"),
+        ("qwen3-vl-runs/mine", "gemma4", None),
+        ("qwen3-vl-runs/mine", None, None),
+    ],
+)
+def test_a_directory_is_what_its_config_says_not_what_the_folders_above_are_called(
+    folder: str, model_type: str | None, name: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / folder
+    path.mkdir(parents=True)
+    if model_type:
+        (path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    assert renderer_name_of(str(path)) == (name or str(path))
+
+
+def test_a_folder_below_one_called_tiny_has_no_tiny_grid(tmp_path: Path) -> None:
+    path = tmp_path / "tiny-vlm-runs" / "mine"
+    path.mkdir(parents=True)
+    (path / "config.json").write_text(json.dumps({"model_type": "qwen3_vl"}))
+    assert _renderer(str(path)).grid == _renderer("Qwen/Qwen3-VL-4B-Instruct").grid != TINY_GRID
+    tiny = tmp_path / "tiny-vlm"
+    tiny.mkdir()
+    assert _renderer(str(tiny)).grid == TINY_GRID
+
+
 @pytest.mark.parametrize("name", ["qwen3_vl_instuct", "google/gemma-4-12b", "cookbook:nonesuch"])
 def test_an_unknown_name_says_which_there_are(name: str) -> None:
     with pytest.raises(GeospotError) as caught:
