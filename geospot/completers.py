@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 class Completion:
     """One sampled sequence of T tokens.
 
-    `tokens` includes the stop token that ended it, where one did. `logprobs_T` are the sampler's, at
-    the temperature asked for. `truncated`: it ended at the token limit.
+    `tokens` includes the stop token that ended it, where one did. `truncated`: it ended at the token
+    limit. `logprobs_T` are natural logarithms of the model's own probabilities, at temperature 1 and
+    before top_k and top_p cut the distribution, whatever was asked for; the hosted service sends the
+    same. They are those of the distribution that was sampled only at temperature 1 without a cut:
+    reinforcement learning from other samples must account for the difference, or its importance
+    ratios are wrong.
     """
 
     tokens: list[int]

@@ -16,6 +16,7 @@ from geospot.renderers.messages import Part
 from geospot_backends.local.checkpoints import CheckpointStore
 from geospot_backends.local.engine import LocalEngine
 from geospot_backends.local.server import EmbeddedServer
+from tests.support.approx import approx
 from tests.support.engines import qwen25_folder, tiny_folder
 from tests.support.photos import make_photo
 from tests.support.scripted_engine import BASE, CONTEXT, ScriptedEngine, answer_tokens
@@ -104,6 +105,21 @@ def test_many_samples_are_one_call_with_every_setting(tmp_path: Path) -> None:
     assert completions[0].logprobs_T.tolist() == [-0.5] * len(completions[0].tokens)
     assert len({one.sequence_id for one in completions}) == 5
     assert not completions[0].truncated
+
+
+def test_logprobs_are_those_at_temperature_1_without_a_cut(tmp_path: Path) -> None:
+    model = str(tiny_folder())
+    engine = LocalEngine(tmp_path, device="cpu", models=[model])
+    with (
+        EmbeddedServer(engine, engine.checkpoints) as server,
+        _sampling(server, model) as client,
+    ):
+        completer = TinkerTokenCompleter(client, 8, temperature=0.3, top_k=4, top_p=0.9, seed=4)
+        prompt = [70, 71, 72]
+        for one in _answers(completer, tinker.ModelInput.from_ints(prompt), [2], 3):
+            text = tinker.ModelInput.from_ints(prompt + one.tokens)
+            read = client.compute_logprobs(text).result()[len(prompt) :]
+            assert one.logprobs_T.tolist() == approx(read, abs=1e-4)
 
 
 def test_an_answer_gets_the_room_that_the_prompt_leaves(tmp_path: Path) -> None:
