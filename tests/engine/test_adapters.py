@@ -212,7 +212,9 @@ def test_checkpoints_are_listed_replaced_deleted_and_never_half_written(tmp_path
         engine.load_weights("run:train:0", paths[0], optimizer=True)
 
 
-@pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "/etc", "x" * 300, "-x", "a\n"])
+@pytest.mark.parametrize(
+    "name", ["", "..", "../x", "a/b", "/etc", "x" * 300, ":" * 86, "-x", "a\n"]
+)
 def test_a_name_can_not_leave_the_state_folder(name: str, engine: LocalEngine) -> None:
     engine.create_model("m", str(tiny_folder()), LoraSpec(rank=1))
     with pytest.raises(EngineUserError):

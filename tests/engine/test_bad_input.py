@@ -1,5 +1,7 @@
 """Bad input is the caller's error, said in a sentence, and changes nothing."""
 
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +118,7 @@ def test_an_image_placeholder_as_text_or_as_a_trained_target_is_refused(
 
 @pytest.mark.parametrize(
     "name",
-    ["geospot/tiny", "/no/such/folder", "../elsewhere", "", "a/b/c"],
+    ["geospot/tiny", "/no/such/folder", "../elsewhere", "", "a/b/c", "~nosuchuser/x", "x" * 5000],
 )
 def test_an_unknown_base_model_is_a_user_error(
     name: str, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
@@ -141,6 +143,18 @@ def test_a_folder_of_another_architecture_is_named(engine: LocalEngine, tmp_path
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     with pytest.raises(EngineUserError, match="llama"):
         engine.create_model("x", str(tmp_path), LoraSpec())
+
+
+@pytest.mark.parametrize("lacks", ["model", "tokenizer", "preprocessor"])
+def test_a_folder_that_lacks_files_is_named(lacks: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for file in tiny_folder().iterdir():
+        if not file.name.startswith(lacks):
+            shutil.copy(file, folder)
+    engine = LocalEngine(tmp_path / "state", device="cpu", models=[str(folder)])
+    with pytest.raises(EngineUserError, match=re.escape(str(folder))):
+        engine.create_model("x", str(folder), LoraSpec())
 
 
 @pytest.mark.parametrize(

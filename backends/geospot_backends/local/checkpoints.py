@@ -26,6 +26,8 @@ DESCRIPTION: Final = "checkpoint.json"
 ADAPTER: Final = "adapter_model.safetensors"
 OPTIMIZER: Final = "optimizer.safetensors"
 _FORMAT: Final = 1
+_LONGEST: Final = 255
+"""Bytes of a file's name on the usual file systems."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:+-]{0,199}")
 
 
@@ -154,12 +156,18 @@ class CheckpointStore:
         shutil.rmtree(gone)
 
     def _folder(self, path: CheckpointPath) -> Path:
-        for part in (path.run, path.name):
+        run, name = quote(path.run, safe=""), quote(path.name, safe="")
+        for part, encoded in ((path.run, run), (path.name, name)):
             if not _NAME.fullmatch(part):
                 raise EngineUserError(
                     f"{part!r} can't be part of a checkpoint's path; use letters, digits, . _ : + -"
                 )
-        return self._state / quote(path.run, safe="") / path.kind / quote(path.name, safe="")
+            if len(encoded) > _LONGEST:
+                raise EngineUserError(
+                    f"{part!r} is too long for part of a checkpoint's path: up to {_LONGEST} "
+                    f"characters, and : and + count as three."
+                )
+        return self._state / run / path.kind / name
 
 
 def _read(path: CheckpointPath, folder: Path) -> Checkpoint:

@@ -28,6 +28,8 @@ SMALL_PARAMETERS: Final = 100_000_000
 """All weights are trained only of models up to this size: each holds a copy of its own."""
 
 _SCRATCH_SEED: Final = 0
+_VOCABULARIES: Final = ("tokenizer.json", "vocab.json", "tokenizer.model")
+"""Without any of them transformers makes an empty tokenizer, and says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,15 @@ class ModelRegistry:
         """The base model of this name.
 
         Raises:
-            EngineUserError: no such model, or one of another architecture.
+            EngineUserError: no such model, one of another architecture, or one whose files lack.
         """
         if name not in self._loaded:
-            self._loaded[name] = self._load(name)
+            try:
+                self._loaded[name] = self._load(name)
+            except (OSError, ValueError) as error:  # as transformers says that a file is missing
+                raise EngineUserError(
+                    f"The model {name!r} can't be loaded: {str(error).splitlines()[0]}"
+                ) from error
         return self._loaded[name]
 
     def context_length(self, name: str) -> int:
@@ -123,6 +130,8 @@ class ModelRegistry:
         folder = tiny_vlm.FOLDER if tiny else _find(name)
         dtype = torch.float32 if tiny and self._dtype is None else self._weights_dtype(device)
         network = _network(name, folder, dtype, device)
+        if not any((folder / file).exists() for file in _VOCABULARIES):
+            raise EngineUserError(f"The folder of {name!r} has no tokenizer.")
         tokenizer = load_tokenizer(folder)
         text_config: Any = network.config.text_config
         vocabulary = int(network.lm_head.out_features)
@@ -160,9 +169,12 @@ def load_tokenizer(folder: Path) -> Any:
 
 def _find(name: str) -> Path:
     """The local folder of a model: itself, or a snapshot of the hub's repository, downloaded if need be."""
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder.resolve()
+    try:
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            return folder.resolve()
+    except (OSError, RuntimeError) as error:  # too long a name; no such person's home
+        raise EngineUserError(f"There is no model {name!r}: {error}.") from error
     if name.count("/") != 1 or name.startswith(("/", ".", "~")):
         raise EngineUserError(f"There is no model {name!r}: neither a folder nor a hub id.")
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
