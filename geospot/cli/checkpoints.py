@@ -4,13 +4,16 @@ import json
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from geospot.services.archive import Archive, ArchivedCheckpoint, open_archive
 from geospot.services.endpoint import ServiceOptions
 from geospot.textsafe import printable
+
+if TYPE_CHECKING:
+    from geospot.runs.checkpoints import RunCheckpoint
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -176,16 +179,24 @@ def _path(which: str, kind: str) -> str:
     """The path itself, or that of a run directory's checkpoint, of the kind wanted if there is one."""
     if which.startswith("tinker://"):
         return which
-    from geospot.runs.checkpoints import choose_checkpoint
-
     directory, _, name = which.rpartition("@")
     if directory and Path(directory).is_dir():
-        chosen = choose_checkpoint(Path(directory), name)
+        chosen = _of_run(Path(directory), name)
     else:
-        chosen = choose_checkpoint(Path(which))
+        chosen = _of_run(Path(which), None)
     paths = [chosen.state_path, chosen.sampler_path]
     fitting = [path for path in paths if path and f"/{kind}/" in path]
     return (fitting or [path for path in paths if path])[0]
+
+
+def _of_run(run: Path, name: str | None) -> "RunCheckpoint":
+    """The checkpoint that evaluation would take; where there is none, one saved for training only."""
+    from geospot.runs.checkpoints import FINAL, choose_checkpoint, read_checkpoints
+
+    saved = [row for row in read_checkpoints(run) if row.state_path and name in (None, row.name)]
+    if saved and not any(row.sampler_path for row in saved):
+        return next((row for row in reversed(saved) if row.name == FINAL), saved[-1])
+    return choose_checkpoint(run, name)
 
 
 def _facts(found: ArchivedCheckpoint) -> Iterator[tuple[str, str]]:

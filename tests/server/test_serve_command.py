@@ -102,12 +102,50 @@ def check_checkpoint_commands(state_dir: Path, training: str, sampler: str) -> N
     full = geospot("checkpoints", "export", training, folder, *where)
     assert full.returncode == 2
     assert "isn't empty" in full.stderr
+    check_runs(where, folder, training, sampler)
     with serving(state_dir) as address:
         check_remote_commands(address, training, folder)
     assert geospot("checkpoints", "delete", training, "--yes", *where).returncode == 0
     gone = geospot("checkpoints", "show", training, *where)
     assert gone.returncode == 2
     assert "There is no checkpoint" in gone.stderr
+
+
+def check_runs(where: tuple[str, str], exported: Path, training: str, sampler: str) -> None:
+    """Run directories: checkpoints saved for training only are shown and exported as well."""
+    run = exported.with_name(exported.name + "-run")
+    run.mkdir()
+    rows = run / "checkpoints.jsonl"
+    early, late = "tinker://gone/weights/early", "tinker://gone/weights/late"
+    rows.write_text(
+        "".join(
+            json.dumps(row) + "\n"
+            for row in (
+                {"name": "early", "state_path": early},
+                {"name": "state", "state_path": training},
+            )
+        )
+    )
+    for which in (f"{run}@state", str(run)):  # the only kind there is: the newest
+        shown = json.loads(geospot("checkpoints", "show", which, "--json", *where).stdout)
+        assert shown["path"] == training
+    copy = run.with_name(run.name + "-state")
+    done = geospot("checkpoints", "export", f"{run}@state", copy, *where)
+    assert done.returncode == 0, done.stderr
+    same = "adapter_model.safetensors"
+    assert (copy / same).read_bytes() == (exported / same).read_bytes()
+    with rows.open("a") as file:
+        file.write(json.dumps({"name": "both", "state_path": early, "sampler_path": sampler}))
+        file.write("\n" + json.dumps({"name": "late", "state_path": late}) + "\n")
+    # without a name, the one that evaluation takes
+    copy = run.with_name(run.name + "-both")
+    done = geospot("checkpoints", "export", run, copy, *where)
+    assert done.returncode == 0, done.stderr
+    assert (copy / same).read_bytes() == (exported / same).read_bytes()
+    assert late in geospot("checkpoints", "show", f"{run}@late", *where).stderr
+    missing = geospot("checkpoints", "show", f"{run}@none", *where)
+    assert missing.returncode == 2
+    assert "no checkpoint 'none'" in missing.stderr
 
 
 def check_remote_commands(address: str, training: str, folder: Path) -> None:
