@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from heapq import nsmallest
 from typing import Literal
 
+import numpy as np
+
 from geospot.data.sample import SampleTable
 
 Order = Literal["hash", "stream"]
@@ -51,9 +53,16 @@ def ranked_indices(ids: Iterable[str], *, limit: int | None, seed: int) -> list[
 
     `ids` may be a stream: with a limit, no more than `limit` of them are held.
     """
-    ranked = ((_rank(seed, sample_id), index) for index, sample_id in enumerate(ids))
-    chosen = sorted(ranked) if limit is None else nsmallest(limit, ranked)
-    return [index for _, index in chosen]
+    if limit is not None:
+        ranked = ((_rank(seed, sample_id), index) for index, sample_id in enumerate(ids))
+        return [index for _, index in nsmallest(limit, ranked)]
+    # Side by side in one block of memory the digests take a fifth of what a list of pairs takes.
+    digests = bytearray()
+    for sample_id in ids:
+        digests += _rank(seed, sample_id)
+    words_N = np.frombuffer(digests, dtype=">u8").reshape(-1, 4)
+    order_N = np.lexsort(words_N.T[::-1])  # the last key counts first
+    return order_N.tolist()
 
 
 def selection_of(

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, cast
 
+import pyarrow as pa
+
 from geospot.config.evaluation import AskConfig, EvalConfig
 from geospot.data import open_dataset
 from geospot.data.columns import parse_overrides
@@ -150,6 +152,7 @@ def open_selection(config: EvalConfig, progress: Progress = silent) -> tuple[Geo
         progress=progress,
     )
     selection = dataset.select(config.limit_or_none, config.seed)
+    pa.default_memory_pool().release_unused()  # reading a table takes more than holding it
     if not len(selection):
         dataset.close()
         dropped = ", ".join(f"{n:,} {why}" for why, n in selection.table.dropped.items())
