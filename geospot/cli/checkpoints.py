@@ -119,11 +119,12 @@ def export(
     state_dir: StateDir = None,
     api_key_env: KeyEnv = None,
 ) -> None:
-    """Write a checkpoint into a folder: an adapter as PEFT, vLLM and transformers read it.
+    """Write a checkpoint into a folder: an adapter as PEFT reads it.
 
-    Where all weights were trained, the whole model is written. A hosted checkpoint is downloaded; the
-    service has to load it for that, which takes a minute. A model that ships with geospot becomes a
-    folder that `transformers serve` serves.
+    Of a run directory, checkpoints saved for training only are taken too. Where all weights were
+    trained, the whole model is written. A hosted checkpoint is downloaded; the service has to load it
+    for that, which takes a minute. A model that ships with geospot becomes a folder that
+    `transformers serve` serves.
 
     \b
     geospot checkpoints export runs/sft adapter/
