@@ -22,10 +22,10 @@ class Completion:
 
     `tokens` includes the stop token that ended it, where one did. `truncated`: it ended at the token
     limit. `logprobs_T` are natural logarithms of the model's own probabilities, at temperature 1 and
-    before top_k and top_p cut the distribution, whatever was asked for; the hosted service sends the
-    same. They are those of the distribution that was sampled only at temperature 1 without a cut:
-    reinforcement learning from other samples must account for the difference, or its importance
-    ratios are wrong.
+    before top_k and top_p cut the distribution, whatever was asked for, from the embedded engine; the
+    hosted service is reported to send the same (tinker-feedback issue 148). They are those of the
+    distribution that was sampled only at temperature 1 without a cut: reinforcement learning from
+    other samples must account for the difference, or its importance ratios are wrong.
     """
 
     tokens: list[int]
