@@ -23,7 +23,8 @@ def serve(
     models: Annotated[
         list[str] | None,
         typer.Option(
-            help="Base model to serve beside geospot/tiny-vlm: hub id or folder. Repeatable."
+            help="Base model to serve beside geospot/tiny-vlm: hub id or folder. Repeatable. "
+            "No other is loaded, whatever a client asks for."
         ),
     ] = None,
     device: Annotated[

@@ -174,7 +174,7 @@ def test_an_exported_whole_model_is_a_transformers_folder(tmp_path: Path) -> Non
     engine.create_model("m", str(tiny_folder()), None)
     train(engine, "m", 2)
     folder = engine.checkpoints.find(engine.save_for_sampler("m", "out")).folder
-    again = engine_at(tmp_path / "again")
+    again = LocalEngine(tmp_path / "again", device="cpu", models=[str(folder)])
     again.create_model("n", str(folder), LoraSpec(rank=1))
     np.testing.assert_allclose(read(again, "n"), read(engine, "m"), atol=1e-5)
 

@@ -120,12 +120,48 @@ def test_an_image_placeholder_as_text_or_as_a_trained_target_is_refused(
     "name",
     ["geospot/tiny", "/no/such/folder", "../elsewhere", "", "a/b/c", "~nosuchuser/x", "x" * 5000],
 )
-def test_an_unknown_base_model_is_a_user_error(
-    name: str, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+def test_a_base_model_that_is_not_there_is_a_user_error(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(EngineUserError):
+    engine = LocalEngine(tmp_path, device="cpu", models=[name])
+    with pytest.raises(EngineUserError, match=r"no model|can't be fetched|no readable"):
         engine.create_model("x", name, LoraSpec())
+
+
+def _no_download(*_: object, local_files_only: bool = False, **__: object) -> str:
+    if not local_files_only:
+        pytest.fail("something was about to be downloaded")
+    raise FileNotFoundError("nothing is cached")
+
+
+def test_only_what_is_listed_is_served_downloaded_or_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.snapshot_download", _no_download)
+    engine = LocalEngine(tmp_path, device="cpu")
+    for name in ("org/model", str(tiny_folder()), "."):
+        with pytest.raises(EngineUserError, match="Served are geospot/tiny-vlm, "):
+            engine.create_model("x", name, LoraSpec())
+        with pytest.raises(EngineUserError, match="Served are geospot/tiny-vlm, "):
+            engine.create_sampler("x", base_model=name)
+
+
+def test_a_checkpoint_brings_its_base_model_but_downloads_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = engine_at(tmp_path)
+    first.create_model("m", str(tiny_folder()), LoraSpec(rank=1))
+    path = first.save_for_sampler("m", "s")
+    second = LocalEngine(tmp_path / "state", device="cpu")
+    second.create_sampler("s", path=path)
+    assert second.sampler_info("s").base_model == str(tiny_folder())
+    description = second.checkpoints.find(path).folder / "checkpoint.json"
+    text = description.read_text(encoding="utf-8")
+    description.write_text(text.replace(str(tiny_folder()), "org/model"), encoding="utf-8")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", _no_download)
+    with pytest.raises(EngineUserError, match="serve --models org/model"):
+        second.create_sampler("t", path=path)
 
 
 def test_served_models_are_listed_with_what_fits_into_them(tmp_path: Path) -> None:
@@ -139,7 +175,8 @@ def test_served_models_are_listed_with_what_fits_into_them(tmp_path: Path) -> No
         broken.supported_models()
 
 
-def test_a_folder_of_another_architecture_is_named(engine: LocalEngine, tmp_path: Path) -> None:
+def test_a_folder_of_another_architecture_is_named(tmp_path: Path) -> None:
+    engine = LocalEngine(tmp_path / "state", device="cpu", models=[str(tmp_path)])
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     with pytest.raises(EngineUserError, match="llama"):
         engine.create_model("x", str(tmp_path), LoraSpec())

@@ -23,7 +23,7 @@ from tests.support.engines import (
 def test_a_bfloat16_base_trains_samples_and_comes_back(
     folder: Callable[[], Path], tmp_path: Path
 ) -> None:
-    engine = LocalEngine(tmp_path, device="cpu", dtype=torch.bfloat16)
+    engine = LocalEngine(tmp_path, device="cpu", dtype=torch.bfloat16, models=[str(folder())])
     for name, spec in (("lora", LoraSpec(rank=4, seed=1)), ("all", None)):
         engine.create_model(name, str(folder()), spec)
         weights = engine._models[name].weights  # pyright: ignore[reportPrivateUsage]

@@ -103,8 +103,9 @@ def test_it_is_asked_what_it_was_trained_on_unless_the_person_says_otherwise() -
 def test_training_from_scratch_learns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = open_world("train", size=64)
     write_scratch(tmp_path / "scratch", data, seed=1)
-    engine = LocalEngine(tmp_path / "state", device="cpu")
-    engine.create_model("tiny", str(tmp_path / "scratch"), None)
+    scratch = str(tmp_path / "scratch")
+    engine = LocalEngine(tmp_path / "state", device="cpu", models=[scratch])
+    engine.create_model("tiny", scratch, None)
     train(engine, data, steps=41, batch_size=8, learning_rate=3e-3, seed=1)
     losses = [float(line.split()[3]) for line in capsys.readouterr().out.splitlines()]
     assert losses[-1] < 0.7 * losses[0]
@@ -117,8 +118,9 @@ def test_the_command_writes_a_model_that_the_engine_serves(tmp_path: Path) -> No
         [*command, str(tmp_path / "out")], capture_output=True, text=True, check=True
     )
     assert "greedy median" in done.stdout
-    engine = LocalEngine(tmp_path / "state", device="cpu")
-    engine.create_model("m", str(tmp_path / "out"), LoraSpec(rank=1))
+    out = str(tmp_path / "out")
+    engine = LocalEngine(tmp_path / "state", device="cpu", models=[out])
+    engine.create_model("m", out, LoraSpec(rank=1))
     tokenizer = load_tokenizer(Path(engine.info("m").tokenizer_dir))
     first = prompt(tokenizer, b"")[0]
     assert isinstance(first, TokenChunk)

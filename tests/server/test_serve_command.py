@@ -172,6 +172,28 @@ def check_remote_commands(address: str, training: str, folder: Path) -> None:
     assert "There is no checkpoint" in missing.stderr
 
 
+def test_clients_get_listed_models_only_and_their_errors_are_theirs(tmp_path: Path) -> None:
+    folder = str(tmp_path / "secret")
+    with serving(tmp_path / "state") as address:
+        service = tinker.ServiceClient(base_url=address, api_key="tml-x")
+        for name in ("Qwen/Qwen3-VL-2B-Instruct", folder, "~nosuchuser/x"):
+            with pytest.raises(
+                tinker.RequestFailedError, match="Served are geospot/tiny"
+            ) as caught:
+                service.create_lora_training_client(name, rank=1).result(timeout=30)
+            assert caught.value.category is types.RequestErrorCategory.User
+            with pytest.raises(tinker.NotFoundError, match="Served are geospot/tiny"):
+                service.create_sampling_client(base_model=name).result(timeout=30)
+        client = service.create_lora_training_client(MODEL, rank=1).result(timeout=60)
+        refused = [client.save_state(name) for name in ("", ":" * 100, "x" * 300)]
+        saved = client.save_state("fine")
+        for future in refused:
+            with pytest.raises(tinker.RequestFailedError) as caught:
+                future.result(timeout=30)
+            assert caught.value.category is types.RequestErrorCategory.User
+        assert saved.result(timeout=30).path.endswith("/fine")
+
+
 def test_others_are_let_in_only_with_the_key(tmp_path: Path) -> None:
     refused = geospot("serve", "--host", "0.0.0.0", "--port", "0", "--state-dir", tmp_path)
     assert refused.returncode == 2

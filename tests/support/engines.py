@@ -110,8 +110,9 @@ def _tokenizer(folder: Path) -> object:
 
 
 def engine_at(folder: Path) -> LocalEngine:
-    """An engine on the CPU whose state is in this folder."""
-    return LocalEngine(folder / "state", device="cpu")
+    """An engine on the CPU whose state is in this folder; it serves the folders made here."""
+    models = [str(made()) for made in (tiny_folder, experts_folder, qwen25_folder)]
+    return LocalEngine(folder / "state", device="cpu", models=models)
 
 
 def question(seed: str, size: tuple[int, int] = (96, 96)) -> Chunks:

@@ -73,7 +73,8 @@ class LocalEngine:
         state: folder of the checkpoints.
         device: where models are computed; None takes CUDA where there is one (never for the tiny model).
         dtype: of the frozen weights; None takes bfloat16 on an accelerator, else float32.
-        models: Hugging Face ids or folders to be listed beside the embedded models.
+        models: Hugging Face ids or folders to be served beside the embedded models; no other name
+            is taken.
         threads: of torch on the CPU, for the whole process. One suits the tiny model best.
     """
 
@@ -107,7 +108,7 @@ class LocalEngine:
         """A trainable model with a fresh adapter, or all weights of a copy."""
         with self._lock:
             self._is_new(model_id)
-            host, reader = self._host(base_model)
+            host, reader = self._listed_host(base_model)
             if lora is not None:
                 check_lora(host.base, lora)
             seed = lora.seed if lora is not None and lora.seed is not None else secrets.randbits(62)
@@ -221,7 +222,7 @@ class LocalEngine:
             if path is None:
                 if base_model is None:
                     raise EngineUserError("A sampler needs a base model or a checkpoint path.")
-                host, reader = self._host(base_model)
+                host, reader = self._listed_host(base_model)
                 self._samplers[sampler_id] = _Sampler(host, reader, None, None)
                 return
             checkpoint = self._find(path, "sampler_weights")
@@ -254,6 +255,19 @@ class LocalEngine:
                 for (number, _), answer in zip(batch, answers, strict=True):
                     results[number] = answer
             return [results[number] for number in range(len(requests))]
+
+    def _listed_host(self, name: str) -> tuple[WeightsHost, InputReader]:
+        """Of a base model that a caller names.
+
+        Names come over the wire: any other folder of this machine isn't theirs to read, and a download
+        would keep everybody waiting. A checkpoint's base model was listed when it was trained.
+        """
+        if name not in self._registry.names:
+            raise EngineUserError(
+                f"The base model {name!r} isn't served here. Served are "
+                f"{', '.join(self._registry.names)}; `geospot serve --models` adds others."
+            )
+        return self._host(name)
 
     def _host(self, name: str) -> tuple[WeightsHost, InputReader]:
         if name not in self._hosts:

@@ -73,7 +73,8 @@ class ModelRegistry:
         device: `cpu`, `cuda`, …; None takes CUDA where there is one. The tiny models stay on the CPU
             unless a device is named.
         dtype: of the frozen weights; None takes bfloat16 on an accelerator and float32 on the CPU.
-        extra_models: Hugging Face ids or local folders to be listed as served.
+        extra_models: Hugging Face ids or local folders to be listed as served. Only these are
+            downloaded.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class ModelRegistry:
         """
         if name in (tiny_vlm.NAME, tiny_vlm.SCRATCH_NAME):
             return tiny_vlm.CONTEXT_LENGTH
-        folder = _find(name)
+        folder = _find(name, download=name in self.names)
         _architecture(name, folder)
         config = untyped("transformers").AutoConfig.from_pretrained(str(folder))
         return int(config.get_text_config().max_position_embeddings)
@@ -127,7 +128,7 @@ class ModelRegistry:
         images = untyped("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl")
         tiny = name in (tiny_vlm.NAME, tiny_vlm.SCRATCH_NAME)
         device = self._pick_device(tiny=tiny)
-        folder = tiny_vlm.FOLDER if tiny else _find(name)
+        folder = tiny_vlm.FOLDER if tiny else _find(name, download=name in self.names)
         dtype = torch.float32 if tiny and self._dtype is None else self._weights_dtype(device)
         network = _network(name, folder, dtype, device)
         if not any((folder / file).exists() for file in _VOCABULARIES):
@@ -167,8 +168,12 @@ def load_tokenizer(folder: Path) -> Any:
     return untyped("transformers").AutoTokenizer.from_pretrained(str(folder))
 
 
-def _find(name: str) -> Path:
-    """The local folder of a model: itself, or a snapshot of the hub's repository, downloaded if need be."""
+def _find(name: str, *, download: bool) -> Path:
+    """The local folder of a model: itself, or a snapshot of the hub's repository.
+
+    Args:
+        download: whether what isn't on this machine may be fetched.
+    """
     try:
         folder = Path(name).expanduser()
         if folder.is_dir():
@@ -181,9 +186,16 @@ def _find(name: str) -> Path:
 
     try:
         found: str = untyped("huggingface_hub").snapshot_download(
-            name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
+            name,
+            allow_patterns=["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"],
+            local_files_only=not download,
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        if not download:
+            raise EngineUserError(
+                f"The model {name!r} isn't on the server's machine, and isn't listed to be fetched; "
+                f"`geospot serve --models {name}` does that."
+            ) from error
         raise EngineUserError(
             f"The model {name!r} can't be fetched: {str(error).splitlines()[0]}"
         ) from error

@@ -69,7 +69,7 @@ def main(
         scratch = Path(work) / "scratch"
         data = open_world("train", size=images)
         write_scratch(scratch, data, seed)
-        engine = LocalEngine(Path(work) / "state")
+        engine = LocalEngine(Path(work) / "state", models=[str(scratch), str(out)])
         engine.create_model("tiny", str(scratch), None)
         train(engine, data, steps, batch_size, learning_rate, seed)
         path = engine.save_for_sampler("tiny", "final")
