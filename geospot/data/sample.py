@@ -8,6 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+# Arrow's own pool keeps most of what reading a large table took for a moment; malloc gives it back.
+pa.set_memory_pool(pa.system_memory_pool())
+
 SAMPLE_SCHEMA: Final = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
