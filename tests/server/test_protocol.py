@@ -337,7 +337,12 @@ def test_pending_results_are_polled_for(
     sampling = sampler(client)
     engine.hold.set()
     future = sampling.sample(prompt(5), 1, types.SamplingParams(max_tokens=1))
-    pending = post(server, "retrieve_future", {"request_id": f"{sampling._sampling_session_id}:0"})  # pyright: ignore[reportPrivateUsage]
+    asked = {"request_id": f"{sampling._sampling_session_id}:0"}  # pyright: ignore[reportPrivateUsage]
+    end = time.monotonic() + 20.0
+    pending = post(server, "retrieve_future", asked)
+    while pending.status_code == 410 and time.monotonic() < end:  # the SDK hasn't sent it yet
+        time.sleep(0.02)
+        pending = post(server, "retrieve_future", asked)
     assert pending.status_code == 408
     assert pending.json()["type"] == "try_again"
     time.sleep(0.3)
