@@ -1,0 +1,216 @@
+"""What `geospot sft` and `geospot rl` can be told: one model a command.
+
+Names and defaults are those of the first geospot's commands and of tinker-cookbook, so that their
+command lines go on working. A field's `unit` stands in its `json_schema_extra`, and `--help` shows it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from geospot.config.evaluation import Limit, Positive, Price
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+IfExists = Literal["ask", "resume", "delete", "raise"]
+Schedule = Literal["cosine", "linear", "constant"]
+Tracker = Literal["wandb", "trackio", "tensorboard"]
+
+
+def _setting(default: Any, description: str, unit: str = "") -> Any:
+    return Field(default=default, description=description, json_schema_extra={"unit": unit})
+
+
+class LearnConfig(BaseModel):
+    """What both training commands share. None means: as fits the model (`geospot.config.recipes`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Whom to train, and where.
+    service: str = _setting(
+        "tinker", "Who computes: `tinker` (hosted), `local` (embedded), or a URL."
+    )
+    api_key_env: str | None = _setting(
+        None, "NAME of the environment variable with the service's key."
+    )
+    model_name: str | None = _setting(
+        None,
+        "Base model. Default: the latest open Qwen vision model of the service; with "
+        "service=local geospot/tiny-vlm-scratch, the tiny model with random weights.",
+    )
+    load_checkpoint_path: str | None = _setting(
+        None,
+        "Weights to start from: a run directory (DIR@NAME picks a checkpoint) or a tinker:// path. "
+        "The optimiser starts anew.",
+    )
+    lora_rank: Annotated[int, Field(ge=0, le=512)] | None = _setting(
+        None, "Rank of the LoRA adapter; 0 trains all weights, where the service can. Default: 32."
+    )
+    renderer_name: str | None = _setting(None, "Chat format. Default: what the model's name says.")
+    prompt: str | None = _setting(
+        None,
+        "five-lines, coordinates, json or reasoned; a text file; or the question itself. "
+        "Default: five-lines, and tiny for the tiny models.",
+    )
+    system_prompt: str | None = _setting(None, "Text sent as the system message.")
+    max_image_size: Annotated[int, Field(ge=16)] | None = _setting(
+        512, "Longest side; larger images shrink.", "pixels"
+    )
+    max_tokens: Count | None = _setting(None, "Limit of an answer. Default: 128.", "tokens")
+
+    # Which photos.
+    hf_repo: str = _setting(
+        "osv5m/osv5m", "Data set: a hub id, a folder or file (docs/data.md), or `world`."
+    )
+    split: str = _setting("train", "Split that is trained on.")
+    columns: list[str] = Field(
+        default_factory=list[str],
+        description="Where a column isn't found: lat=…, lon=…, image=…, id=…, comma-separated.",
+        json_schema_extra={"unit": ""},
+    )
+    max_samples: Count | None = _setting(
+        None, "Distinct photos, after selection. Default: all; `world`: 10,000.", "photos"
+    )
+    num_epochs: Count = _setting(1, "Times that each photo is seen.")
+    max_steps: Count | None = _setting(None, "Fewer steps than photos and epochs give.", "steps")
+    batch_size: Count = _setting(8, "Photos a step.", "photos")
+    balance_by_country: bool = _setting(
+        False, "Draw countries evenly instead of as often as they occur."
+    )
+    seed: int = _setting(0, "Of selection, order and sampling.")
+
+    # How the weights move.
+    learning_rate: Positive | None = _setting(
+        None, "Peak of the schedule. Default: 5e-4, and the recipe's for the tiny models."
+    )
+    lr_schedule: Schedule | None = _setting(None, "How the rate falls after the warm-up.")
+    warmup_steps: Annotated[int, Field(ge=0)] | None = _setting(
+        None, "Steps over which the rate rises.", "steps"
+    )
+    weight_decay: NotNegative | None = _setting(None, "AdamW's, decoupled.")
+    adam_beta1: Share = _setting(0.9, "AdamW's first moment.")
+    adam_beta2: Share = _setting(0.95, "AdamW's second moment.")
+    adam_eps: Positive = _setting(1e-8, "AdamW's epsilon.")
+    grad_clip_norm: NotNegative = _setting(1.0, "Largest norm of a gradient; 0 doesn't clip.")
+
+    # The run.
+    log_path: Path = _setting(Path("runs/run"), "Run directory.")
+    behavior_if_log_dir_exists: IfExists = _setting(
+        "ask", "ask, resume, delete (it is set aside, not destroyed) or raise."
+    )
+    save_every: Count = _setting(20, "A checkpoint to go on from.", "steps")
+    keep_checkpoints: Count = _setting(
+        3, "Newest checkpoints kept; the final one and those of evaluations stay.", "checkpoints"
+    )
+    ttl_days: Positive | None = _setting(
+        30.0, "How long the service keeps checkpoints that aren't final.", "days"
+    )
+    eval_every: Annotated[int, Field(ge=0)] = _setting(
+        50,
+        "An evaluation; 0 for none. One comes before the first step and one after the last.",
+        "steps",
+    )
+    eval_hf_repo: str | None = _setting(None, "Data set of evaluations. Default: hf_repo.")
+    eval_split: str = _setting("test", "Split of evaluations.")
+    eval_limit: Limit = _setting(200, "Photos of an evaluation, or `all`.", "photos")
+    thumbnails_mb: NotNegative = _setting(
+        64.0, "Room for small copies of the photos; the newest are kept.", "MB"
+    )
+    trackers: list[Tracker] = Field(
+        default_factory=list[Tracker],
+        description="Also report to wandb, trackio, tensorboard; comma-separated.",
+        json_schema_extra={"unit": ""},
+    )
+    project: str = _setting("geospot", "Name under which trackers file the run.")
+    price_prefill: Price | None = _setting(None, "USD per million prompt tokens.", "USD")
+    price_cached_prefill: Price | None = _setting(
+        None, "USD per million prompt tokens read from the cache.", "USD"
+    )
+    price_sample: Price | None = _setting(None, "USD per million sampled tokens.", "USD")
+    price_train: Price | None = _setting(None, "USD per million trained tokens.", "USD")
+
+    # Faults.
+    max_retries: Annotated[int, Field(ge=0)] = _setting(
+        4, "Tries after a fault of service or network, with growing pauses.", "tries"
+    )
+
+    @property
+    def eval_limit_or_none(self) -> int | None:
+        """The limit of an evaluation as a number, None for all."""
+        return None if self.eval_limit == "all" else self.eval_limit
+
+
+class SFTConfig(LearnConfig):
+    """Everything `geospot sft` can be told."""
+
+    log_path: Path = _setting(Path("runs/sft"), "Run directory.")
+    test_size: Annotated[int, Field(ge=0)] = _setting(
+        64, "Photos of the training split held out for the test NLL.", "photos"
+    )
+    nll_every: Count = _setting(20, "A test NLL on the held-out photos.", "steps")
+
+
+class RLConfig(LearnConfig):
+    """Everything `geospot rl` can be told."""
+
+    log_path: Path = _setting(Path("runs/rl"), "Run directory.")
+    batch_size: Count = _setting(16, "Groups a step, one photo each.", "photos")
+
+    # Rollouts.
+    group_size: Annotated[int, Field(ge=2)] = _setting(
+        4, "Answers sampled for a photo.", "rollouts"
+    )
+    temperature: Positive = _setting(1.0, "Sampling temperature.")
+    rollout_timeout: Positive = _setting(600.0, "How long one group may take.", "s")
+    min_rollouts: Share = _setting(
+        0.5, "The run stops at a step with a smaller share of its rollouts."
+    )
+    max_steps_off_policy: Annotated[int, Field(ge=0)] = _setting(
+        0, "Sample so many steps ahead of the weights.", "steps"
+    )
+
+    # Reward: exp(-distance / tau), and names of places.
+    coord_tau: list[Positive] = Field(
+        default=[25.0],
+        description="Distance at which the reward is 1/e; several, comma-separated, are averaged.",
+        json_schema_extra={"unit": "km"},
+    )
+    tau_schedule: Literal["constant", "geometric"] = _setting(
+        "constant", "geometric: tau falls from tau_start to coord_tau as the run goes on."
+    )
+    tau_start: Positive = _setting(2000.0, "First tau of the geometric schedule.", "km")
+    coord_coef: NotNegative = _setting(1.0, "Weight of the distance in the reward.")
+    city_coef: NotNegative = _setting(0.0, "Weight of the right city.")
+    region_coef: NotNegative = _setting(0.0, "Weight of the right region.")
+    country_coef: NotNegative = _setting(0.0, "Weight of the right country.")
+    format_coef: Positive = _setting(0.1, "What any failure costs: its reward is minus this.")
+
+    # Policy gradient.
+    loss_fn: Literal["importance_sampling", "ppo", "cispo"] = _setting(
+        "importance_sampling", "Policy gradient."
+    )
+    clip_low: NotNegative | None = _setting(
+        None, "Lowest ratio of ppo and cispo. Default: the service's."
+    )
+    clip_high: NotNegative | None = _setting(None, "Highest ratio of ppo and cispo.")
+    num_substeps: Count = _setting(1, "Optimiser steps that a batch is split into.", "steps")
+    normalize_advantages: bool = _setting(
+        False, "Divide a group's advantages by their standard deviation."
+    )
+    min_group_range: NotNegative = _setting(
+        1e-4, "Groups whose rewards lie closer together give no gradient."
+    )
+    kl_penalty_coef: NotNegative = _setting(
+        0.0, "Weight of the divergence from the starting model, taken off the reward."
+    )
+    rollouts_every: Count = _setting(1, "Steps between those whose rollouts are written.", "steps")
+
+    @model_validator(mode="after")
+    def _some_reward(self) -> "RLConfig":
+        if self.coord_coef + self.city_coef + self.region_coef + self.country_coef <= 0:
+            raise ValueError("all reward weights are 0; nothing would be learned")
+        if self.batch_size < self.num_substeps:
+            raise ValueError("num_substeps is larger than batch_size, so some would be empty")
+        return self

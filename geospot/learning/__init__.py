@@ -1,0 +1,1 @@
+"""What supervised and reinforcement learning share: schedules, data order, the model in training."""

@@ -1,0 +1,1 @@
+"""Reinforcement learning from distances: environment, reward, rollouts, GRPO."""

@@ -1,0 +1,1 @@
+"""Supervised fine-tuning: photos and the answers that a person would give."""

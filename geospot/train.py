@@ -1,0 +1,1 @@
+"""Reinforcement learning: GRPO with a reward that falls with distance."""
