@@ -1,6 +1,7 @@
 """Adapters share a base and nothing else; checkpoints bring everything back."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from tests.support.engines import (
     engine_at,
     question,
     qwen25_folder,
+    qwen35_folder,
     supervised,
     tiny_folder,
 )
@@ -101,6 +103,24 @@ def test_seed_and_flags_say_what_is_trained(engine: LocalEngine) -> None:
         assert torch.equal(weight, _weights(engine, "same")[key])
 
 
+def test_linear_attention_is_attention_and_every_projection_of_it_learns(
+    engine: LocalEngine,
+) -> None:
+    only = LoraSpec(rank=2, seed=1, train_mlp=False, train_unembed=False)
+    engine.create_model("m", str(qwen35_folder()), only)
+    before = {name: weight.detach().clone() for name, weight in _weights(engine, "m").items()}
+    train(engine, "m", 2)
+    layers = [
+        ("linear_attn", ["in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj"])
+    ] * 2
+    layers.append(("self_attn", ["q_proj", "k_proj", "v_proj", "o_proj"]))
+    assert len(before) == 2 * sum(len(names) for _, names in layers)
+    for attention, names in layers:
+        for name in names:
+            assert any(f"{attention}.{name}.lora_A" in key for key in before)
+    assert all(not torch.equal(before[key], new) for key, new in _weights(engine, "m").items())
+
+
 @pytest.mark.parametrize("spec", [LoraSpec(rank=3, seed=4), None], ids=["lora", "all"])
 def test_a_run_continued_from_a_checkpoint_is_bit_equal(
     spec: LoraSpec | None, tmp_path: Path
@@ -140,9 +160,13 @@ def test_a_sampler_of_a_checkpoint_answers_as_the_model_did(tmp_path: Path) -> N
         assert now == later
 
 
-@pytest.mark.parametrize("folder", [tiny_folder, qwen25_folder], ids=["qwen3", "qwen2.5"])
-def test_peft_loads_the_adapter_and_computes_the_same(folder: object, tmp_path: Path) -> None:
-    base_folder = tiny_folder() if folder is tiny_folder else qwen25_folder()
+@pytest.mark.parametrize(
+    "made", [tiny_folder, qwen25_folder, qwen35_folder], ids=["qwen3", "qwen2.5", "qwen3.5"]
+)
+def test_peft_loads_the_adapter_and_computes_the_same(
+    made: Callable[[], Path], tmp_path: Path
+) -> None:
+    base_folder = made()
     engine = engine_at(tmp_path)
     engine.create_model("m", str(base_folder), LoraSpec(rank=4, seed=1))
     train(engine, "m", 3)

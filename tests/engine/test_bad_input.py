@@ -1,11 +1,14 @@
 """Bad input is the caller's error, said in a sentence, and changes nothing."""
 
+import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import (
@@ -192,6 +195,30 @@ def test_a_folder_that_lacks_files_is_named(lacks: str, tmp_path: Path) -> None:
     engine = LocalEngine(tmp_path / "state", device="cpu", models=[str(folder)])
     with pytest.raises(EngineUserError, match=re.escape(str(folder))):
         engine.create_model("x", str(folder), LoraSpec())
+
+
+def test_a_folder_that_would_run_code_is_refused_and_runs_none(tmp_path: Path) -> None:
+    """Pickled weights and code of the folder's own; both would leave a file behind."""
+    folder, trace = tmp_path / "model", tmp_path / "was-here"
+    shutil.copytree(tiny_folder(), folder)
+    (folder / "model.safetensors").unlink()
+
+    class Pickled:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (trace,))
+
+    torch.save({"lm_head.weight": Pickled()}, folder / "pytorch_model.bin")
+    engine = LocalEngine(tmp_path / "state", device="cpu", models=[str(folder)])
+    with pytest.raises(EngineUserError, match="safetensors"):
+        engine.create_model("x", str(folder), LoraSpec())
+    shutil.copy(tiny_folder() / "model.safetensors", folder)
+    (folder / "own.py").write_text(f"from pathlib import Path\nPath({str(trace)!r}).touch()\n")
+    for file in ("config.json", "tokenizer_config.json", "preprocessor_config.json"):
+        content = json.loads((folder / file).read_text())
+        content["auto_map"] = dict.fromkeys(("AutoConfig", "AutoTokenizer"), "own.Own")
+        (folder / file).write_text(json.dumps(content))
+    engine.create_model("x", str(folder), LoraSpec())
+    assert not trace.exists()
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,17 @@ from geospot_backends.local.api import Datum, ImageChunk, LoraSpec, TokenChunk
 from geospot_backends.local.forward import Group, find_groups
 from geospot_backends.local.inputs import InputReader
 from geospot_backends.local.models import BaseModel, ModelRegistry
-from tests.support.engines import engine_at, question, qwen25_folder, supervised, tiny_folder
+from tests.support.engines import (
+    engine_at,
+    question,
+    qwen25_folder,
+    qwen35_folder,
+    supervised,
+    tiny_folder,
+)
 from tests.support.photos import make_photo
 
-FOLDERS = {"qwen3_vl": tiny_folder, "qwen2_5_vl": qwen25_folder}
+FOLDERS = {"qwen3_vl": tiny_folder, "qwen2_5_vl": qwen25_folder, "qwen3_5": qwen35_folder}
 
 
 def base_of(kind: str) -> BaseModel:
@@ -49,7 +56,8 @@ def test_positions_and_hidden_states_are_those_of_transformers(kind: str) -> Non
                 np.testing.assert_array_equal(positions[:, 0].numpy(), sequence.positions_3_L)
             base.network.model.rope_deltas = None
             wanted = base.network.model(input_ids=ids, **vision).last_hidden_state[0]
-            found = heads.hidden_H_L_D[row, : sequence.length]
+            first = heads.first_H[row]
+            found = heads.hidden_H_L_D[row, first : first + sequence.length]
             torch.testing.assert_close(found, wanted, atol=2e-5, rtol=1e-4)
 
 

@@ -30,12 +30,20 @@ from tests.support.engines import (
     experts_folder,
     question,
     qwen25_folder,
+    qwen35_experts_folder,
+    qwen35_folder,
     rollout,
     supervised,
     tiny_folder,
 )
 
-FOLDERS = {"qwen3_vl": tiny_folder, "qwen2_5_vl": qwen25_folder, "qwen3_vl_moe": experts_folder}
+FOLDERS = {
+    "qwen3_vl": tiny_folder,
+    "qwen2_5_vl": qwen25_folder,
+    "qwen3_vl_moe": experts_folder,
+    "qwen3_5": qwen35_folder,
+    "qwen3_5_moe": qwen35_experts_folder,
+}
 
 
 @pytest.fixture
@@ -54,7 +62,7 @@ def ask(prompt: Chunks, num_samples: int = 1, **params: object) -> SampleRequest
 def test_sampled_logprobs_are_those_of_the_training_forward(kind: str, tmp_path: Path) -> None:
     """For the base model, a LoRA that has moved, and prompts of different lengths and image sizes."""
     engine = engine_at(tmp_path)
-    spec = LoraSpec(rank=4, seed=1, train_mlp=kind != "qwen3_vl_moe")
+    spec = LoraSpec(rank=4, seed=1, train_mlp="moe" not in kind)
     engine.create_model("m", str(FOLDERS[kind]()), spec)
     prompts = [question("a"), question("b"), (TokenChunk(tuple(range(30, 50))),)]
     engine.forward_backward("m", [supervised(prompts[0], [50, 51, 52])], "cross_entropy")
@@ -81,7 +89,12 @@ def test_sampled_logprobs_are_those_of_the_training_forward(kind: str, tmp_path:
     assert output.metrics["loss:sum"] == approx(-tokens, rel=1e-4)
 
 
-def test_equal_seeds_give_equal_samples_whatever_else_is_in_the_batch(engine: LocalEngine) -> None:
+@pytest.mark.parametrize("kind", FOLDERS)
+def test_equal_seeds_give_equal_samples_whatever_else_is_in_the_batch(
+    kind: str, tmp_path: Path
+) -> None:
+    engine = engine_at(tmp_path)
+    engine.create_sampler("base", base_model=str(FOLDERS[kind]()))
     mine = ask(question("mine"), 4, seed=11)
     alone = answered(engine.sample([mine])[0])
     crowd = [

@@ -105,13 +105,84 @@ def qwen25_folder() -> Path:
     return folder
 
 
+@cache
+def qwen35_folder() -> Path:
+    """A tiny Qwen3.5 with random weights: linear attention beside full attention."""
+    return _qwen35("qwen35", "Qwen3_5", {"intermediate_size": 96})
+
+
+@cache
+def qwen35_experts_folder() -> Path:
+    """A tiny Qwen3.5 with a mixture of experts and random weights."""
+    experts = {"num_experts": 4, "num_experts_per_tok": 2}
+    sizes = {"moe_intermediate_size": 32, "shared_expert_intermediate_size": 32}
+    return _qwen35("qwen35-moe", "Qwen3_5Moe", experts | sizes)
+
+
+def _qwen35(name: str, family: str, mlp: dict[str, int]) -> Path:
+    folder = Path(mkdtemp(prefix=f"tiny-{name}-")) / "model"
+    tiny_vlm.write_tokenizer(folder, TEXTS)
+    token_id = tiny_vlm.special_ids(_tokenizer(folder))
+    transformers = untyped("transformers")
+    config = getattr(transformers, f"{family}Config")(
+        text_config={
+            "vocab_size": tiny_vlm.VOCABULARY,
+            "hidden_size": 64,
+            "num_hidden_layers": 3,
+            "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "head_dim": 32,
+            "linear_key_head_dim": 16,
+            "linear_value_head_dim": 16,
+            "linear_num_key_heads": 2,
+            "linear_num_value_heads": 4,
+            "max_position_embeddings": 512,
+            "initializer_range": 0.1,
+            "eos_token_id": token_id[tiny_vlm.IM_END],
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10_000.0,
+                "partial_rotary_factor": 0.5,
+                "mrope_section": [4, 2, 2],
+                "mrope_interleaved": True,
+            },
+            **mlp,
+        },
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "patch_size": 16,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "out_hidden_size": 64,
+            "num_position_embeddings": 36,
+            "initializer_range": 0.1,
+        },
+        image_token_id=token_id[tiny_vlm.IMAGE_PAD],
+        video_token_id=token_id[tiny_vlm.VIDEO_PAD],
+        vision_start_token_id=token_id[tiny_vlm.VISION_START],
+        vision_end_token_id=token_id[tiny_vlm.VISION_END],
+    )
+    untyped("torch").manual_seed(8)
+    network = getattr(transformers, f"{family}ForConditionalGeneration")(config)
+    network.save_pretrained(str(folder))
+    return folder
+
+
 def _tokenizer(folder: Path) -> object:
     return untyped("transformers").AutoTokenizer.from_pretrained(str(folder))
 
 
+MADE = (tiny_folder, experts_folder, qwen25_folder, qwen35_folder, qwen35_experts_folder)
+"""Every kind of model made here."""
+
+
 def engine_at(folder: Path) -> LocalEngine:
     """An engine on the CPU whose state is in this folder; it serves the folders made here."""
-    models = [str(made()) for made in (tiny_folder, experts_folder, qwen25_folder)]
+    models = [str(made()) for made in MADE]
     return LocalEngine(folder / "state", device="cpu", models=models)
 
 

@@ -1,8 +1,8 @@
 """Forward passes that read a shared prefix once.
 
 Sequences that begin alike (the rollouts of one prompt and image) are split into a head, which is read
-once with its images, and tails, which attend to the head's keys and values. It is exact, and gradients
-flow from every tail into the head.
+once with its images, and tails, which attend to the head's keys and values and go on from its recurrent
+states. It is exact, and gradients flow from every tail into the head.
 """
 
 from collections.abc import Sequence as Many
@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from geospot_backends.local.caches import has_linear_attention, masks_padded_left, new_cache
 from geospot_backends.local.inputs import Sequence
 from geospot_backends.local.models import BaseModel
 from geospot_backends.local.tensors import again_for_gradient, tensor_of
-from geospot_backends.local.untyped import untyped
 
 UNSPEAKABLE_LOGPROB: Final = -99999.0
 """Of tokens that are never sampled; finite, so that a weight of 0 makes it 0. As tinker's SDK."""
@@ -28,25 +28,33 @@ SHORTEST_SHARED: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """H sequences read: their last hidden states, and keys and values for what follows."""
+    """H sequences read: their last hidden states, and what is remembered for that which follows."""
 
     hidden_H_L_D: torch.Tensor
     cache: Any
     mask_H_L: torch.Tensor
-    """1 for positions, 0 for padding, which is on the right."""
+    """1 for positions, 0 for padding."""
+    first_H: list[int]
+    """Where each sequence begins: behind the padding, if that is on the left."""
     next_position_H: list[int]
 
 
 def read_heads(base: BaseModel, sequences: Many[Sequence], network: Any) -> Heads:
-    """Reads H sequences with their images in one pass."""
+    """Reads H sequences with their images in one pass.
+
+    Padding is on the right; with linear attention on the left, where it leaves a state as it was.
+    """
     longest = max(sequence.length for sequence in sequences)
+    recurrent = has_linear_attention(network)
+    first = [longest - sequence.length if recurrent else 0 for sequence in sequences]
     tokens = np.full((len(sequences), longest), _padding(base), np.int64)
     positions = np.zeros((3, len(sequences), longest), np.int64)
     mask = np.zeros((len(sequences), longest), np.int64)
-    for row, sequence in enumerate(sequences):
-        tokens[row, : sequence.length] = sequence.tokens_L
-        positions[:, row, : sequence.length] = sequence.positions_3_L
-        mask[row, : sequence.length] = 1
+    for row, (sequence, start) in enumerate(zip(sequences, first, strict=True)):
+        place = slice(start, start + sequence.length)
+        tokens[row, place] = sequence.tokens_L
+        positions[:, row, place] = sequence.positions_3_L
+        mask[row, place] = 1
     images = [image.pixels for sequence in sequences for image in sequence.images]
     vision: dict[str, torch.Tensor] = {}
     if images:
@@ -54,18 +62,17 @@ def read_heads(base: BaseModel, sequences: Many[Sequence], network: Any) -> Head
         grid = [[1, image.rows, image.columns] for image in images]
         vision["image_grid_thw"] = torch.tensor(grid, device=base.device)
     mask_H_L = tensor_of(mask, base.device)
-    cache = untyped("transformers").DynamicCache(config=network.config.text_config)
+    cache = new_cache(network)
     out = network.model(
         input_ids=tensor_of(tokens, base.device),
         position_ids=tensor_of(positions, base.device),
-        attention_mask=mask_H_L,
+        attention_mask=masks_padded_left(mask_H_L) if any(first) else mask_H_L,
         past_key_values=cache,
         use_cache=True,
         **vision,
     )
-    return Heads(
-        out.last_hidden_state, cache, mask_H_L, [sequence.next_position for sequence in sequences]
-    )
+    following = [sequence.next_position for sequence in sequences]
+    return Heads(out.last_hidden_state, cache, mask_H_L, first, following)
 
 
 def read_tails(
@@ -86,7 +93,7 @@ def read_tails(
         positions[:, row, :length] = sequence.positions_3_L[:, start:]
         mask[row, :length] = 1
     head_N = torch.tensor([head for head, _, _ in tails], device=base.device)
-    heads.cache.batch_select_indices(head_N)
+    heads.cache.reorder_cache(head_N)
     mask_N_L = torch.cat([heads.mask_H_L[head_N], tensor_of(mask, base.device)], dim=1)
     out = network.model.language_model(
         input_ids=tensor_of(tokens, base.device),
@@ -172,7 +179,7 @@ def read_groups(
     row_of: list[npt.NDArray[np.int64]] = []
     members = [index for group in groups for index in group.members]
     for index, (head, shared, tail) in zip(members, places, strict=True):
-        parts = [head * width + np.arange(shared)]
+        parts = [head * width + read.first_H[head] + np.arange(shared)]
         if tail is not None:
             rest = sequences[index].length - shared
             parts.append(first_tail + tail * tail_width + np.arange(rest))

@@ -1,7 +1,8 @@
 """Base models: which are served, how one is loaded, and what the engine needs to know of it.
 
-Served are the Qwen-VL architectures whose text model is plain attention: Qwen2-VL, Qwen2.5-VL and
-Qwen3-VL, dense or with experts. Everything that torch, transformers and peft leave untyped is fenced in here.
+Served are the Qwen-VL architectures: Qwen2-VL, Qwen2.5-VL, Qwen3-VL and Qwen3.5 (as which 3.6 and 3.8
+describe themselves too), dense or with experts. Everything that torch, transformers and peft leave
+untyped is fenced in here.
 """
 
 import json
@@ -22,12 +23,17 @@ ARCHITECTURES: Final = {
     "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",
     "qwen3_vl": "Qwen3VLForConditionalGeneration",
     "qwen3_vl_moe": "Qwen3VLMoeForConditionalGeneration",
+    "qwen3_5": "Qwen3_5ForConditionalGeneration",
+    "qwen3_5_moe": "Qwen3_5MoeForConditionalGeneration",
 }
 
 SMALL_PARAMETERS: Final = 100_000_000
 """All weights are trained only of models up to this size: each holds a copy of its own."""
 
 _SCRATCH_SEED: Final = 0
+_LOCAL: Final[dict[str, Any]] = {"trust_remote_code": False, "local_files_only": True}
+"""A model is data: nothing in its folder is run (weights are safetensors alone), nothing is fetched."""
+
 _VOCABULARIES: Final = ("tokenizer.json", "vocab.json", "tokenizer.model")
 """Without any of them transformers makes an empty tokenizer, and says nothing."""
 
@@ -113,7 +119,7 @@ class ModelRegistry:
             return tiny_vlm.CONTEXT_LENGTH
         folder = _find(name, download=name in self.names)
         _architecture(name, folder)
-        config = untyped("transformers").AutoConfig.from_pretrained(str(folder))
+        config = untyped("transformers").AutoConfig.from_pretrained(str(folder), **_LOCAL)
         return int(config.get_text_config().max_position_embeddings)
 
     def fresh_network(self, base: BaseModel) -> Any:
@@ -141,7 +147,7 @@ class ModelRegistry:
             folder=folder,
             network=network,
             tokenizer=tokenizer,
-            image_processor=images.Qwen2VLImageProcessorPil.from_pretrained(str(folder)),
+            image_processor=images.Qwen2VLImageProcessorPil.from_pretrained(str(folder), **_LOCAL),
             device=device,
             context_length=int(text_config.max_position_embeddings),
             vocabulary=vocabulary,
@@ -165,7 +171,7 @@ class ModelRegistry:
 
 def load_tokenizer(folder: Path) -> Any:
     """The tokenizer in a folder."""
-    return untyped("transformers").AutoTokenizer.from_pretrained(str(folder))
+    return untyped("transformers").AutoTokenizer.from_pretrained(str(folder), **_LOCAL)
 
 
 def _find(name: str, *, download: bool) -> Path:
@@ -211,7 +217,9 @@ def _network(name: str, folder: Path, dtype: torch.dtype, device: torch.device) 
         token_id = tiny_vlm.special_ids(load_tokenizer(folder))
         network = tiny_vlm.build_model(token_id, _SCRATCH_SEED).to(dtype)
     else:
-        network = _architecture(name, folder).from_pretrained(str(folder), dtype=dtype)
+        network = _architecture(name, folder).from_pretrained(
+            str(folder), dtype=dtype, use_safetensors=True, **_LOCAL
+        )
     network = network.to(device).eval().requires_grad_(False)
     _patch_embedding_as_linear(network.model.visual.patch_embed)
     return network

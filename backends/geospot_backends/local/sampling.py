@@ -178,7 +178,8 @@ def _prompt_logprobs(
     base: BaseModel, network: Any, heads: Heads, head: int, prompt: Sequence
 ) -> list[float | None]:
     """Log-probability of each prompt token after the first; None for images."""
-    hidden_T_D = heads.hidden_H_L_D[head, : prompt.length - 1]
+    first = heads.first_H[head]
+    hidden_T_D = heads.hidden_H_L_D[head, first : first + prompt.length - 1]
     target_T = tensor_of(prompt.tokens_L[1:], base.device)
     values = list_of(target_logprobs(base, hidden_T_D, target_T, network))
     result: list[float | None] = [None, *values]
@@ -196,13 +197,14 @@ def _decode(
 ) -> None:
     """Samples token by token until every sequence has stopped; those that have leave the batch."""
     rows = torch.tensor([one.head for one in running], device=base.device)
-    last_H = torch.tensor([prompt.length - 1 for prompt in prompts], device=base.device)
+    ends = [first + prompt.length - 1 for first, prompt in zip(heads.first_H, prompts, strict=True)]
+    last_H = torch.tensor(ends, device=base.device)
     head_range = torch.arange(len(prompts), device=base.device)
     hidden_N_D = heads.hidden_H_L_D[head_range, last_H][rows]
     mask_N_L = heads.mask_H_L[rows]
     next_N = torch.tensor(heads.next_position_H, device=base.device)[rows]
     cache = heads.cache
-    cache.batch_select_indices(rows)
+    cache.reorder_cache(rows)
     while True:
         token_N = _draw(logprobs(base, hidden_N_D, network), running, base)
         kept = [row for row, one in enumerate(running) if one.stop_reason is None]
@@ -212,7 +214,7 @@ def _decode(
             keep = torch.tensor(kept, device=base.device)
             running = [running[row] for row in kept]
             token_N, mask_N_L, next_N = token_N[keep], mask_N_L[keep], next_N[keep]
-            cache.batch_select_indices(keep)
+            cache.reorder_cache(keep)
         mask_N_L = torch.cat([mask_N_L, mask_N_L.new_ones(len(running), 1)], dim=1)
         out = network.model.language_model(
             input_ids=token_N[:, None],

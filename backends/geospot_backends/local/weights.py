@@ -165,6 +165,7 @@ def _targets(base: BaseModel, lora: LoraSpec) -> str:
     inside: list[str] = []
     if lora.train_attn:
         inside.append(r"self_attn\.[qkvo]_proj")
+        inside.append(r"linear_attn\.(in_proj_(qkv|z|b|a)|out_proj)")
     if lora.train_mlp:
         inside.append(r"mlp\.(gate|up|down)_proj")
     targets = [rf".*language_model\.layers\.\d+\.({'|'.join(inside)})"] if inside else []

@@ -1,0 +1,60 @@
+"""What a model remembers of positions it has read: keys and values, and states of linear attention."""
+
+from functools import cache
+from typing import Any
+
+import torch
+
+from geospot_backends.local.untyped import untyped
+
+
+def has_linear_attention(network: Any) -> bool:
+    """Whether some layers keep a recurrent state instead of keys and values (Gated DeltaNet)."""
+    return "linear_attention" in (getattr(_text_config(network), "layer_types", None) or ())
+
+
+def new_cache(network: Any) -> Any:
+    """An empty cache for the network's text model; `reorder_cache` repeats its rows.
+
+    transformers overwrites recurrent states in place, which autograd doesn't allow where a state was
+    read for a gradient; so here each new state replaces the old one.
+    """
+    made = untyped("transformers").DynamicCache(config=_text_config(network))
+    plain: Any = untyped("transformers.cache_utils").LinearAttentionLayer
+    made.layers = [
+        _replacing_layer()(layer.number_of_states) if type(layer) is plain else layer
+        for layer in made.layers
+    ]
+    return made
+
+
+def masks_padded_left(mask_H_L: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Masks for both kinds of layers where sequences are padded on the left.
+
+    In full attention a position of padding attends to itself: a row that attends to nothing has no
+    softmax, and some kernels return NaN for it.
+    """
+    length = mask_H_L.shape[1]
+    causal_L_L = torch.ones(length, length, dtype=torch.bool, device=mask_H_L.device).tril()
+    itself_L_L = torch.eye(length, dtype=torch.bool, device=mask_H_L.device)
+    full = (causal_L_L & mask_H_L.bool()[:, None, None, :]) | itself_L_L
+    return {"full_attention": full, "linear_attention": mask_H_L}
+
+
+def _text_config(network: Any) -> Any:
+    return network.config.get_text_config()
+
+
+@cache
+def _replacing_layer() -> Any:
+    """The class, made when transformers is first needed."""
+    plain: Any = untyped("transformers.cache_utils").LinearAttentionLayer
+
+    def update(
+        self: Any, recurrent_states: torch.Tensor, state_idx: int = 0, **_: Any
+    ) -> torch.Tensor:
+        self.recurrent_states[state_idx] = recurrent_states
+        self.is_recurrent_states_initialized[state_idx] = True
+        return recurrent_states
+
+    return type("ReplacedStates", (plain,), {"update_recurrent_state": update})
