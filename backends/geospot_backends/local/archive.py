@@ -12,7 +12,8 @@ from geospot.services.archive import ArchivedCheckpoint, new_folder
 from geospot.services.endpoint import ServiceOptions
 from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import EngineUserError
-from geospot_backends.local.checkpoints import DESCRIPTION, OPTIMIZER, Checkpoint, CheckpointStore
+from geospot_backends.local.checkpoints import OPTIMIZER, Checkpoint, CheckpointStore
+from geospot_backends.local.durable import DESCRIPTION
 from geospot_backends.local.embedded import check_packages, default_state_dir
 
 _KINDS: Final = {"weights": "training", "sampler_weights": "sampler"}
@@ -50,16 +51,24 @@ class LocalArchive:
         checkpoint = self._find(path)
         new_folder(folder)
         written: list[Path] = []
-        for file in sorted(checkpoint.folder.iterdir()):
-            if file.name not in _NOT_EXPORTED:
-                written.append(folder / file.name)
-                shutil.copyfile(file, folder / file.name)
+        try:
+            for file in sorted(checkpoint.folder.iterdir()):
+                if file.name not in _NOT_EXPORTED:
+                    written.append(folder / file.name)
+                    shutil.copyfile(file, folder / file.name)
+        except FileNotFoundError as error:
+            raise UsageError(
+                f"{path} was deleted or replaced while it was copied.",
+                f"Empty {folder}, try again.",
+            ) from error
         return written
 
     def delete(self, path: str) -> None:
         """Removes the folder."""
-        self._find(path)
-        self._store.delete(path)
+        try:
+            self._store.delete(path)
+        except EngineUserError as error:
+            raise _missing(error) from error
 
     def close(self) -> None:
         """Nothing is open."""
@@ -68,7 +77,11 @@ class LocalArchive:
         try:
             return self._store.find(path)
         except EngineUserError as error:
-            raise UsageError(error.message, "`geospot checkpoints list` shows them.") from error
+            raise _missing(error) from error
+
+
+def _missing(error: EngineUserError) -> UsageError:
+    return UsageError(error.message, "`geospot checkpoints list` shows them.")
 
 
 def _export_shipped(name: str, folder: Path) -> list[Path]:
@@ -86,4 +99,5 @@ def _described(checkpoint: Checkpoint) -> ArchivedCheckpoint:
         bytes=checkpoint.bytes,
         base_model=checkpoint.base_model,
         lora_rank=checkpoint.lora.rank if checkpoint.lora else None,
+        expires=checkpoint.expires,
     )

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from geospot_backends.local.api import EngineUserError
-from geospot_backends.local.checkpoints import DESCRIPTION, Checkpoint, CheckpointStore
+from geospot_backends.local.checkpoints import Checkpoint, CheckpointStore, check_life
+from geospot_backends.local.durable import DESCRIPTION
 from geospot_backends.local.failures import NotFoundError
 
 _TYPES: Final = {"weights": "training", "sampler_weights": "sampler"}
@@ -71,9 +72,37 @@ class Catalogue:
         Raises:
             NotFoundError: there is none of this name.
         """
-        run, _, rest = id_.partition("/checkpoints/")
-        path = str(self._find(f"tinker://{run}/{rest}").path)
-        self._store.delete(path)
+        path = str(self._find(_path_of(id_)).path)
+        try:
+            self._store.delete(path)
+        except EngineUserError as error:  # somebody was quicker
+            raise NotFoundError(error.message) from error
+
+    def expire(self, id_: str, after_s: int | None) -> None:
+        """Says how long a checkpoint, named the same way, shall be kept; None: until it is deleted.
+
+        Raises:
+            NotFoundError: there is none of this name.
+            EngineUserError: not between an hour and ten years.
+        """
+        check_life(after_s)
+        path = str(self._find(_path_of(id_)).path)
+        try:
+            self._store.expire(path, after_s)
+        except EngineUserError as error:
+            raise NotFoundError(error.message) from error
+
+    def keep_for(self, path: str, seconds: int) -> None:
+        """Says how long a checkpoint that was saved just now shall be kept.
+
+        Raises:
+            EngineUserError: not between an hour and ten years, or it is gone already.
+        """
+        self._store.expire(path, seconds)
+
+    def tidy(self) -> None:
+        """Removes what has expired, and what a crash left behind."""
+        self._store.tidy()
 
     def files(self, run: str, name: str) -> dict[str, Path]:
         """The files of a checkpoint that was saved to be downloaded.
@@ -81,14 +110,23 @@ class Catalogue:
         Raises:
             NotFoundError: there is none of this name.
         """
-        folder = self._find(f"tinker://{run}/external_weights/{name}").folder
-        return {file.name: file for file in folder.iterdir() if file.name != DESCRIPTION}
+        checkpoint = self._find(f"tinker://{run}/external_weights/{name}")
+        try:
+            files = list(checkpoint.folder.iterdir())
+        except FileNotFoundError as error:
+            raise NotFoundError(f"{checkpoint.path} was deleted or replaced") from error
+        return {file.name: file for file in files if file.name != DESCRIPTION}
 
     def _find(self, path: str) -> Checkpoint:
         try:
             return self._store.find(path.replace("/external_weights/", "/sampler_weights/"))
         except EngineUserError as error:
             raise NotFoundError(error.message) from error
+
+
+def _path_of(id_: str) -> str:
+    run, _, rest = id_.partition("/checkpoints/")
+    return f"tinker://{run}/{rest}"
 
 
 def _described(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -99,6 +137,7 @@ def _described(checkpoint: Checkpoint) -> dict[str, Any]:
         "time": checkpoint.created,
         "tinker_path": str(path),
         "size_bytes": checkpoint.bytes,
+        "expires_at": checkpoint.expires,
     }
 
 

@@ -1,34 +1,52 @@
 """Checkpoints as folders: `<state>/<run>/<kind>/<name>/`, complete or not there at all.
 
-A folder holds `checkpoint.json` (what it is), and either an adapter as peft writes it
-(`adapter_config.json`, `adapter_model.safetensors`) or a whole model as transformers writes it; a
-`weights` checkpoint may hold the optimiser's state in `optimizer.safetensors`. The run's name is
-percent-encoded in the folder's.
+Such a folder holds `checkpoint.json`, which says what the checkpoint is, and beside it the folder of its
+files, which checkpoint.json names: an adapter as peft writes it (`adapter_config.json`,
+`adapter_model.safetensors`) or a whole model as transformers writes it. A `weights` checkpoint may hold
+the optimiser's state in `optimizer.safetensors`. The run's name is percent-encoded in its folder's.
+
+A checkpoint is there when its checkpoint.json is. Saving a name again writes a second folder of files
+and then replaces checkpoint.json, which is one step: a crash comes before it or after it. What a crash
+leaves lying, `tidy` removes.
 """
 
-import json
-import os
+import fcntl
+import logging
 import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Final, Literal
 from urllib.parse import quote, unquote
 
 from geospot_backends.local.api import EngineUserError, LoraSpec
+from geospot_backends.local.durable import (
+    DESCRIPTION,
+    clear,
+    described,
+    flush,
+    new_files,
+    put_description,
+    remove,
+    size_bytes,
+    sync,
+)
+
+log = logging.getLogger(__name__)
 
 CheckpointKind = Literal["weights", "sampler_weights"]
 KINDS: Final[tuple[CheckpointKind, ...]] = ("weights", "sampler_weights")
-DESCRIPTION: Final = "checkpoint.json"
 ADAPTER: Final = "adapter_model.safetensors"
 OPTIMIZER: Final = "optimizer.safetensors"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
+_LOCK: Final = ".lock"
 _LONGEST: Final = 255
 """Bytes of a file's name on the usual file systems."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:+-]{0,199}")
+_SHORTEST_LIFE_S: Final = 3600
+_LONGEST_LIFE_S: Final = 10 * 366 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +78,7 @@ class CheckpointPath:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What checkpoint.json says, and where it lies."""
+    """What checkpoint.json says, and where the files lie."""
 
     path: CheckpointPath
     folder: Path
@@ -69,18 +87,24 @@ class Checkpoint:
     created: str
     """UTC, ISO 8601."""
     has_optimizer: bool
-
-    @property
-    def bytes(self) -> int:
-        """Size of its files."""
-        return sum(file.stat().st_size for file in self.folder.iterdir() if file.is_file())
+    bytes: int | None
+    """Size of its files; None where it was saved by a version that didn't note it."""
+    expires: str | None
+    """UTC, ISO 8601; None: never."""
 
 
 class CheckpointStore:
-    """The checkpoints under one state folder."""
+    """The checkpoints under one state folder, which several processes may use at the same time.
 
-    def __init__(self, state: Path) -> None:
+    Args:
+        now: the time; for tests.
+    """
+
+    def __init__(
+        self, state: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._state = state
+        self._now = now
 
     def write(
         self,
@@ -91,58 +115,68 @@ class CheckpointStore:
     ) -> Checkpoint:
         """Writes a checkpoint; `fill` puts the weights into the folder it is given.
 
-        The folder appears under its name when everything is on the disk. One of that name is replaced.
+        It appears under its name when everything is on the disk. One of that name is replaced.
         """
-        target = self._folder(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
-        try:
-            fill(draft)
-            has_optimizer = (draft / OPTIMIZER).exists()
-            description = {
-                "format": _FORMAT,
-                "path": str(path),
-                "base_model": base_model,
-                "lora": None if lora is None else asdict(lora),
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "has_optimizer": has_optimizer,
-            }
-            (draft / DESCRIPTION).write_text(json.dumps(description, indent=2), encoding="utf-8")
-            draft.chmod(0o755)
-            _flush(draft)
-            if target.exists():
-                old = Path(tempfile.mkdtemp(prefix=".old-", dir=target.parent))
-                target.rename(old / target.name)
-                draft.rename(target)
-                shutil.rmtree(old)
-            else:
-                draft.rename(target)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+        place = self._place(path)
+        with self._alone():
+            place.mkdir(parents=True, exist_ok=True)
+            try:
+                files = new_files(place)
+                fill(files)
+                flush(files)
+                put_description(
+                    place,
+                    {
+                        "format": _FORMAT,
+                        "path": str(path),
+                        "files": files.name,
+                        "bytes": size_bytes(files),
+                        "base_model": base_model,
+                        "lora": None if lora is None else asdict(lora),
+                        "created": self._now().isoformat(timespec="seconds"),
+                        "expires": None,
+                        "has_optimizer": (files / OPTIMIZER).exists(),
+                    },
+                )
+                for folder in (place.parent, place.parent.parent, self._state):
+                    sync(folder)
+            finally:
+                clear(place)
         return self.find(str(path))
 
     def find(self, text: str) -> Checkpoint:
         """The checkpoint at this path.
 
         Raises:
-            EngineUserError: no such path, or its description can't be read.
+            EngineUserError: no such path, it has expired, or its description can't be read.
         """
         path = CheckpointPath.parse(text)
-        folder = self._folder(path)
-        if not (folder / DESCRIPTION).is_file():
+        place = self._place(path)
+        if not (place / DESCRIPTION).is_file():
             raise EngineUserError(f"There is no checkpoint {text}.")
-        return _read(path, folder)
+        checkpoint = _read(path, place)
+        if self._has_expired(checkpoint):
+            raise EngineUserError(f"There is no checkpoint {text}: it expired.")
+        return checkpoint
 
     def all(self) -> Iterator[Checkpoint]:
-        """Every checkpoint, by run, kind and name; what can't be read is left out."""
-        for description in sorted(self._state.glob(f"*/*/*/{DESCRIPTION}")):
-            folder = description.parent
-            run, kind, name = (unquote(part) for part in folder.relative_to(self._state).parts)
-            if kind in KINDS and not name.startswith("."):
-                try:
-                    yield _read(CheckpointPath(run, kind, name), folder)
-                except EngineUserError:
-                    continue
+        """Every checkpoint, by run, kind and name; what can't be read or has expired is left out."""
+        return (one for one in self._readable() if not self._has_expired(one))
+
+    def expire(self, text: str, after_s: int | None) -> None:
+        """Says how long a checkpoint shall be kept from now on; None: until it is deleted.
+
+        Raises:
+            EngineUserError: there is none of this path, or a time that isn't between an hour and ten
+                years.
+        """
+        check_life(after_s)
+        with self._alone():
+            place = self._place(self.find(text).path)
+            ends = None if after_s is None else self._now() + timedelta(seconds=after_s)
+            content = described(place)
+            content["expires"] = None if ends is None else ends.isoformat(timespec="seconds")
+            put_description(place, content)
 
     def delete(self, text: str) -> None:
         """Removes a checkpoint.
@@ -150,12 +184,57 @@ class CheckpointStore:
         Raises:
             EngineUserError: there is none of this path.
         """
-        folder = self.find(text).folder
-        gone = Path(tempfile.mkdtemp(prefix=".old-", dir=folder.parent))
-        folder.rename(gone / folder.name)
-        shutil.rmtree(gone)
+        with self._alone():
+            remove(self._place(self.find(text).path))
 
-    def _folder(self, path: CheckpointPath) -> Path:
+    def tidy(self) -> None:
+        """Removes what has expired, and what was left by processes that died while they saved.
+
+        Does nothing while somebody is saving, whose files those may be.
+        """
+        try:
+            with self._alone(wait=False):
+                for kind in KINDS:
+                    for place in self._state.glob(f"*/{kind}/*"):
+                        clear(place)
+                for checkpoint in self._readable():
+                    if self._has_expired(checkpoint):
+                        remove(self._place(checkpoint.path))
+                        log.info("%s has expired and was removed.", checkpoint.path)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            log.warning("The state folder %s can't be tidied: %s.", self._state, error.strerror)
+
+    def _readable(self) -> Iterator[Checkpoint]:
+        for description in sorted(self._state.glob(f"*/*/*/{DESCRIPTION}")):
+            place = description.parent
+            run, kind, name = (unquote(part) for part in place.relative_to(self._state).parts)
+            if kind in KINDS and not name.startswith("."):
+                try:
+                    yield _read(CheckpointPath(run, kind, name), place)
+                except EngineUserError:
+                    continue
+
+    def _has_expired(self, checkpoint: Checkpoint) -> bool:
+        ends = checkpoint.expires
+        return ends is not None and datetime.fromisoformat(ends) <= self._now()
+
+    @contextmanager
+    def _alone(self, *, wait: bool = True) -> Generator[None]:
+        """Nobody else, in this process or another, changes the state folder meanwhile.
+
+        The lock is the system's: it ends with the process that holds it.
+
+        Raises:
+            BlockingIOError: somebody does, and `wait` is false.
+        """
+        self._state.mkdir(parents=True, exist_ok=True)
+        with (self._state / _LOCK).open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+
+    def _place(self, path: CheckpointPath) -> Path:
         run, name = quote(path.run, safe=""), quote(path.name, safe="")
         for part, encoded in ((path.run, run), (path.name, name)):
             if not _NAME.fullmatch(part):
@@ -170,27 +249,30 @@ class CheckpointStore:
         return self._state / run / path.kind / name
 
 
-def _read(path: CheckpointPath, folder: Path) -> Checkpoint:
+def check_life(seconds: int | None) -> None:
+    """Raises EngineUserError unless a checkpoint may be kept for so long; None is for ever."""
+    if seconds is not None and not _SHORTEST_LIFE_S <= seconds <= _LONGEST_LIFE_S:
+        raise EngineUserError(
+            f"A time to live of {seconds} s is not between {_SHORTEST_LIFE_S} s (an hour) and ten "
+            "years."
+        )
+
+
+def _read(path: CheckpointPath, place: Path) -> Checkpoint:
     try:
-        content = cast(dict[str, Any], json.loads((folder / DESCRIPTION).read_bytes()))
-        lora = content["lora"]
+        content = described(place)
+        lora, expires = content["lora"], content.get("expires")
+        if expires is not None and datetime.fromisoformat(expires).tzinfo is None:
+            raise ValueError(expires)
         return Checkpoint(
             path,
-            folder,
+            place / content["files"],
             str(content["base_model"]),
             None if lora is None else LoraSpec(**lora),
             str(content["created"]),
             bool(content["has_optimizer"]),
+            content.get("bytes"),
+            expires,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineUserError(f"The description of checkpoint {path} can't be read.") from error
-
-
-def _flush(folder: Path) -> None:
-    """Everything in the folder, and the folder, is on the disk."""
-    for place in [*folder.rglob("*"), folder]:
-        handle = os.open(place, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
