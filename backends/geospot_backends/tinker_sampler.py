@@ -28,8 +28,8 @@ from geospot.evaluation.backend import (
 )
 from geospot.renderers import ImagePart, Message, Renderer, TextPart, get_renderer
 from geospot.services import Service, ServiceOptions, open_service
-from geospot.services.connection import key_refused
 from geospot.services.endpoint import address_of
+from geospot.services.probing import key_refused
 from geospot_backends.tinker_target import TINY, Target, load_tokenizer, parse_target
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from geospot.errors import UsageError
+from geospot.errors import GeospotError, UsageError
 from geospot.plugins import SERVICES, STORES, installed, load
-from geospot.services.connection import Service, open_service
+from geospot.services.connection import Service, failure_of, open_service
 from geospot.services.endpoint import ServiceOptions
 from geospot.textsafe import printable
 
@@ -119,13 +119,16 @@ class RemoteArchive:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._rest = service.rest()
 
     def all(self) -> list[ArchivedCheckpoint]:
         """Every checkpoint of this account."""
         found: list[ArchivedCheckpoint] = []
+
+        def next_page(rest: "tinker.RestClient") -> "tinker.types.CheckpointsListResponse":
+            return rest.list_user_checkpoints(limit=_PAGE, offset=len(found)).result()
+
         while True:
-            page = self._rest.list_user_checkpoints(limit=_PAGE, offset=len(found)).result()
+            page = self._service.ask("for its checkpoints", next_page)
             found += [_described(checkpoint) for checkpoint in page.checkpoints]
             if not page.checkpoints or page.cursor is None or len(found) >= page.cursor.total_count:
                 return found
@@ -140,7 +143,10 @@ class RemoteArchive:
         else:
             raise _missing(path)
         try:
-            info = self._rest.get_weights_info_by_tinker_path(path).result()
+            info = self._service.ask(
+                "about a checkpoint",
+                lambda rest: rest.get_weights_info_by_tinker_path(path).result(),
+            )
         except tinker.NotFoundError as error:
             raise _missing(path) from error
         return replace(checkpoint, base_model=info.base_model, lora_rank=info.lora_rank)
@@ -160,24 +166,24 @@ class RemoteArchive:
         new_folder(folder)
         saved = self._save_external(path)
         try:
-            urls = self._rest.get_external_weights_urls(saved).result().urls
+            urls = self._service.ask(
+                "where the files are", lambda rest: rest.get_external_weights_urls(saved).result()
+            ).urls
             return [_download(url, folder, name) for name, url in sorted(urls.items())]
         finally:
-            with suppress(Exception):  # it expires within the hour anyway
-                self._rest.delete_checkpoint_from_tinker_path(saved).result()
+            with suppress(GeospotError):  # it expires within the hour anyway
+                self.delete(saved)
 
     def _save_external(self, path: str) -> str:
         """Loads the checkpoint into a new run and has it written in the external form."""
         import tinker
 
-        client = self._service.client()
+        training = self._service.trainer_from(path, optimizer=False)
         try:
-            training = client.create_training_client_from_state(path).result()
             return training.save_weights_external(_EXPORT, _EXPORT_LIVES_S).result().path
         except tinker.RequestFailedError as error:
-            reason = printable(str(error).partition(" for self.request_id")[0])
             raise UsageError(
-                f"{printable(path)} can't be exported: {reason.removeprefix('Request failed: ')}",
+                f"{printable(path)} can't be exported: {failure_of(error)}.",
                 "`geospot checkpoints list` shows what is there.",
             ) from error
 
@@ -186,7 +192,10 @@ class RemoteArchive:
         import tinker
 
         try:
-            self._rest.delete_checkpoint_from_tinker_path(path).result()
+            self._service.ask(
+                "to delete a checkpoint",
+                lambda rest: rest.delete_checkpoint_from_tinker_path(path).result(),
+            )
         except tinker.NotFoundError as error:
             raise _missing(path) from error
 

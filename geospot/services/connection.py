@@ -1,25 +1,22 @@
 """An open connection to a service: probed first, so that what is wrong shows within seconds.
 
-The SDK itself tries for minutes to reach a server that isn't there.
+The SDK itself tries for minutes to reach a server that isn't there. Until a model is ready the service
+has one allowance of seconds for all it is asked; only loading the model may take longer, and only while
+the service goes on answering.
 """
 
-import threading
+import importlib
+import time
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, Self, TypeVar
-from urllib.parse import urlsplit
 
-from geospot.errors import (
-    BackendError,
-    GeospotError,
-    KeyMissingError,
-    ModelNotFoundError,
-    UnreachableError,
-)
+from geospot.errors import BackendError, GeospotError, ModelNotFoundError, UnreachableError
 from geospot.plugins import SERVICES, load
 from geospot.services.endpoint import HOSTED_URL, Endpoint, ServiceFactory, ServiceOptions, hosted
-from geospot.services.loopback import bypass_proxy, is_loopback
+from geospot.services.loopback import bypass_proxy
 from geospot.services.models import ServedModel, choose_model
+from geospot.services.probing import key_refused, probe
+from geospot.services.waiting import SETUP_S, Allowance, Errand, within
 from geospot.textsafe import printable
 
 if TYPE_CHECKING:
@@ -27,15 +24,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PROBE_S: Final = 4.0
-_ANSWER_S: Final = 4.0
+_CLOSING_S: Final = 4.0
+_PATIENCE_S: Final = 3.0
+"""So long a model may take to load before anybody asks after it."""
+_CHECK_EVERY_S: Final = 5.0
+_TELL_EVERY_S: Final = 60.0
+_LOADING_S: Final = 1800.0
+"""The largest open models take minutes to load from a disk."""
 
 
 class Service:
     """A service that answered. Made by `open_service`; closing it stops what was started for it."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(
+        self, endpoint: Endpoint, allowance: Allowance, tell: Callable[[str], None]
+    ) -> None:
         self.endpoint = endpoint
+        self._allowance = allowance
+        self._tell = tell
+        self._silent = False
         self._clients: list[tinker.ServiceClient] = []
 
     @property
@@ -53,28 +60,24 @@ class Service:
         Raises:
             BackendError: it doesn't say, within a few seconds.
         """
+        return self._answer("which models it serves", self._models)
 
-        def ask() -> list[ServedModel]:
-            answer = self._rest().get_server_capabilities().result()
-            return [
-                ServedModel(
-                    name=model.model_name,
-                    context_length=model.max_context_length,
-                    trainable=model.trainable is not False,
-                )
-                for model in answer.supported_models
-                if model.model_name
-            ]
+    def ask(self, about: str, question: "Callable[[tinker.RestClient], T]") -> T:
+        """The answer to a question that needs no session: about checkpoints and runs.
 
-        return self._asking(ask)
-
-    def rest(self) -> "tinker.RestClient":
-        """A client of the SDK for what needs no session: checkpoints and runs.
+        Args:
+            about: for the message where none comes: "asked …".
+            question: put to a client of the SDK; waits for its answer.
 
         Raises:
-            BackendError: the service doesn't take it.
+            BackendError: no answer within a few seconds, or the service doesn't take it.
+            tinker.NotFoundError: what is asked about isn't there.
         """
-        return self._asking(self._rest)
+        import tinker
+
+        answer = self._answer(about, lambda: question(self._rest()), tinker.NotFoundError)
+        self._allowance.renew()
+        return answer
 
     def choose_model(self, wanted: str | None) -> ServedModel:
         """The model asked for, or this service's best vision model.
@@ -87,6 +90,8 @@ class Service:
 
     def client(self) -> "tinker.ServiceClient":
         """A client of the SDK with a session of its own, finished when the service is closed.
+
+        What it does isn't limited in time; `sampler`, `trainer` and `trainer_from` are.
 
         Raises:
             BackendError: no session can be opened.
@@ -102,7 +107,7 @@ class Service:
             client.holder.get_session_id()  # opens it: until then the client has asked nothing
             return client
 
-        client = self._asking(connect)
+        client = self._answer("to open a session", connect)
         self._clients.append(client)
         return client
 
@@ -113,27 +118,72 @@ class Service:
 
         Raises:
             ModelNotFoundError: the service doesn't have it.
-            BackendError: the service fails.
+            BackendError: the service fails, or falls silent.
         """
-        import tinker
+        client, what = self.client(), path or base_model or "a model"
+        return self._ready(
+            what,
+            "sample from",
+            lambda: client.create_sampling_client(base_model=base_model, model_path=path).result(),
+        )
 
+    def trainer(
+        self,
+        base_model: str,
+        *,
+        rank: int,
+        seed: int | None = None,
+        train_attn: bool = True,
+        train_mlp: bool = True,
+        train_unembed: bool = True,
+    ) -> "tinker.TrainingClient":
+        """A client that trains a new LoRA adapter of a base model, in a session of its own.
+
+        Raises:
+            ModelNotFoundError: the service doesn't have it, or can't train it like this.
+            BackendError: the service fails, or falls silent.
+        """
         client = self.client()
-        try:
-            return client.create_sampling_client(base_model=base_model, model_path=path).result()
-        except (tinker.NotFoundError, tinker.BadRequestError) as error:
-            raise ModelNotFoundError(
-                f"{self.title} has no {printable(path or base_model or 'model')} to sample from.",
-                "It may have expired or been deleted, or belong to another service or account; "
-                "`geospot checkpoints list` shows those that are there.",
-            ) from error
-        except tinker.TinkerError as error:
-            raise self._explained(error) from error
+        return self._ready(
+            base_model,
+            "train",
+            lambda: client.create_lora_training_client(
+                base_model,
+                rank=rank,
+                seed=seed,
+                train_attn=train_attn,
+                train_mlp=train_mlp,
+                train_unembed=train_unembed,
+            ).result(),
+        )
+
+    def trainer_from(self, path: str, *, optimizer: bool) -> "tinker.TrainingClient":
+        """A client that trains on from a `weights` checkpoint, in a session of its own.
+
+        Args:
+            path: `tinker://RUN/weights/NAME`.
+            optimizer: whether the optimiser's state is loaded too: to resume, not to begin anew.
+
+        Raises:
+            ModelNotFoundError: the service doesn't have it, or without the optimiser's state.
+            BackendError: the service fails, or falls silent.
+        """
+        client = self.client()
+
+        def create() -> "tinker.TrainingClient":
+            if optimizer:
+                return client.create_training_client_from_state_with_optimizer(path).result()
+            return client.create_training_client_from_state(path).result()
+
+        return self._ready(path, "train", create)
 
     def close(self) -> None:
         """Finishes the sessions; a server that was started for them is stopped."""
         clients, self._clients = self._clients, []
-        for client in clients:
-            _within(_ANSWER_S, lambda client=client: client.close("success").result())
+        if not self._silent:  # else it would only keep us waiting; it ends them by itself
+            for client in clients:
+                closing = Errand(lambda client=client: client.close("success").result())
+                closing.wait(_CLOSING_S)
         self.endpoint.stop()
 
     def __enter__(self) -> Self:
@@ -147,16 +197,86 @@ class Service:
 
         return tinker.RestClient(base_url=self.endpoint.base_url, api_key=self.endpoint.api_key)
 
-    def _asking(self, what: Callable[[], T]) -> T:
-        done = _within(_ANSWER_S, what)
+    def _models(self) -> list[ServedModel]:
+        answer = self._rest().get_server_capabilities().result()
+        return [
+            ServedModel(
+                name=model.model_name,
+                context_length=model.max_context_length,
+                trainable=model.trainable is not False,
+            )
+            for model in answer.supported_models
+            if model.model_name
+        ]
+
+    def _ready(self, model: str, purpose: str, create: Callable[[], T]) -> T:
+        """A client for a model, however long that takes to load while the service goes on answering.
+
+        Engines load a model when a client for it is made; the hosted service does so behind it, and
+        answers at once. A silent service can't be told from a loading one by its silence: it is asked
+        something else meanwhile.
+        """
+        import tinker
+
+        errand = Errand(create)
+        began_s = told_s = time.monotonic()
+        done = errand.wait(min(_PATIENCE_S, self._allowance.left_s))
+        self._allowance.charge(time.monotonic() - began_s)
+        while done is None:
+            self._answer(f"for {printable(model)} to {purpose}", self._models)
+            self._allowance.renew()
+            waited_s = time.monotonic() - began_s
+            if waited_s > _LOADING_S:
+                raise UnreachableError(
+                    f"{self.title} has had {waited_s / 60:.0f} minutes to load {printable(model)}, "
+                    "and isn't ready.",
+                    "Its log may say why.",
+                )
+            if told_s == began_s or time.monotonic() - told_s >= _TELL_EVERY_S:
+                told_s = time.monotonic()
+                self._tell(
+                    f"Waiting for {printable(model)}: {self.title[0].lower()}{self.title[1:]} answers, "
+                    f"and is loading it or busy ({waited_s:.0f} s so far)."
+                )
+            done = errand.wait(_CHECK_EVERY_S)
+        try:
+            client = done()
+        except (tinker.NotFoundError, tinker.BadRequestError) as error:
+            raise self._not_there(model, purpose) from error
+        except tinker.RequestFailedError as error:
+            if error.category is not tinker.types.RequestErrorCategory.User:
+                raise self._explained(error) from error
+            raise ModelNotFoundError(
+                f"{self.title} can't {purpose} {printable(model)}: {failure_of(error)}.",
+                "`geospot doctor` lists the models that it serves, `geospot checkpoints list` the "
+                "checkpoints.",
+            ) from error
+        except Exception as error:
+            raise self._explained(error) from error
+        self._allowance.renew()
+        return client
+
+    def _not_there(self, model: str, purpose: str) -> ModelNotFoundError:
+        return ModelNotFoundError(
+            f"{self.title} has no {printable(model)} to {purpose}.",
+            "It may have expired or been deleted, or belong to another service or account; "
+            "`geospot checkpoints list` shows those that are there.",
+        )
+
+    def _answer(self, about: str, question: Callable[[], T], *as_they_are: type[Exception]) -> T:
+        """What the service says, within what is left of its allowance."""
+        importlib.import_module("tinker")  # takes a second, which isn't the service's fault
+        done = within(self._allowance, question)
         if done is None:
+            self._silent = True
             raise UnreachableError(
-                f"{self.title} is there, and gave no answer within {_ANSWER_S:g} s.",
-                "Try again in a minute.",
+                f"{self.title} is there, but has kept us waiting for {SETUP_S:g} s: it gives no "
+                f"answer when asked {about}.",
+                "It may hang or be overloaded: try again in a minute, or restart it if it is yours.",
             )
         try:
             return done()
-        except GeospotError:
+        except (GeospotError, *as_they_are):
             raise
         except Exception as error:
             raise self._explained(error) from error
@@ -198,89 +318,21 @@ def open_service(spec: str, options: ServiceOptions | None = None) -> Service:
     else:
         factory: ServiceFactory = load(SERVICES, spec)
         endpoint = factory(options)
+    allowance = Allowance()
     try:
         bypass_proxy(endpoint.base_url)
-        probe(endpoint)
+        probe(endpoint, allowance)
     except BaseException:
         endpoint.stop()
         raise
-    return Service(endpoint)
+    return Service(endpoint, allowance, options.tell)
 
 
-def probe(endpoint: Endpoint) -> None:
-    """Asks whether anything is there.
-
-    Raises:
-        UnreachableError: nothing answers, or something else does.
-        KeyMissingError: the key is refused.
-    """
-    import httpx
-
-    host = urlsplit(endpoint.base_url).hostname or ""
-    headers = {"X-API-Key": endpoint.api_key} if endpoint.api_key else {}
-    try:
-        with httpx.Client(trust_env=not is_loopback(host), timeout=_PROBE_S) as client:
-            status = client.get(f"{endpoint.base_url}/api/v1/healthz", headers=headers).status_code
-    except httpx.HTTPError as error:
-        reason = str(error) or type(error).__name__
-        advice = (
-            "Start one there with `geospot serve`, or check the address."
-            if is_loopback(host)
-            else "Check the address and the network, or use `local`, which needs neither."
-        )
-        raise UnreachableError(
-            f"Nothing answers at {endpoint.base_url}: {reason}.", advice
-        ) from None
-    if status in (401, 403):
-        raise key_refused(endpoint)
-    if status != 200:
-        raise UnreachableError(
-            f"What answers at {endpoint.base_url} is no healthy Tinker service (HTTP {status}).",
-            "Check the address; it goes without /api/v1.",
-        )
-
-
-def key_refused(endpoint: Endpoint) -> KeyMissingError:
-    """The service doesn't take the key."""
-    if endpoint.api_key_env:
-        return KeyMissingError(
-            f"{endpoint.base_url} refuses the key in {endpoint.api_key_env}.",
-            "Is it the right one, and still valid?",
-        )
-    return KeyMissingError(
-        f"{endpoint.base_url} asks for a key.",
-        "Name the environment variable that holds it with --api-key-env.",
-    )
+def failure_of(error: "tinker.RequestFailedError") -> str:
+    """Why a service carried a request out in vain, in its own words and without our ids."""
+    said = str(error).partition(" for self.request_id")[0].removeprefix("Request failed: ")
+    return printable(said)[:300].rstrip(". ")
 
 
 def _said(error: Exception) -> str:
     return printable(str(error) or type(error).__name__)[:300].rstrip(". ")
-
-
-def _within(seconds: float, what: Callable[[], T]) -> Callable[[], T] | None:
-    """What came of it, to be asked for by a call; None where it takes longer than that.
-
-    The SDK can't be interrupted: what takes too long is left behind in its thread.
-    """
-    outcome: SimpleQueue[Callable[[], T]] = SimpleQueue()
-
-    def run() -> None:
-        try:
-            value = what()
-        except Exception as error:  # noqa: BLE001 - handed over, and raised where it is asked for
-            outcome.put(_raising(error))
-        else:
-            outcome.put(lambda: value)
-
-    threading.Thread(target=run, name="geospot-service", daemon=True).start()
-    try:
-        return outcome.get(timeout=seconds)
-    except Empty:
-        return None
-
-
-def _raising(error: Exception) -> Callable[[], T]:
-    def fail() -> T:
-        raise error
-
-    return fail

@@ -18,6 +18,10 @@ NO_KEY: Final = "tml-no-key-needed"
 _KEY_STARTS: Final = ("tml-", "eyJ")
 
 
+def _unheard(_: str) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceOptions:
     """What the person asked for; a service takes from it what it understands."""
@@ -29,6 +33,8 @@ class ServiceOptions:
     """Base models that an embedded service must have, besides its own: hub ids or folders."""
     state_dir: Path | None = None
     """Where an embedded service keeps checkpoints; None for its usual place."""
+    tell: Callable[[str], None] = field(default=_unheard, repr=False, compare=False)
+    """Is told in a sentence what is waited for, where that takes long."""
 
 
 def _nothing() -> None:

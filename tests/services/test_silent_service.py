@@ -1,0 +1,189 @@
+"""A service that falls silent is given up within seconds; one that loads a model is waited for."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import tinker
+
+from geospot.errors import ModelNotFoundError, UnreachableError
+from geospot.services import Service, ServiceOptions, connection, open_service, waiting
+from geospot.services.archive import RemoteArchive
+from geospot_backends.local.checkpoints import CheckpointStore
+from geospot_backends.local.server import EmbeddedServer
+from tests.support.evaluating import geospot
+from tests.support.holding import Front, front_of
+from tests.support.scripted_engine import BASE, ScriptedEngine
+
+pytestmark = [
+    pytest.mark.filterwarnings("error::DeprecationWarning"),
+    pytest.mark.filterwarnings("error::FutureWarning"),
+]
+
+SAMPLER = "tinker://run/sampler_weights/final"
+
+
+@pytest.fixture
+def engine() -> ScriptedEngine:
+    return ScriptedEngine(saved={SAMPLER, "tinker://run/weights/final"})
+
+
+@pytest.fixture
+def front(engine: ScriptedEngine, tmp_path: Path) -> Iterator[Front]:
+    with (
+        EmbeddedServer(engine, CheckpointStore(tmp_path)) as server,
+        front_of(server.base_url) as standing,
+    ):
+        yield standing
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same in less time."""
+    monkeypatch.setattr(waiting, "SETUP_S", 1.6)
+    monkeypatch.setattr(connection, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(connection, "_CHECK_EVERY_S", 0.1)
+
+
+def sampled(service: Service) -> object:
+    return service.sampler(path=SAMPLER)
+
+
+def trained(service: Service) -> object:
+    return service.trainer(BASE, rank=4)
+
+
+def trained_on(service: Service) -> object:
+    return service.trainer_from("tinker://run/weights/final", optimizer=True)
+
+
+def asked(service: Service) -> object:
+    return service.models()
+
+
+def listed(service: Service) -> object:
+    return RemoteArchive(service).all()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("held", "do", "about"),
+    [
+        ("capabilities", asked, "which models it serves"),
+        ("create_session", sampled, "to open a session"),
+        ("create_sampling_session|capabilities", sampled, f"for {SAMPLER} to sample from"),
+        ("samplers/|capabilities", sampled, f"for {SAMPLER} to sample from"),
+        ("retrieve_future|capabilities", trained, f"for {BASE} to train"),
+        ("create_model|capabilities", trained, f"for {BASE} to train"),
+        ("load_weights|capabilities", trained_on, "for tinker://run/weights/final to train"),
+        ("/checkpoints", listed, "for its checkpoints"),
+    ],
+)
+def test_a_service_that_falls_silent_is_given_up_at_every_step(
+    front: Front, held: str, do: Callable[[Service], object], about: str
+) -> None:
+    front.held = held
+    began = time.monotonic()
+    with (
+        pytest.raises(UnreachableError, match=f"is there, but has kept us.*asked {about}"),
+        open_service(front.url) as service,
+    ):
+        do(service)
+    assert time.monotonic() - began < 6
+
+
+@pytest.mark.usefixtures("impatient")
+def test_one_that_answers_nothing_but_its_health_is_given_up_by_the_probe(front: Front) -> None:
+    front.held = "/api/v1/(?!healthz)"
+    with pytest.raises(UnreachableError, match=r"Nothing answers.*silent"):
+        open_service(front.url)
+
+
+def test_the_program_ends_within_ten_seconds_in_one_sentence(front: Front) -> None:
+    front.held = "create_sampling_session|capabilities"
+    began = time.monotonic()
+    done = geospot("eval", "--backend", "tinker", "--base-url", front.url, "--model", SAMPLER)
+    assert time.monotonic() - began < 20  # of which the program's own start is the uncertain part
+    assert waiting.SETUP_S <= 7
+    assert done.returncode == 1
+    assert "has kept us waiting for 7 s" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("do", [sampled, trained])
+def test_a_model_that_loads_is_waited_for_and_the_person_told(
+    front: Front, engine: ScriptedEngine, do: Callable[[Service], object]
+) -> None:
+    engine.hold.set()
+    said: list[str] = []
+    loaded = threading.Timer(2.5, engine.hold.clear)  # well beyond the allowance
+    loaded.start()
+    with open_service(front.url, ServiceOptions(tell=said.append)) as service:
+        assert isinstance(do(service), tinker.SamplingClient | tinker.TrainingClient)
+    loaded.join()
+    assert len(said) == 1  # not once a check
+    assert said[0].startswith("Waiting for ")
+    assert "is loading it or busy" in said[0]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_model_that_is_never_ready_is_given_up(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_LOADING_S", 1.5)
+    front.held = "create_sampling_session"
+    with (
+        open_service(front.url) as service,
+        pytest.raises(UnreachableError, match="to load scripted/vlm, and isn't ready"),
+    ):
+        service.sampler(base_model=BASE)
+
+
+def test_only_waiting_is_charged_to_the_service(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "SETUP_S", 2.0)
+    with open_service(front.url) as service:
+        for _ in range(2):
+            time.sleep(1.1)
+            assert [model.name for model in service.models()] == [BASE]
+        assert service.sampler(base_model=BASE).get_base_model() == BASE
+
+
+@pytest.mark.parametrize("trouble", ["lost", "starting"])
+def test_the_probe_asks_again(front: Front, trouble: str) -> None:
+    setattr(front, trouble, 2)
+    with open_service(front.url) as service:
+        assert front.passed[:2] == ["/api/v1/healthz", "/api/v1/client/config"]
+        assert [model.name for model in service.models()] == [BASE]
+
+
+def test_the_probe_asks_again_where_an_answer_stays_out(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from geospot.services import probing
+
+    monkeypatch.setattr(probing, "_ATTEMPT_S", 0.4)
+    front.held = "healthz"
+    threading.Timer(1.0, front.release.set).start()
+    with open_service(front.url):
+        assert front.passed.count("/api/v1/healthz") >= 1
+
+
+def test_a_server_that_goes_on_starting_is_named(front: Front) -> None:
+    front.starting = 100
+    with pytest.raises(UnreachableError, match=r"no healthy Tinker service \(HTTP 503\)"):
+        open_service(front.url)
+
+
+def test_what_cannot_be_trained_is_said(front: Front) -> None:
+    with open_service(front.url) as service:
+        with pytest.raises(ModelNotFoundError, match=r"can't train no/such: .* isn't served"):
+            service.trainer("no/such", rank=4)
+        with pytest.raises(ModelNotFoundError, match="there is no checkpoint tinker://a/weights/b"):
+            service.trainer_from("tinker://a/weights/b", optimizer=False)
+        with pytest.raises(ModelNotFoundError, match="has no no/such to sample from"):
+            service.sampler(base_model="no/such")
