@@ -278,6 +278,14 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+async def _end_others() -> None:
+    """Ends what still runs on this loop: a connection that came in while the server stopped."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 class EmbeddedServer:
     """A server in a thread of this process, on a free port of the loopback interface."""
 
@@ -302,6 +310,7 @@ class EmbeddedServer:
         if self._loop.is_closed():
             return
         self._do(self._server.aclose())
+        self._do(_end_others())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
