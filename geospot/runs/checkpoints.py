@@ -6,10 +6,11 @@ A run directory holds `checkpoints.jsonl` (a row a checkpoint: name, batch, stat
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
+from geospot.durable import parse_row
 from geospot.errors import UsageError
 from geospot.prompts import PROMPTS, Prompt
 from geospot.textsafe import printable
@@ -17,6 +18,7 @@ from geospot.textsafe import printable
 CHECKPOINTS: Final = "checkpoints.jsonl"
 CONFIG: Final = "config.json"
 FINAL: Final = "final"
+_KNOWN: Final = frozenset(["name", "batch", "state_path", "sampler_path", "final"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,22 @@ class RunCheckpoint:
 
     name: str
     batch: int | None
+    """Steps done when it was saved; the run goes on at this step."""
     state_path: str | None
     sampler_path: str | None
+    extra: dict[str, Any] = field(default_factory=dict[str, Any], hash=False)
+    """Whatever else the row holds, such as the training loop's own state."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The row, in tinker-cookbook's format: what is None is left out, `final` has a flag."""
+        paths = {
+            "batch": self.batch,
+            "state_path": self.state_path,
+            "sampler_path": self.sampler_path,
+        }
+        final = {"final": True} if self.name == FINAL else {}
+        known = {key: value for key, value in paths.items() if value is not None}
+        return self.extra | {"name": self.name} | known | final
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +64,7 @@ def read_checkpoints(run: Path) -> list[RunCheckpoint]:
     """
     path = run / CHECKPOINTS
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise UsageError(
             f"{printable(str(run))} is no run directory with checkpoints: its {CHECKPOINTS} can't "
@@ -107,14 +123,10 @@ def read_settings(run: Path) -> RunSettings:
     )
 
 
-def _row(line: str) -> RunCheckpoint | None:
-    try:
-        value: Any = json.loads(line)
-    except ValueError:
+def _row(line: bytes) -> RunCheckpoint | None:
+    row = parse_row(line)
+    if row is None:
         return None
-    if not isinstance(value, dict):
-        return None
-    row = cast(dict[str, Any], value)
     name, batch = row.get("name"), row.get("batch")
     if not isinstance(name, str):
         return None
@@ -123,6 +135,7 @@ def _row(line: str) -> RunCheckpoint | None:
         batch=batch if isinstance(batch, int) else None,
         state_path=_text(row.get("state_path")),
         sampler_path=_text(row.get("sampler_path")),
+        extra={key: value for key, value in row.items() if key not in _KNOWN},
     )
 
 

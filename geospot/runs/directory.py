@@ -1,0 +1,194 @@
+"""The run directory, open for writing: what a training run leaves behind, as it happens.
+
+The layout is tinker-cookbook's, so that its readers open our runs, plus files of our own for readers
+that must be fast; docs/runs.md describes each. One process writes at a time. Lines are only appended,
+each in one write, and whole files are replaced atomically: whatever moment the process is killed at,
+every line that was written is there for the next one.
+
+A step's rows are to be written before the checkpoint that comes after it: `add_checkpoint` waits until the
+disk has both, so that what a checkpoint says was done is on record.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from geospot.config.learning import IfExists
+from geospot.durable import LineFile, json_line, parse_row, replace_bytes, replace_json
+from geospot.errors import ResultMismatchError, UsageError
+from geospot.runs.checkpoints import CHECKPOINTS, CONFIG, FINAL, RunCheckpoint, read_checkpoints
+from geospot.runs.heartbeat import Heartbeat, State
+from geospot.runs.opening import Ask, changes, lock_for_run, refuse_other_run
+from geospot.runs.rewind import rewind_rows
+from geospot.textsafe import printable
+
+METRICS: Final = "metrics.jsonl"
+LOGS: Final = "logs.log"
+
+Kind = Literal["sft", "rl"]
+
+
+class RunDirectory:
+    """One run on disk. Made by `open`, told where it goes on by `start`, ended by `close`."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self.resume_from: RunCheckpoint | None = None
+        """The newest checkpoint to go on from; None begins at the beginning."""
+        self._lock: int | None = lock
+        self._metrics = LineFile(path / METRICS)
+        self._checkpoints = LineFile(path / CHECKPOINTS)
+        self._logs = LineFile(path / LOGS)
+        self._heartbeat: Heartbeat | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        config: Mapping[str, Any],
+        *,
+        kind: Kind,
+        if_exists: IfExists,
+        ask: Ask | None,
+    ) -> "RunDirectory":
+        """Creates the directory, or goes on with the run that is there.
+
+        Args:
+            config: every setting, as it is to stand in config.json; anything under `provenance` may
+                differ when the run goes on.
+            if_exists: what to do about a run that is there; see `geospot.config.learning`.
+            ask: puts a question to the person at the terminal; None where there is none.
+
+        Raises:
+            UsageError: what is there isn't to be touched.
+            ResultMismatchError: it is a run of another configuration.
+            BusyError: another process is writing into it.
+            WriteError: the disk is full.
+        """
+        run = cls(path, lock_for_run(path, if_exists, ask))
+        try:
+            run._settle({"kind": kind, **config})
+        except BaseException:
+            run._let_go()
+            raise
+        return run
+
+    def start(self, step: int, total: int) -> None:
+        """From here on steps `step` … `total` − 1 are done, and the heartbeat beats.
+
+        Rows of these steps, written by a process that got farther than its last checkpoint, are moved
+        into `*.pre_resume_NNNNNN` beside their file.
+        """
+        gone = rewind_rows(self.path / METRICS, step)
+        if gone:
+            self.log(f"{gone} rows of steps from {step} on were set aside; these are done again.")
+        self._heartbeat = Heartbeat(self.path, step=step, total=total)
+        self._heartbeat.start()
+
+    def metrics(self, step: int, row: Mapping[str, Any]) -> None:
+        """Appends figures of a step; several rows of the same step are merged by whoever reads them."""
+        self._metrics.append({"step": step, **row})
+
+    def add_checkpoint(self, checkpoint: RunCheckpoint) -> None:
+        """Appends a checkpoint; when this returns the disk has it, and all rows before it."""
+        for file in self._line_files():
+            file.sync()
+        self._checkpoints.append(checkpoint.to_json(), sync=True)
+
+    def checkpoints(self) -> list[RunCheckpoint]:
+        """The run's checkpoints in the order in which they were saved."""
+        return read_checkpoints(self.path) if (self.path / CHECKPOINTS).is_file() else []
+
+    def checkpoints_to_prune(self, keep: int) -> list[RunCheckpoint]:
+        """Checkpoints that may go, oldest first.
+
+        Of those that training can go on from, the newest `keep` stay, at least one; so do the final one,
+        those that hold only a sampler (evaluations), and those marked `"evaluation": true`.
+        """
+        able = [
+            row
+            for row in self.checkpoints()
+            if row.state_path and row.name != FINAL and not row.extra.get("evaluation")
+        ]
+        return able[: -max(keep, 1)]
+
+    def forget_checkpoints(self, gone: Iterable[RunCheckpoint]) -> None:
+        """Takes rows of checkpoints that were deleted out of checkpoints.jsonl; logs.log keeps them."""
+        named = [row.to_json() for row in gone]
+        if not named:
+            return
+        kept = [row for row in self.checkpoints() if row.to_json() not in named]
+        self._checkpoints.close()
+        lines = b"".join(json_line(row.to_json()) for row in kept)
+        replace_bytes(self.path / CHECKPOINTS, lines)
+        self.log(f"Checkpoints deleted: {', '.join(str(row['name']) for row in named)}.")
+
+    def beat(self, phase: str, step: int) -> None:
+        """Notes for the heartbeat what the run is doing, and how many steps are done."""
+        if self._heartbeat is not None:
+            self._heartbeat.beat(phase, step)
+
+    def log(self, message: str, *, level: Literal["INFO", "WARNING", "ERROR"] = "INFO") -> None:
+        """Appends a line to logs.log, with the time in UTC."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        line = f"{stamp} {level} {printable(message)}\n"
+        self._logs.append_bytes(line.encode("utf-8", "backslashreplace"))
+
+    def close(self, state: State, reason: str = "") -> None:
+        """Ends the run for every reader: why it is over stands in the heartbeat and in logs.log."""
+        try:
+            if self._heartbeat is not None:
+                self._heartbeat.stop(state, reason)
+            self.log(f"{state}: {reason}" if reason else state)
+        finally:
+            self._heartbeat = None
+            self._let_go()
+
+    def _settle(self, config: Mapping[str, Any]) -> None:
+        """Compares the configuration with the one that is there, and writes it."""
+        known = _read_config(self.path / CONFIG)
+        if known is None:
+            replace_json(self.path / CONFIG, config)
+            return
+        if known.get("kind") != config["kind"]:
+            raise ResultMismatchError(
+                f"{self.path} holds {_a_run(known.get('kind'))}, and can't be gone on with here.",
+                "Give another log_path, or behavior_if_log_dir_exists=delete to set it aside.",
+            )
+        changed = changes(known, config)
+        refuse_other_run(self.path, changed)
+        replace_json(self.path / CONFIG, config)
+        able = [row for row in self.checkpoints() if row.state_path]
+        self.resume_from = able[-1] if able else None
+        for key, (old, new) in changed.items():
+            self.log(f"{key} was {old!r} and is now {new!r}.")
+
+    def _line_files(self) -> Iterable[LineFile]:
+        return (self._metrics, self._logs)
+
+    def _let_go(self) -> None:
+        for file in (*self._line_files(), self._checkpoints):
+            file.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _read_config(path: Path) -> dict[str, Any] | None:
+    try:
+        config = parse_row(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}.", "Mend it.") from error
+    if config is None:
+        raise UsageError(f"{path} is no JSON object.", "Restore it, or give another log_path.")
+    return config
+
+
+def _a_run(kind: object) -> str:
+    if kind in ("sft", "rl"):
+        return f"a run of `geospot {kind}`"
+    return "a run that geospot didn't write"

@@ -1,0 +1,152 @@
+"""The sign of life: `heartbeat.json`, replaced every few seconds by a thread of its own.
+
+The thread beats on while the run waits for a service; it ends with the process, so a heartbeat that
+stopped without saying why means that the process was killed.
+"""
+
+import os
+import platform
+import threading
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+from geospot.durable import WriteError, parse_row, replace_json
+
+HEARTBEAT: Final = "heartbeat.json"
+INTERVAL_S: Final = 2.0
+STALE_S: Final = 30.0
+"""Silence of this length is no accident."""
+
+State = Literal["running", "finished", "stopped", "failed"]
+Standing = Literal["running", "silent", "finished", "stopped", "failed", "died"]
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What the heartbeat says.
+
+    `step` of `total` steps are done, `phase` is what the run is doing now, `started` and `time` are
+    seconds since 1970 (start of this process's part of the run, and this beat).
+    """
+
+    state: State
+    reason: str
+    pid: int
+    host: str
+    step: int
+    total: int
+    phase: str
+    started: float
+    time: float
+
+    def standing(self) -> Standing:
+        """What has become of the run, now.
+
+        `died`: it never said that it was over, and its process is gone. `silent`: no beat for long,
+        but the process may be there; it sleeps, can't write, or is on another machine.
+        """
+        if self.state != "running":
+            return self.state
+        if self.host == platform.node() and not _is_alive(self.pid):
+            return "died"
+        return "running" if time.time() - self.time < STALE_S else "silent"
+
+
+class Heartbeat:
+    """Writes the heartbeat of one run until it is stopped."""
+
+    def __init__(self, folder: Path, *, step: int, total: int) -> None:
+        self._path = folder / HEARTBEAT
+        now = time.time()
+        self._beat = Beat(
+            "running", "", os.getpid(), platform.node(), step, total, "starting", now, now
+        )
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="geospot-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Writes the first beat and goes on beating.
+
+        Raises:
+            WriteError: the disk is full.
+        """
+        self._write()
+        self._thread.start()
+
+    def beat(self, phase: str, step: int) -> None:
+        """Notes what the run is doing; a new phase or step is written at once.
+
+        Raises:
+            WriteError: the disk is full.
+        """
+        if (phase, step) != (self._beat.phase, self._beat.step):
+            self._write(phase=phase, step=step)
+
+    def stop(self, state: State, reason: str) -> None:
+        """Writes the last beat, which says how the run ended.
+
+        Raises:
+            WriteError: the disk is full.
+        """
+        self._stop.set()
+        self._thread.join()
+        self._write(state=state, reason=reason)
+
+    def _run(self) -> None:
+        while not self._stop.wait(INTERVAL_S):
+            try:
+                self._write()
+            except WriteError:
+                continue  # the run's own next line will say so, to somebody who can be told
+
+    def _write(self, **changed: Any) -> None:
+        with self._lock:
+            self._beat = replace(self._beat, **changed, time=time.time())
+            replace_json(self._path, asdict(self._beat), sync=False)
+
+
+def read_heartbeat(folder: Path) -> Beat | None:
+    """The last beat of the run in this directory, None where there is none that can be read."""
+    try:
+        row = parse_row((folder / HEARTBEAT).read_bytes())
+    except OSError:
+        return None
+    if row is None or row.get("state") not in ("running", "finished", "stopped", "failed"):
+        return None
+    return Beat(
+        state=cast(State, row["state"]),
+        reason=_text(row, "reason"),
+        pid=int(_number(row, "pid")),
+        host=_text(row, "host"),
+        step=int(_number(row, "step")),
+        total=int(_number(row, "total")),
+        phase=_text(row, "phase"),
+        started=_number(row, "started"),
+        time=_number(row, "time"),
+    )
+
+
+def _text(row: dict[str, Any], key: str) -> str:
+    value = row.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(row: dict[str, Any], key: str) -> float:
+    value = row.get(key)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether there is such a process on this machine; 0 and below name none."""
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

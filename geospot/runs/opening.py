@@ -1,0 +1,168 @@
+"""Whether a run may be written into a directory, and whether it goes on with the one that is there."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from geospot.config.learning import IfExists
+from geospot.durable import LOCK, plain_json, take_lock
+from geospot.errors import ResultMismatchError, UsageError
+from geospot.runs.checkpoints import CONFIG
+
+ASIDE: Final = ".aside-"
+"""In the name of a directory that `behavior_if_log_dir_exists=delete` set aside."""
+
+BUSY_ADVICE: Final = "Wait for it, stop it, or give another log_path."
+
+HARMLESS: Final = frozenset(
+    [
+        "api_key_env",
+        "behavior_if_log_dir_exists",
+        "eval_every",
+        "keep_checkpoints",
+        "log_path",
+        "max_retries",
+        "min_rollouts",
+        "nll_every",
+        "price_cached_prefill",
+        "price_prefill",
+        "price_sample",
+        "price_train",
+        "project",
+        "provenance",
+        "rollout_timeout",
+        "rollouts_every",
+        "save_every",
+        "thumbnails_mb",
+        "trackers",
+        "ttl_days",
+    ]
+)
+"""Keys that may change when a run goes on: none of them moves a weight or changes what is measured."""
+
+_SHOWN: Final = 100  # characters of a value in a message
+
+Ask = Callable[[str], bool]
+"""Puts a question to the person at the terminal; True for yes."""
+
+
+def lock_for_run(path: Path, if_exists: IfExists, ask: Ask | None) -> int:
+    """Makes the directory or decides about the one that is there, and locks it.
+
+    Args:
+        ask: how to ask; None where there is no terminal.
+
+    Returns:
+        The lock's descriptor. The directory then holds a run of ours, or nothing.
+
+    Raises:
+        UsageError: there is something that isn't to be touched.
+        BusyError: another process is writing into it.
+    """
+    if _is_taken(path):
+        _refuse_strangers(path)
+        if if_exists == "delete":
+            set_aside(path)
+        elif if_exists == "raise" or (if_exists == "ask" and ask is None):
+            raise UsageError(
+                f"{path} already holds a run.",
+                "Say behavior_if_log_dir_exists=resume to go on with it, =delete to set it aside, "
+                "or give another log_path.",
+            )
+        elif (
+            if_exists == "ask"
+            and ask is not None
+            and not ask(f"{path} holds a run. Go on with it?")
+        ):
+            raise UsageError(
+                f"{path} was left as it is.",
+                "Give another log_path, or behavior_if_log_dir_exists=delete to set it aside.",
+            )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"The run directory {path} can't be made: {error.strerror}.", "Give another log_path."
+        ) from error
+    return take_lock(path, BUSY_ADVICE)
+
+
+def set_aside(path: Path) -> Path:
+    """Renames a run's directory out of the way; returns its new name.
+
+    Raises:
+        BusyError: another process is writing into it.
+    """
+    path = path.absolute()  # "." has no name of its own
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    names = (f"{path.name}{ASIDE}{stamp}{f'-{count}' if count else ''}" for count in range(1000))
+    target = next((path.with_name(n) for n in names if not path.with_name(n).exists()), None)
+    if target is None:
+        raise UsageError(f"{path} can't be set aside.", "Remove some of its old copies.")
+    lock = take_lock(path, BUSY_ADVICE)  # nobody may be writing into what is renamed
+    try:
+        path.rename(target)
+    except OSError as error:
+        raise UsageError(
+            f"{path} can't be set aside: {error.strerror}.", "Give another log_path."
+        ) from error
+    finally:
+        os.close(lock)
+    return target
+
+
+def changes(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Keys that both configurations have and whose values differ, with the old value and the new."""
+    asked: dict[str, Any] = plain_json(dict(wanted))
+    return {
+        key: (known[key], asked[key])
+        for key in sorted(known.keys() & asked.keys())
+        if known[key] != asked[key]
+    }
+
+
+def refuse_other_run(path: Path, changed: Mapping[str, tuple[Any, Any]]) -> None:
+    """Refuses to go on with a run under a configuration that would make another run of it.
+
+    Raises:
+        ResultMismatchError: names each key, what it was and what it is.
+    """
+    listed = "\n  ".join(
+        f"{key}: {_short(old)} there, {_short(new)} asked for"
+        for key, (old, new) in changed.items()
+        if key not in HARMLESS
+    )
+    if listed:
+        raise ResultMismatchError(
+            f"{path} holds a run of another configuration:\n  {listed}\n",
+            "Give the old values again, another log_path, or behavior_if_log_dir_exists=delete "
+            "to set the old run aside.",
+        )
+
+
+def _is_taken(path: Path) -> bool:
+    """Whether something is there, beyond what a process leaves that was killed at its very start."""
+    if not path.exists():
+        return False
+    if not path.is_dir():
+        raise UsageError(f"{path} is a file.", "Give another log_path.")
+    return any(not _is_nothing(entry.name) for entry in path.iterdir())
+
+
+def _is_nothing(name: str) -> bool:
+    return name == LOCK or (name.startswith(f".{CONFIG}.") and name.endswith(".tmp"))
+
+
+def _refuse_strangers(path: Path) -> None:
+    if not (path / CONFIG).is_file():
+        raise UsageError(
+            f"{path} has files in it but no {CONFIG}, so it isn't a run directory.",
+            "Give another log_path.",
+        )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

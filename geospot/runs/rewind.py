@@ -1,0 +1,57 @@
+"""Going back to a checkpoint: rows of steps that will be done again leave the files.
+
+They are kept beside them as `NAME.pre_resume_NNNNNN`, the way tinker-cookbook does it. Files are replaced
+and not cut, so that whoever is reading them notices.
+"""
+
+import os
+from pathlib import Path
+
+from geospot.durable import mend_torn_end, parse_row, replace_bytes, unwritable
+from geospot.runs.tail import rows_before
+
+
+def rewind_rows(path: Path, step: int) -> int:
+    """Takes the rows of `step` and later out of a JSON Lines file; the whole old file is kept beside it.
+
+    Rows without a step stay. Returns how many left.
+    """
+    if not path.is_file():
+        return 0
+    mend_torn_end(path)
+    stays = rows_before(step)
+    old = path.read_bytes()
+    lines = old.splitlines(keepends=True)
+    kept = [line for line in lines if (row := parse_row(line)) is None or stays(row)]
+    gone = len(lines) - len(kept)
+    if gone:
+        replace_bytes(beside(path, step), old)
+        replace_bytes(path, b"".join(kept))
+    return gone
+
+
+def move_end(path: Path, offset: int, step: int) -> None:
+    """Moves everything from `offset` on into the file beside it. For files too large to be copied."""
+    if not path.is_file() or path.stat().st_size <= offset:
+        return
+    try:
+        with path.open("r+b") as file, beside(path, step).open("wb") as out:
+            file.seek(offset)
+            while block := file.read(1 << 20):
+                out.write(block)
+            out.flush()
+            os.fsync(out.fileno())
+            file.truncate(offset)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def beside(path: Path, step: int) -> Path:
+    """Where what `path` held before the run went on at `step` is kept; never a file that is there."""
+    plain = path.with_name(f"{path.name}.pre_resume_{step:06d}")
+    if not plain.exists():
+        return plain
+    taken = 1
+    while (other := plain.with_name(f"{plain.name}.{taken}")).exists():
+        taken += 1
+    return other
