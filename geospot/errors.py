@@ -80,3 +80,14 @@ class ModelNotFoundError(BackendError, LookupError):
 
 class UnreachableError(BackendError, ConnectionError):
     """Nothing answers at this address."""
+
+
+class DivergedError(GeospotError, ArithmeticError):
+    """A loss or gradient that is no finite number: further training would only spoil the weights.
+
+    `weights_intact`: the service refused the step, so the weights are those before it.
+    """
+
+    def __init__(self, message: str, advice: str = "", *, weights_intact: bool = False) -> None:
+        super().__init__(message, advice)
+        self.weights_intact = weights_intact

@@ -1,0 +1,132 @@
+"""From a configuration with gaps to a service, a model and every setting: resolved here and nowhere else."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from geospot.config.learning import LearnConfig, RLConfig
+from geospot.config.recipes import TINY_MODELS, TINY_SCRATCH, Kind, with_recipe
+from geospot.errors import ModelNotFoundError, UsageError
+from geospot.learning.starting import Start, starting_point
+from geospot.prompts import Prompt, load_prompt
+from geospot.renderers import renderer_name_of
+from geospot.services import ServedModel, Service, ServiceOptions, open_service
+from geospot.textsafe import printable
+
+ConfigT = TypeVar("ConfigT", bound=LearnConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Connected(Generic[ConfigT]):
+    """An open service and what is to be trained there. `config` has no gaps any more."""
+
+    config: ConfigT
+    service: Service
+    model: ServedModel
+    prompt: Prompt
+    start: Start
+
+    def settings(self) -> dict[str, Any]:
+        """What config.json records: every setting, and the prompt's text."""
+        return self.config.model_dump(mode="json") | {
+            "prompt": self.prompt.name,
+            "prompt_text": self.prompt.text,
+            "system_prompt": self.prompt.system,
+        }
+
+
+def unheard(sentence: str) -> None:
+    """For those who want to be told nothing."""
+    del sentence
+
+
+def connect(config: ConfigT, tell: Callable[[str], None] = unheard) -> Connected[ConfigT]:
+    """Opens the service and settles what the configuration leaves open. Blocks for some seconds.
+
+    Args:
+        config: as the person filled it.
+        tell: told in sentences what takes long.
+
+    Raises:
+        UsageError: settings that contradict the checkpoint to start from.
+        BackendError: the service can't be used, or doesn't serve the model.
+    """
+    start = starting_point(config.load_checkpoint_path)
+    wanted = config.model_name or start.settings.model_name
+    if wanted is None and config.service == "local" and start.state_path is None:
+        wanted = TINY_SCRATCH
+    own = (wanted,) if wanted and config.service == "local" and wanted not in TINY_MODELS else ()
+    service = open_service(
+        config.service, ServiceOptions(api_key_env=config.api_key_env, models=own, tell=tell)
+    )
+    try:
+        base, rank = _of_checkpoint(service, start)
+        _agree("model_name", config.model_name, base)
+        _agree("lora_rank", config.lora_rank, rank)
+        model = service.choose_model(base or wanted)
+        prompt = _prompt(config, start, model.name)
+        full = with_recipe(config, _kind(config), model.name)
+        known = {
+            "model_name": model.name,
+            "renderer_name": _renderer_name(config, start, model.name),
+            "prompt": prompt.name,
+            "system_prompt": prompt.system,
+            "lora_rank": full.lora_rank if rank is None else rank,
+            "max_image_size": _max_image_size(config, start),
+        }
+        return Connected(full.model_copy(update=known), service, model, prompt, start)
+    except BaseException:
+        service.close()
+        raise
+
+
+def _kind(config: LearnConfig) -> Kind:
+    return "rl" if isinstance(config, RLConfig) else "sft"
+
+
+def _of_checkpoint(service: Service, start: Start) -> tuple[str | None, int | None]:
+    """Base model and rank of the checkpoint to start from; rank 0 is all weights."""
+    path = start.state_path
+    if path is None:
+        return None, None
+    import tinker
+
+    try:
+        info = service.ask(
+            "about a checkpoint", lambda rest: rest.get_weights_info_by_tinker_path(path).result()
+        )
+    except tinker.NotFoundError as error:
+        raise ModelNotFoundError(
+            f"{service.title} has no checkpoint {printable(path)}.",
+            "It may have expired or been deleted, or belong to another service or account; "
+            "`geospot checkpoints list` shows those that are there.",
+        ) from error
+    return info.base_model, (info.lora_rank if info.is_lora else 0)
+
+
+def _agree(name: str, said: Any, found: Any) -> None:
+    if said is not None and found is not None and said != found:
+        raise UsageError(
+            f"{name} is {said}, and the checkpoint to start from has {found}.",
+            f"Leave {name} out, or start from another checkpoint.",
+        )
+
+
+def _prompt(config: LearnConfig, start: Start, model_name: str) -> Prompt:
+    """As it is said, as the run before asked, or as the recipe has it."""
+    if config.prompt is None and start.settings.prompt is not None:
+        before = start.settings.prompt
+        system = config.system_prompt if config.system_prompt is not None else before.system
+        return Prompt(before.name, before.text, system)
+    named = with_recipe(config, _kind(config), model_name).prompt
+    return load_prompt(str(named), config.system_prompt)
+
+
+def _renderer_name(config: LearnConfig, start: Start, model_name: str) -> str:
+    return config.renderer_name or start.settings.renderer_name or renderer_name_of(model_name)
+
+
+def _max_image_size(config: LearnConfig, start: Start) -> int | None:
+    if "max_image_size" in config.model_fields_set or start.settings.max_image_size is None:
+        return config.max_image_size
+    return start.settings.max_image_size
