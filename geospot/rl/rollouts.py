@@ -38,17 +38,13 @@ class PreparedGroup:
     error: str | None = None
 
 
-async def prepare_group(builder: EnvGroupBuilder, size: int) -> PreparedGroup:
-    """Reads and renders. A photo that can't be had costs its group, and is told in `error`.
-
-    Args:
-        size: rollouts that are lost with the group.
-    """
+async def prepare_group(builder: EnvGroupBuilder) -> PreparedGroup:
+    """Reads and renders. A photo that can't be had costs its group, and is told in `error`."""
     try:
         envs = await builder.make_envs()
         observations = [await env.initial_observation() for env in envs]
     except GeospotError as error:
-        return PreparedGroup(builder, [], [], str(error) or f"lost, with {size} rollouts")
+        return PreparedGroup(builder, [], [], str(error))
     return PreparedGroup(builder, envs, observations)
 
 
