@@ -182,8 +182,7 @@ def test_peft_loads_the_adapter_and_computes_the_same(
     with torch.no_grad():
         logits = loaded(
             input_ids=ids,
-            pixel_values=image.patches_P_D,
-            image_grid_thw=torch.tensor([[1, image.rows, image.columns]]),
+            **image.tensors,
             mm_token_type_ids=(ids == plain.image_token).int(),
         ).logits[0]
     targets = torch.tensor(DATUMS[0].inputs["target_tokens"].astype(np.int64))

@@ -45,10 +45,8 @@ def test_positions_and_hidden_states_are_those_of_transformers(kind: str) -> Non
             vision: dict[str, Any] = {}
             if sequence.images:
                 pixels = [image.pixels for image in sequence.images]
-                vision["pixel_values"] = torch.cat([image.patches_P_D for image in pixels])
-                vision["image_grid_thw"] = torch.tensor(
-                    [[1, image.rows, image.columns] for image in pixels]
-                )
+                for name in ("pixel_values", "image_grid_thw"):
+                    vision[name] = torch.cat([image.tensors[name] for image in pixels])
                 vision["mm_token_type_ids"] = (ids == base.image_token).int()
                 positions, _ = base.network.model.get_rope_index(
                     ids, vision["mm_token_type_ids"], vision["image_grid_thw"]
@@ -122,9 +120,9 @@ def _count_patches(monkeypatch: pytest.MonkeyPatch, images: list[int]) -> None:
     """Notes how many images each pass reads."""
     original = forward.read_heads
 
-    def counting(base: BaseModel, sequences: list[Any], network: Any) -> Any:
+    def counting(base: BaseModel, sequences: list[Any], network: Any, **rest: Any) -> Any:
         images.append(sum(len(one.images) for one in sequences))
-        return original(base, sequences, network)
+        return original(base, sequences, network, **rest)
 
     monkeypatch.setattr(forward, "read_heads", counting)
 

@@ -26,8 +26,8 @@ def reference_logprobs(network: torch.nn.Module, datum: Datum) -> torch.Tensor:
     pixels = [image.pixels for image in sequence.images]
     out = network(
         input_ids=ids,
-        pixel_values=torch.cat([one.patches_P_D for one in pixels]),
-        image_grid_thw=torch.tensor([[1, one.rows, one.columns] for one in pixels]),
+        pixel_values=torch.cat([one.tensors["pixel_values"] for one in pixels]),
+        image_grid_thw=torch.cat([one.tensors["image_grid_thw"] for one in pixels]),
         mm_token_type_ids=(ids == base.image_token).int(),
     )
     logits = out.logits[0].masked_fill(base.unspeakable_V, -torch.inf)

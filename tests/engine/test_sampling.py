@@ -136,8 +136,7 @@ def test_temperature_zero_is_what_transformers_generates(engine: LocalEngine) ->
     generated = base.network.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
-        pixel_values=image.patches_P_D,
-        image_grid_thw=torch.tensor([[1, image.rows, image.columns]]),
+        **image.tensors,
         mm_token_type_ids=(ids == base.image_token).int(),
         do_sample=False,
         max_new_tokens=20,

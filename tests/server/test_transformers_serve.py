@@ -139,7 +139,7 @@ def test_the_exported_processor_reads_photos_as_the_engine_does(
     base = ModelRegistry("cpu").get(TINY)
     sequence = InputReader(base).read((ImageChunk(photo, "jpeg"), TokenChunk((70,))))
     image = sequence.images[0]
-    assert read["pixel_values"].equal(image.pixels.patches_P_D)
+    assert read["pixel_values"].equal(image.pixels.tensors["pixel_values"])
     assert int((read["input_ids"] == base.image_token).sum()) == image.tokens
     assert int((read["mm_token_type_ids"] == 1).sum()) == image.tokens
 

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from geospot_backends.local.caches import has_linear_attention, masks_padded_left, new_cache
-from geospot_backends.local.inputs import Sequence
+from geospot_backends.local.families import Heads
 from geospot_backends.local.models import BaseModel
+from geospot_backends.local.sequences import Sequence
 from geospot_backends.local.tensors import again_for_gradient, tensor_of
 
 UNSPEAKABLE_LOGPROB: Final = -99999.0
@@ -26,53 +26,11 @@ SHORTEST_SHARED: Final = 16
 """Sharing fewer positions than this isn't worth a second pass."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heads:
-    """H sequences read: their last hidden states, and what is remembered for that which follows."""
-
-    hidden_H_L_D: torch.Tensor
-    cache: Any
-    mask_H_L: torch.Tensor
-    """1 for positions, 0 for padding."""
-    first_H: list[int]
-    """Where each sequence begins: behind the padding, if that is on the left."""
-    next_position_H: list[int]
-
-
-def read_heads(base: BaseModel, sequences: Many[Sequence], network: Any) -> Heads:
-    """Reads H sequences with their images in one pass.
-
-    Padding is on the right; with linear attention on the left, where it leaves a state as it was.
-    """
-    longest = max(sequence.length for sequence in sequences)
-    recurrent = has_linear_attention(network)
-    first = [longest - sequence.length if recurrent else 0 for sequence in sequences]
-    tokens = np.full((len(sequences), longest), _padding(base), np.int64)
-    positions = np.zeros((3, len(sequences), longest), np.int64)
-    mask = np.zeros((len(sequences), longest), np.int64)
-    for row, (sequence, start) in enumerate(zip(sequences, first, strict=True)):
-        place = slice(start, start + sequence.length)
-        tokens[row, place] = sequence.tokens_L
-        positions[:, row, place] = sequence.positions_3_L
-        mask[row, place] = 1
-    images = [image.pixels for sequence in sequences for image in sequence.images]
-    vision: dict[str, torch.Tensor] = {}
-    if images:
-        vision["pixel_values"] = torch.cat([image.patches_P_D for image in images]).to(base.device)
-        grid = [[1, image.rows, image.columns] for image in images]
-        vision["image_grid_thw"] = torch.tensor(grid, device=base.device)
-    mask_H_L = tensor_of(mask, base.device)
-    cache = new_cache(network)
-    out = network.model(
-        input_ids=tensor_of(tokens, base.device),
-        position_ids=tensor_of(positions, base.device),
-        attention_mask=masks_padded_left(mask_H_L) if any(first) else mask_H_L,
-        past_key_values=cache,
-        use_cache=True,
-        **vision,
-    )
-    following = [sequence.next_position for sequence in sequences]
-    return Heads(out.last_hidden_state, cache, mask_H_L, first, following)
+def read_heads(
+    base: BaseModel, sequences: Many[Sequence], network: Any, *, remember: bool = True
+) -> Heads:
+    """Reads H sequences with their images in one pass."""
+    return base.family.read(network, sequences, remember=remember)
 
 
 def read_tails(
@@ -84,7 +42,7 @@ def read_tails(
         tails: index of the head, the whole sequence, and the length of the head.
     """
     longest = max(sequence.length - start for _, sequence, start in tails)
-    tokens = np.full((len(tails), longest), _padding(base), np.int64)
+    tokens = np.zeros((len(tails), longest), np.int64)
     positions = np.zeros((3, len(tails), longest), np.int64)
     mask = np.zeros((len(tails), longest), np.int64)
     for row, (_, sequence, start) in enumerate(tails):
@@ -94,16 +52,14 @@ def read_tails(
         mask[row, :length] = 1
     head_N = torch.tensor([head for head, _, _ in tails], device=base.device)
     heads.cache.reorder_cache(head_N)
-    mask_N_L = torch.cat([heads.mask_H_L[head_N], tensor_of(mask, base.device)], dim=1)
-    out = network.model.language_model(
-        input_ids=tensor_of(tokens, base.device),
-        position_ids=tensor_of(positions, base.device),
-        attention_mask=mask_N_L,
-        past_key_values=heads.cache,
-        use_cache=True,
+    mask_N_K = torch.cat([heads.mask_H_L[head_N], tensor_of(mask, base.device)], dim=1)
+    return base.family.go_on(
+        network,
+        heads.cache,
+        tensor_of(tokens, base.device),
+        tensor_of(positions, base.device),
+        mask_N_K,
     )
-    hidden_N_L_D: torch.Tensor = out.last_hidden_state
-    return hidden_N_L_D
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +123,7 @@ def read_groups(
                 heads.append(sequence.head(group.shared))
             places.append((len(heads) - 1, group.shared, len(tails)))
             tails.append((len(heads) - 1, sequence, group.shared))
-    read = read_heads(base, heads, network)
+    read = read_heads(base, heads, network, remember=bool(tails))
     width = read.hidden_H_L_D.shape[1]
     rows = read.hidden_H_L_D.flatten(0, 1)
     tail_width = 0
@@ -217,10 +173,5 @@ def _target_logprobs(
 
 def logprobs(base: BaseModel, hidden_T_D: torch.Tensor, network: Any) -> torch.Tensor:
     """Log-probabilities (T, V) of the next token, float32, over what can be sampled."""
-    logit_T_V: torch.Tensor = network.lm_head(hidden_T_D).float()
+    logit_T_V = base.family.logits(network, hidden_T_D)
     return logit_T_V.masked_fill(base.unspeakable_V, UNSPEAKABLE_LOGPROB).log_softmax(-1)
-
-
-def _padding(base: BaseModel) -> int:
-    """Any token but a placeholder will do: padding is masked."""
-    return min(base.end_tokens, default=0)

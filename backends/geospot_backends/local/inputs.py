@@ -3,73 +3,17 @@
 import hashlib
 import io
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from geospot_backends.local.api import Chunks, EngineUserError, ImageChunk
 from geospot_backends.local.models import BaseModel
+from geospot_backends.local.sequences import Pixels, PlacedImage, Sequence
 
 _CACHE_BYTES: Final = 256 * 1024 * 1024
 _MAX_PIXELS: Final = 120_000_000
-_MAX_ASPECT: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Pixels:
-    """One image as the vision tower takes it: P patches, and how many down and across."""
-
-    digest: bytes
-    patches_P_D: torch.Tensor
-    rows: int
-    columns: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedImage:
-    """An image and the first of its positions in the sequence."""
-
-    start: int
-    tokens: int
-    pixels: Pixels
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    """L positions: token ids (images as placeholders), M-RoPE positions, and the images."""
-
-    tokens_L: npt.NDArray[np.int64]
-    positions_3_L: npt.NDArray[np.int64]
-    images: tuple[PlacedImage, ...]
-    next_position: int
-    """M-RoPE position of the token that would follow."""
-
-    @property
-    def length(self) -> int:
-        """Positions in the sequence."""
-        return len(self.tokens_L)
-
-    @property
-    def text_start(self) -> int:
-        """The first position behind the last image."""
-        return self.images[-1].start + self.images[-1].tokens if self.images else 0
-
-    def head(self, length: int) -> "Sequence":
-        """The first `length` positions; no image may be cut."""
-        next_position = (
-            int(self.positions_3_L[0, length]) if length < self.length else self.next_position
-        )
-        return Sequence(
-            self.tokens_L[:length], self.positions_3_L[:, :length], self.images, next_position
-        )
-
-    @property
-    def key(self) -> tuple[bytes, ...]:
-        """Equal keys mean equal sequences."""
-        return (self.tokens_L.tobytes(), *(image.pixels.digest for image in self.images))
 
 
 class InputReader:
@@ -98,20 +42,15 @@ class InputReader:
         for chunk in chunks:
             if isinstance(chunk, ImageChunk):
                 pixels = self._pixels(chunk)
-                rows, columns = (
-                    pixels.rows // self._base.merge_size,
-                    pixels.columns // self._base.merge_size,
-                )
-                count = rows * columns
+                count = len(pixels.tokens_N)
                 if chunk.expected_tokens is not None and chunk.expected_tokens != count:
                     raise EngineUserError(
                         f"An image has {count} tokens, but {chunk.expected_tokens} were expected."
                     )
-                images.append(PlacedImage(at, count, pixels))
-                tokens.append(np.full(count, self._base.image_token, np.int64))
-                down, across = np.divmod(np.arange(count), columns)
-                positions.append(position + np.stack([np.zeros_like(down), down, across]))
-                position += max(rows, columns)
+                images.append(PlacedImage(at, pixels))
+                tokens.append(pixels.tokens_N)
+                positions.append(position + pixels.offsets_3_N)
+                position += pixels.advance
             else:
                 count = len(chunk.tokens)
                 tokens.append(self._text(chunk.tokens))
@@ -153,10 +92,10 @@ class InputReader:
             return known
         pixels = _decode(chunk.data, digest, self._base)
         self._cache[digest] = pixels
-        self._cached_bytes += pixels.patches_P_D.nbytes
+        self._cached_bytes += pixels.nbytes
         while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
             _, old = self._cache.popitem(last=False)
-            self._cached_bytes -= old.patches_P_D.nbytes
+            self._cached_bytes -= old.nbytes
         return pixels
 
 
@@ -179,14 +118,7 @@ def _decode(data: bytes, digest: bytes, base: BaseModel) -> Pixels:
             width, height = image.size
             if width * height > _MAX_PIXELS:
                 raise EngineUserError(f"An image is too large ({width} × {height} pixels).")
-            if max(width, height) > _MAX_ASPECT * min(width, height):
-                raise EngineUserError(
-                    f"An image is too long and narrow ({width} × {height} pixels)."
-                )
             picture = image.convert("RGB")
     except (*PILLOW_ERRORS, Image.DecompressionBombError) as error:
         raise EngineUserError("An image can't be decoded as PNG or JPEG.") from error
-    read: Any = base.image_processor.preprocess([picture], return_tensors="pt")
-    patches: torch.Tensor = read["pixel_values"]
-    _, rows, columns = (int(side) for side in read["image_grid_thw"][0])
-    return Pixels(digest, patches, rows, columns)
+    return base.family.image(data, digest, picture)

@@ -6,7 +6,6 @@ untyped is fenced in here.
 """
 
 import json
-import types
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +15,13 @@ import torch
 
 from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import EngineUserError
+from geospot_backends.local.families import Family
+from geospot_backends.local.qwen_family import (
+    ARCHITECTURES,
+    QwenFamily,
+    patch_embedding_as_linear,
+)
 from geospot_backends.local.untyped import untyped
-
-ARCHITECTURES: Final = {
-    "qwen2_vl": "Qwen2VLForConditionalGeneration",
-    "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",
-    "qwen3_vl": "Qwen3VLForConditionalGeneration",
-    "qwen3_vl_moe": "Qwen3VLMoeForConditionalGeneration",
-    "qwen3_5": "Qwen3_5ForConditionalGeneration",
-    "qwen3_5_moe": "Qwen3_5MoeForConditionalGeneration",
-}
 
 SMALL_PARAMETERS: Final = 100_000_000
 """All weights are trained only of models up to this size: each holds a copy of its own."""
@@ -48,23 +44,18 @@ class BaseModel:
     network: Any
     """The transformers model: vision tower, text model and output layer."""
     tokenizer: Any
-    image_processor: Any
+    family: Family
     device: torch.device
     context_length: int
     vocabulary: int
     """Rows of the output layer."""
     image_token: int
-    merge_size: int
+    """What stands at an image's positions."""
     end_tokens: frozenset[int]
     """What stops sampling unless a request says otherwise."""
     unspeakable_V: torch.Tensor
     """bool: tokens that no text holds. They are never sampled, and have no log-probability."""
     has_experts: bool
-
-    @property
-    def text_model(self) -> Any:
-        """Embeddings and layers, without vision and without output layer."""
-        return self.network.model.language_model
 
     @property
     def parameters(self) -> int:
@@ -131,7 +122,6 @@ class ModelRegistry:
         return _network("", folder, base.network.dtype, base.device)
 
     def _load(self, name: str) -> BaseModel:
-        images = untyped("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl")
         tiny = name in (tiny_vlm.NAME, tiny_vlm.SCRATCH_NAME)
         device = self._pick_device(tiny=tiny)
         folder = tiny_vlm.FOLDER if tiny else _find(name, download=name in self.names)
@@ -147,12 +137,11 @@ class ModelRegistry:
             folder=folder,
             network=network,
             tokenizer=tokenizer,
-            image_processor=images.Qwen2VLImageProcessorPil.from_pretrained(str(folder), **_LOCAL),
+            family=QwenFamily.of(network.config, folder, _LOCAL),
             device=device,
             context_length=int(text_config.max_position_embeddings),
             vocabulary=vocabulary,
             image_token=int(network.config.image_token_id),
-            merge_size=int(network.config.vision_config.spatial_merge_size),
             end_tokens=_end_tokens(network, tokenizer),
             unspeakable_V=_unspeakable(network, tokenizer, vocabulary).to(device),
             has_experts=any(key.endswith("experts") for key, _ in network.named_modules()),
@@ -221,7 +210,7 @@ def _network(name: str, folder: Path, dtype: torch.dtype, device: torch.device) 
             str(folder), dtype=dtype, use_safetensors=True, **_LOCAL
         )
     network = network.to(device).eval().requires_grad_(False)
-    _patch_embedding_as_linear(network.model.visual.patch_embed)
+    patch_embedding_as_linear(network)
     return network
 
 
@@ -237,22 +226,6 @@ def _architecture(name: str, folder: Path) -> Any:
             f"{', '.join(ARCHITECTURES)}."
         )
     return getattr(untyped("transformers"), ARCHITECTURES[kind])
-
-
-def _patch_embedding_as_linear(patch_embed: Any) -> None:
-    """Computes the patch embedding as a matrix product.
-
-    Kernel and stride of the convolution are equal, so it is one; on a CPU Conv3d is many times slower.
-    """
-
-    def forward(self: Any, patches_P_D: torch.Tensor) -> torch.Tensor:
-        convolution: Any = self.proj
-        weight: torch.Tensor = convolution.weight
-        return torch.nn.functional.linear(
-            patches_P_D.to(weight.dtype), weight.flatten(1), convolution.bias
-        )
-
-    patch_embed.forward = types.MethodType(forward, patch_embed)
 
 
 def _end_tokens(network: Any, tokenizer: Any) -> frozenset[int]:

@@ -15,9 +15,11 @@ from geospot_backends.local.api import (
     SamplingParams,
     StopReason,
 )
-from geospot_backends.local.forward import Heads, logprobs, read_heads, target_logprobs
-from geospot_backends.local.inputs import InputReader, Sequence
+from geospot_backends.local.families import Heads
+from geospot_backends.local.forward import logprobs, read_heads, target_logprobs
+from geospot_backends.local.inputs import InputReader
 from geospot_backends.local.models import BaseModel
+from geospot_backends.local.sequences import Sequence
 from geospot_backends.local.tensors import list_of, tensor_of
 
 MAX_SAMPLES: Final = 4096
@@ -216,14 +218,8 @@ def _decode(
             token_N, mask_N_L, next_N = token_N[keep], mask_N_L[keep], next_N[keep]
             cache.reorder_cache(keep)
         mask_N_L = torch.cat([mask_N_L, mask_N_L.new_ones(len(running), 1)], dim=1)
-        out = network.model.language_model(
-            input_ids=token_N[:, None],
-            position_ids=next_N.expand(3, -1)[:, :, None],
-            attention_mask=mask_N_L,
-            past_key_values=cache,
-            use_cache=True,
-        )
-        hidden_N_D = out.last_hidden_state[:, -1]
+        positions = next_N.expand(3, -1)[:, :, None]
+        hidden_N_D = base.family.go_on(network, cache, token_N[:, None], positions, mask_N_L)[:, -1]
         next_N = next_N + 1
 
 

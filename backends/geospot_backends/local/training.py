@@ -11,9 +11,10 @@ import torch
 
 from geospot_backends.local.api import Datum, DatumOutput, EngineUserError, ForwardBackwardResult
 from geospot_backends.local.forward import Group, find_groups, read_groups, target_logprobs
-from geospot_backends.local.inputs import InputReader, Sequence, check_tokens
+from geospot_backends.local.inputs import InputReader, check_tokens
 from geospot_backends.local.losses import Loss, LossInputs, read_inputs, stack
 from geospot_backends.local.models import BaseModel
+from geospot_backends.local.sequences import Sequence
 from geospot_backends.local.tensors import tensor_of
 from geospot_backends.local.weights import Weights
 
