@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geospot.learning.order import SampleOrder, steps
@@ -14,6 +14,7 @@ def stream(order: SampleOrder, batch_size: int, batches: int) -> list[int]:
     return [index for step in range(batches) for index in order.batch(step, batch_size)]
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 40), seed=st.integers(-5, 5), batch_size=st.integers(1, 17))
 def test_an_epoch_sees_every_sample_once(n: int, seed: int, batch_size: int) -> None:
     seen = stream(SampleOrder(n, seed), batch_size, steps(n, batch_size, 3, None))
@@ -21,6 +22,7 @@ def test_an_epoch_sees_every_sample_once(n: int, seed: int, batch_size: int) -> 
         assert sorted(seen[epoch * n : (epoch + 1) * n]) == list(range(n))
 
 
+@settings(deadline=None)
 @given(
     strata=st.one_of(st.none(), st.lists(st.integers(0, 5), min_size=30, max_size=30)),
     step=st.integers(0, 200),
@@ -63,6 +65,7 @@ def test_the_order_is_written_down() -> None:
     assert SampleOrder(6, seed=0, strata=[4, 4, 4, 4, 9, 7]).batch(0, 9) == WRITTEN_BY_STRATUM
 
 
+@settings(deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=6),
     seed=st.integers(0, 9),
