@@ -1,0 +1,82 @@
+"""Stopping when asked to: the step under way is finished and saved, then the run ends."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Final
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, `kill` or a batch system's end of time, and a terminal or SSH session that goes away."""
+
+_SHOW_CURSOR: Final = "\x1b[?25h"
+
+
+class StopRequest:
+    """Whether somebody asked for the end; looked at between steps."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the run is to end after the step under way."""
+        return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """128 and the signal's number, as shells have it; 0 where nobody asked."""
+        return 0 if self.signal is None else 128 + self.signal
+
+    @property
+    def reason(self) -> str:
+        """For a person."""
+        return "" if self.signal is None else f"stopped by {self.signal.name}"
+
+    def request(self, number: signal.Signals) -> None:
+        """Asks for the end."""
+        self.signal = number
+
+
+@contextmanager
+def stop_on_signals(notice: Callable[[str], None]) -> Generator[StopRequest]:
+    """While it is open the first signal asks for the end, and a second ends the process at once.
+
+    To be entered on the main thread's event loop; on any other nothing is watched, since Python gives
+    signals to the main thread alone.
+
+    Args:
+        notice: told what the signal means, for a person.
+    """
+    request = StopRequest()
+    loop = asyncio.get_running_loop()
+
+    def came(number: signal.Signals) -> None:
+        if request.is_set:
+            _end_at_once(number)
+        request.request(number)
+        notice(f"{number.name}: finishing the step and saving. Again to stop at once.")
+
+    watched: list[signal.Signals] = []
+    for number in SIGNALS:
+        try:
+            loop.add_signal_handler(number, came, number)
+        except (RuntimeError, ValueError):  # not the main thread
+            break
+        watched.append(number)
+    try:
+        yield request
+    finally:
+        for number in watched:
+            loop.remove_signal_handler(number)
+
+
+def _end_at_once(number: signal.Signals) -> None:
+    """As if nobody had caught it: what was written stays, what is under way is lost."""
+    if sys.stderr.isatty():
+        sys.stderr.write(_SHOW_CURSOR)  # a live display hides it
+        sys.stderr.flush()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
