@@ -91,3 +91,7 @@ class DivergedError(GeospotError, ArithmeticError):
     def __init__(self, message: str, advice: str = "", *, weights_intact: bool = False) -> None:
         super().__init__(message, advice)
         self.weights_intact = weights_intact
+
+
+class TooFewRolloutsError(BackendError):
+    """Service or network lost so many rollouts of a step that nothing sound can be learned from it."""

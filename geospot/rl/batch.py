@@ -35,7 +35,8 @@ class Batch:
     parts: list[Part]
     advantages: dict[RolloutKey, FloatArray]
     """Of every rollout that came back, one for each of its turns; also of those left out."""
-    used_groups: int
+    used: list[int]
+    """Groups that give a gradient, by their number."""
     rollouts: int
     """That came back, over which the loss is a mean."""
 
@@ -82,7 +83,7 @@ def make_batch(
     rollouts = sum(len(group.trajectories) for group in groups)
     shares = _split(used, substeps)
     parts = [_part(groups, share, advantages, len(shares) / rollouts) for share in shares]
-    return Batch(parts, advantages, len(used), rollouts)
+    return Batch(parts, advantages, used, rollouts)
 
 
 def _split(groups: Sequence[int], substeps: int) -> list[list[int]]:

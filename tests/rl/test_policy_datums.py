@@ -104,7 +104,7 @@ def test_every_token_of_a_rollout_gets_its_advantage_over_all_rollouts() -> None
 def test_a_group_of_equal_rewards_is_left_out_and_still_counted() -> None:
     groups = [_group([0.3, 0.3], "same"), _group([1.0, 0.0], "mixed")]
     batch = make_batch(groups, min_range=1e-4)
-    assert batch.used_groups == 1
+    assert batch.used == [1]
     assert batch.rollouts == 4
     assert len(batch.parts[0].datums) == 2
     # A mean over all four rollouts, those left out too.

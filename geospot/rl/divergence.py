@@ -1,0 +1,67 @@
+"""How far the policy has gone from the model that it started from, as a penalty in the reward."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geospot.learning.steps import answer
+from geospot.rl.batch import RolloutKey
+from geospot.rl.datums import scoring_input
+from geospot.rl.types import Trajectory, TrajectoryGroup
+
+if TYPE_CHECKING:
+    import tinker
+
+
+class Divergence:
+    """Takes coefficient · (log π(answer) − log π₀(answer)), in nats, off each rollout's reward.
+
+    Its mean over rollouts is the Kullback-Leibler divergence KL(π‖π₀) of whole answers, so the penalised
+    reward is the objective of KL-regularised policy optimisation (Ziegler et al. 2019,
+    arXiv:1909.08593). π is the policy that sampled.
+
+    Args:
+        coefficient: 0 asks for nothing.
+    """
+
+    def __init__(self, coefficient: float) -> None:
+        self._coefficient = coefficient
+        self.reference: tinker.SamplingClient | None = None
+        """Samples from π₀."""
+
+    async def penalties(self, groups: Sequence[TrajectoryGroup]) -> dict[RolloutKey, float]:
+        """What each rollout loses; empty where nothing is taken off.
+
+        Raises:
+            BackendError: the service doesn't tell the log-probabilities.
+        """
+        if not self._coefficient or self.reference is None:
+            return {}
+        keyed = [
+            ((number, trajectory.index), trajectory)
+            for number, group in enumerate(groups)
+            for trajectory in group.trajectories
+        ]
+        nats = await asyncio.gather(
+            *(self._nats(self.reference, trajectory) for _, trajectory in keyed)
+        )
+        return {key: self._coefficient * value for (key, _), value in zip(keyed, nats, strict=True)}
+
+    def figures(self, penalties: Mapping[RolloutKey, float]) -> dict[str, float]:
+        """The mean divergence, in nats an answer."""
+        if not penalties:
+            return {}
+        return {"kl/start_nats": float(np.mean(list(penalties.values()))) / self._coefficient}
+
+    async def _nats(self, reference: "tinker.SamplingClient", trajectory: Trajectory) -> float:
+        total = 0.0
+        for transition in trajectory.transitions:
+            count = len(transition.action)
+            if not count:
+                continue
+            future = reference.compute_logprobs(scoring_input(transition), count)
+            started = (await answer(future, "the log-probabilities of the start"))[-count:]
+            total += float(transition.logprobs_T.sum()) - sum(value or 0.0 for value in started)
+        return total
