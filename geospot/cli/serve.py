@@ -42,6 +42,13 @@ def serve(
         str | None,
         typer.Option(help="NAME of the environment variable with the key that clients must send."),
     ] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Address under which clients reach this server through a proxy, like "
+            "https://tinker.example.org. Download links are made with it."
+        ),
+    ] = None,
 ) -> None:
     """Serve vision-language models for training and sampling over the Tinker protocol.
 
@@ -64,6 +71,7 @@ def serve(
             models=tuple(models or ()),
             state_dir=state_dir,
             device=device,
+            public_url=public_url,
         ),
         lambda line: console.print(line, markup=False, soft_wrap=True),
     )

@@ -136,6 +136,8 @@ class ServeOptions:
     state_dir: Path | None = None
     device: str | None = None
     """Where models are computed, as torch calls it; None takes CUDA where there is one."""
+    public_url: str | None = None
+    """Where clients reach it, if not at the address that it listens on: that of a proxy."""
 
 
 ServerRunner = Callable[[ServeOptions, Callable[[str], None]], None]

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from geospot_backends.local import operations
+from geospot_backends.local import operations, sessions
 from geospot_backends.local.api import EngineUserError
 from geospot_backends.local.checkpoints import CheckpointStore
 from geospot_backends.local.futures import (
@@ -127,7 +127,7 @@ def test_noise_harms_nobody(server: EmbeddedServer) -> None:
 def test_a_silent_client_s_models_are_freed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "SESSION_S", 0.2)
+    monkeypatch.setattr(sessions, "SESSION_S", 0.2)
     monkeypatch.setattr(operations, "_SWEEP_S", 0.05)
     engine = ScriptedEngine()
     with (

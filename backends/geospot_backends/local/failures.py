@@ -1,4 +1,6 @@
-"""Requests about something that isn't here; HTTP has a status for each."""
+"""Requests that fail for what isn't here; HTTP has a status for each."""
+
+from geospot_backends.local.api import EngineError
 
 
 class NotFoundError(LookupError):
@@ -7,3 +9,7 @@ class NotFoundError(LookupError):
 
 class GoneError(LookupError):
     """Something named in a request was here once."""
+
+
+class EngineDiedError(EngineError):
+    """The engine's thread ended; nothing will be computed any more."""

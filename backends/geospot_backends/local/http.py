@@ -9,7 +9,8 @@ import json
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -23,6 +24,9 @@ _BODY_S: Final = 120.0
 """A request whose body takes longer than this to arrive is dropped."""
 _IDLE_S: Final = 300.0
 _LINGER_S: Final = 2.0
+_START_BYTES: Final = 4096
+_START_S: Final = 0.5
+"""How long the start of a body is waited for that is refused for its length."""
 _MAX_CONNECTIONS: Final = 2048
 
 
@@ -60,6 +64,8 @@ class Response:
 Admit = Callable[[Request], Response | None]
 """Looks at a request's head; an answer refuses it."""
 Handle = Callable[[Request], Awaitable[Response]]
+Overlong = Callable[[Request], None]
+"""Is told of a request that was refused for its length; the body is the start of what came."""
 
 
 class HttpServer:
@@ -68,12 +74,16 @@ class HttpServer:
     Args:
         admit: called with a request's head before its body is read.
         handle: called with the whole request.
+        overlong: called with what came of one that is too long.
         max_body_bytes: a larger body is refused with status 413.
     """
 
-    def __init__(self, admit: Admit, handle: Handle, *, max_body_bytes: int) -> None:
+    def __init__(
+        self, admit: Admit, handle: Handle, overlong: Overlong, *, max_body_bytes: int
+    ) -> None:
         self._admit = admit
         self._handle = handle
+        self._overlong = overlong
         self._max_body_bytes = max_body_bytes
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -108,33 +118,43 @@ class HttpServer:
 
     async def _serve(self, wire: "_Wire") -> None:
         while True:
-            head = await wire.head()
-            if head is None:
-                return
-            refusal = self._admit(head) or self._too_long(head)
-            if refusal is not None:
-                await wire.refuse(refusal)
-                return
             try:
-                body = await wire.body(self._max_body_bytes)
-            except _TooLongError:
-                await wire.refuse(self._over_limit())
+                request = await self._receive(wire)
+            except h11.RemoteProtocolError as error:
+                if wire.can_answer():
+                    refusal = Response.error(error.error_status_hint, f"no HTTP request: {error}")
+                    await wire.refuse(refusal)
                 return
-            request = Request(head.method, head.path, head.query, head.headers, body)
+            if request is None:
+                return
             await wire.answer(await self._handle(request))
             if not wire.ready_for_next():
                 return
 
-    def _too_long(self, head: Request) -> Response | None:
-        announced = head.headers.get("content-length", "0")
-        return self._over_limit() if int(announced) > self._max_body_bytes else None
-
-    def _over_limit(self) -> Response:
-        return Response.error(413, f"the request has more than {self._max_body_bytes:,} bytes")
+    async def _receive(self, wire: "_Wire") -> Request | None:
+        """The next request, whole; None where there is none, or it was refused."""
+        head = await wire.head()
+        if head is None:
+            return None
+        refusal = self._admit(head)
+        if refusal is not None:
+            await wire.refuse(refusal)
+            return None
+        try:
+            if int(head.headers.get("content-length", "0")) > self._max_body_bytes:
+                raise _TooLongError(await wire.start_of_body())
+            return replace(head, body=await wire.body(self._max_body_bytes))
+        except _TooLongError as error:
+            self._overlong(replace(head, body=error.start))
+            refusal = f"the request has more than {self._max_body_bytes:,} bytes"
+            await wire.refuse(Response.error(413, refusal))
+            return None
 
 
 class _TooLongError(Exception):
-    pass
+    def __init__(self, start: bytes) -> None:
+        super().__init__()
+        self.start = start
 
 
 class _Wire:
@@ -151,7 +171,10 @@ class _Wire:
             event = await self._event()
         if not isinstance(event, h11.Request):
             return None
-        target = urlsplit(event.target.decode("ascii", "replace"))
+        try:
+            target = urlsplit(event.target.decode("ascii", "replace"))
+        except ValueError as error:
+            raise h11.RemoteProtocolError(f"the target can't be read: {error}") from error
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
         return Request(
             event.method.decode("ascii", "replace"),
@@ -169,8 +192,21 @@ class _Wire:
                 parts.append(bytes(event.data))
                 size += len(event.data)
                 if size > limit:
-                    raise _TooLongError
+                    raise _TooLongError(b"".join(parts)[:_START_BYTES])
         return b"".join(parts)
+
+    async def start_of_body(self) -> bytes:
+        """Some of the body, where it comes without being asked for."""
+        if self._http.they_are_waiting_for_100_continue:
+            return b""
+        start = b""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_START_S):
+                while len(start) < _START_BYTES and isinstance(
+                    event := await self._event(), h11.Data
+                ):
+                    start += bytes(event.data)
+        return start
 
     async def refuse(self, response: Response) -> None:
         """Answers a request whose body wasn't read, and ends the connection.
@@ -198,6 +234,10 @@ class _Wire:
         pieces.append(self._http.send(h11.EndOfMessage()))
         self._writer.write(b"".join(piece for piece in pieces if piece))
         await self._writer.drain()
+
+    def can_answer(self) -> bool:
+        """Whether an answer can be sent: none was begun."""
+        return self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE)
 
     def ready_for_next(self) -> bool:
         """Whether the connection can be used again; makes it so."""

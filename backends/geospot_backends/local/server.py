@@ -22,11 +22,18 @@ from geospot.services.loopback import is_loopback
 from geospot_backends.local.api import Engine, EngineError
 from geospot_backends.local.catalogue import Catalogue
 from geospot_backends.local.checkpoints import CheckpointStore
-from geospot_backends.local.failures import GoneError, NotFoundError
+from geospot_backends.local.failures import EngineDiedError, GoneError, NotFoundError
 from geospot_backends.local.futures import UnknownRequestError
 from geospot_backends.local.http import HttpServer, Request, Response, listen
 from geospot_backends.local.operations import Operations
-from geospot_backends.local.wire import BadMessageError, Fields, ForwardBackward
+from geospot_backends.local.training_requests import TrainingRequests
+from geospot_backends.local.wire import (
+    BadMessageError,
+    Fields,
+    ForwardBackward,
+    numbered,
+    start_of_compressed,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +50,7 @@ _CLIENT_CONFIG: Final = {
     "sample_dispatch_bytes_semaphore_size": 256_000_000,
     "inflight_response_bytes_semaphore_size": 256_000_000,
 }
+_FORWARD_BACKWARD: Final = f"{ROOT}/forward_backward"
 _DOWNLOADS: Final = f"{ROOT}/downloads/"
 _DOWNLOAD_S: Final = 3600.0
 _DYNAMIC_CONFIG: Final = {"sample_cancel_enabled": True}
@@ -56,14 +64,26 @@ class TinkerServer:
     Args:
         store: the engine's checkpoints.
         key: what clients must send as X-API-Key; None asks for none.
+        public_url: the address under which clients reach this server where it isn't the one that they
+            name in their requests, as behind a proxy with TLS.
     """
 
-    def __init__(self, engine: Engine, store: CheckpointStore, *, key: str | None = None) -> None:
-        self.operations = Operations(engine)
+    def __init__(
+        self,
+        engine: Engine,
+        store: CheckpointStore,
+        *,
+        key: str | None = None,
+        public_url: str | None = None,
+    ) -> None:
         self.catalogue = Catalogue(store)
+        self.operations = Operations(engine, self.catalogue)
         self._key = key
+        self._public_url = public_url
         self._downloads: dict[str, tuple[float, Path]] = {}
-        self._http = HttpServer(self._admit, self._handle, max_body_bytes=MAX_BODY_BYTES)
+        self._http = HttpServer(
+            self._admit, self._handle, self._overlong, max_body_bytes=MAX_BODY_BYTES
+        )
 
     async def start(self, listener: socket.socket) -> None:
         """Begins to serve on a bound socket, when the models are loaded.
@@ -92,6 +112,15 @@ class TinkerServer:
             return Response.error(403, "this server serves programs on its own machine only")
         return None
 
+    def _overlong(self, request: Request) -> None:
+        if request.path == _FORWARD_BACKWARD:
+            self._take_turn(request.body, f"the request had more than {MAX_BODY_BYTES:,} bytes")
+
+    def _take_turn(self, start: bytes, why: str) -> None:
+        """Keeps a refused forward_backward from holding up those after it, where its start tells."""
+        if told := numbered(start):
+            self.operations.training.refuse(*told, why)
+
     async def _handle(self, request: Request) -> Response:
         try:
             for method, pattern, route in _ROUTES:
@@ -103,8 +132,8 @@ class TinkerServer:
             return Response.error(422, str(error))
         except NotFoundError as error:
             return Response.error(404, str(error))
-        except (GoneError, UnknownRequestError) as error:
-            return Response.error(410, str(error))
+        except (GoneError, UnknownRequestError, EngineDiedError) as error:
+            return Response.error(410, str(error))  # the SDK asks again after a 5xx, for minutes
         except EngineError as error:
             return Response.error(400 if error.category == "user" else 500, error.message)
         except Exception:
@@ -114,7 +143,7 @@ class TinkerServer:
     async def retrieve(self, request: Request, _: str) -> Response:
         """A promised result, or word that it takes longer."""
         request_id = Fields.parse(request.body).text("request_id")
-        payload = await self.operations.futures.wait(request_id, _POLL_S)
+        payload = await self.operations.results.wait(request_id, _POLL_S)
         if payload is None:
             waiting = {"type": "try_again", "request_id": request_id, "queue_state": "active"}
             return Response.of(waiting, 408)
@@ -126,11 +155,12 @@ class TinkerServer:
         files = await asyncio.to_thread(self.catalogue.files, run, name)
         now_s = time.time()
         self._downloads = {at: what for at, what in self._downloads.items() if what[0] > now_s}
+        public_url = self._public_url or f"http://{request.headers.get('host', '')}"
         urls: dict[str, str] = {}
         for file_name, path in files.items():
             address = _DOWNLOADS + secrets.token_urlsafe(24)
             self._downloads[address] = (now_s + _DOWNLOAD_S, path)
-            urls[file_name] = f"http://{request.headers.get('host', '')}{address}"
+            urls[file_name] = public_url + address
         expires = datetime.fromtimestamp(now_s + _DOWNLOAD_S, UTC).isoformat()
         return Response.of({"urls": urls, "expires": expires})
 
@@ -139,13 +169,24 @@ class TinkerServer:
         until_s, path = self._downloads.get(request.path, (0.0, Path()))
         if until_s < time.time():
             raise NotFoundError("this address is not, or no longer, good for a download")
-        return Response(200, await asyncio.to_thread(path.read_bytes), "application/octet-stream")
+        try:
+            content = await asyncio.to_thread(path.read_bytes)
+        except FileNotFoundError as error:
+            raise NotFoundError("this checkpoint was deleted or replaced") from error
+        return Response(200, content, "application/octet-stream")
 
     async def forward_backward(self, request: Request, _: str) -> Response:
         """The one request that comes as protobuf."""
         if "content-encoding" in request.headers:
-            return Response.error(415, "this server takes bodies that are not compressed")
-        return Response.of(self.operations.forward_backward(ForwardBackward(request.body)))
+            why = "this server takes bodies that are not compressed"
+            self._take_turn(start_of_compressed(request.body), why)
+            return Response.error(415, why)
+        try:
+            message = ForwardBackward(request.body)
+        except BadMessageError as error:
+            self._take_turn(request.body, error.message)
+            raise
+        return Response.of(self.operations.training.forward_backward(message))
 
 
 def _constant(value: dict[str, Any]) -> Route:
@@ -160,6 +201,10 @@ def _with_body(operation: Callable[[Operations, Fields], dict[str, Any]]) -> Rou
         return Response.of(operation(server.operations, Fields.parse(request.body)))
 
     return route
+
+
+def _training(operation: Callable[[TrainingRequests, Fields], dict[str, Any]]) -> Route:
+    return _with_body(lambda on, asked: operation(on.training, asked))
 
 
 def _of_id(operation: Callable[[Operations, str], dict[str, Any]]) -> Route:
@@ -186,13 +231,18 @@ async def _delete_checkpoint(server: TinkerServer, request: Request, id_: str) -
     return Response(204)
 
 
+async def _expire_checkpoint(server: TinkerServer, request: Request, id_: str) -> Response:
+    seconds = Fields.parse(request.body).whole_or_none("ttl_seconds")
+    await asyncio.to_thread(server.catalogue.expire, id_, seconds)
+    return Response(204)
+
+
 async def _create_sampling_session(server: TinkerServer, request: Request, _: str) -> Response:
-    fields = Fields.parse(request.body)
-    return Response.of(await server.operations.create_sampling_session(fields))
+    return Response.of(await server.operations.sampling.create(Fields.parse(request.body)))
 
 
 async def _sampler(server: TinkerServer, _: Request, sampler_id: str) -> Response:
-    return Response.of(await server.operations.sampler(sampler_id))
+    return Response.of(await server.operations.sampling.describe(sampler_id))
 
 
 async def _finish(server: TinkerServer, _: Request, session_id: str) -> Response:
@@ -201,7 +251,7 @@ async def _finish(server: TinkerServer, _: Request, session_id: str) -> Response
 
 
 async def _cancel(server: TinkerServer, request: Request, _: str) -> Response:
-    server.operations.cancel(Fields.parse(request.body))
+    server.operations.sampling.cancel(Fields.parse(request.body))
     return Response(204)
 
 
@@ -211,26 +261,36 @@ def _route(method: str, path: str, route: Route) -> tuple[str, re.Pattern[str], 
 
 _ROUTES: Final = [
     _route("POST", "/retrieve_future", TinkerServer.retrieve),
-    _route("POST", "/asample", _with_body(Operations.sample)),
+    _route("POST", "/asample", _with_body(lambda on, asked: on.sampling.sample(asked))),
     _route("POST", "/forward_backward", TinkerServer.forward_backward),
-    _route("POST", "/optim_step", _with_body(Operations.optim_step)),
-    _route("POST", "/save_weights_for_sampler", _with_body(Operations.save_weights_for_sampler)),
-    _route("POST", "/save_weights", _with_body(Operations.save_weights)),
-    _route("POST", "/save_weights_external", _with_body(Operations.save_weights_external)),
-    _route("POST", "/load_weights", _with_body(Operations.load_weights)),
-    _route("POST", "/create_model", _with_body(Operations.create_model)),
-    _route("POST", "/get_info", _with_body(Operations.get_info)),
+    _route("POST", "/optim_step", _training(TrainingRequests.optim_step)),
+    _route(
+        "POST",
+        "/save_weights_for_sampler",
+        _training(TrainingRequests.save_weights_for_sampler),
+    ),
+    _route("POST", "/save_weights", _training(TrainingRequests.save_weights)),
+    _route(
+        "POST",
+        "/save_weights_external",
+        _training(TrainingRequests.save_weights_external),
+    ),
+    _route("POST", "/load_weights", _training(TrainingRequests.load_weights)),
+    _route("POST", "/create_model", _training(TrainingRequests.create_model)),
+    _route("POST", "/get_info", _training(TrainingRequests.get_info)),
     _route("POST", "/create_sampling_session", _create_sampling_session),
     _route("GET", "/samplers/(.+)", _sampler),
     _route("POST", "/cancel_future", _cancel),
     _route("GET", "/healthz", _constant({"status": "ok"})),
-    _route("GET", "/get_server_capabilities", _of_id(lambda ops, _: ops.capabilities())),
+    _route("GET", "/get_server_capabilities", _of_id(lambda on, _: on.capabilities())),
     _route("POST", "/client/config", _constant(_CLIENT_CONFIG)),
     _route("POST", "/client/dynamic_config", _constant(_DYNAMIC_CONFIG)),
-    _route("POST", "/create_session", _of_id(lambda ops, _: ops.create_session())),
-    _route("POST", "/session_heartbeat", _with_body(Operations.heartbeat)),
-    _route("GET", "/sessions", _of_id(lambda ops, _: ops.sessions())),
-    _route("GET", "/sessions/([^/]+)", _of_id(Operations.session)),
+    _route("POST", "/create_session", _of_id(lambda on, _: on.sessions.create())),
+    _route(
+        "POST", "/session_heartbeat", _with_body(lambda on, asked: on.sessions.heartbeat(asked))
+    ),
+    _route("GET", "/sessions", _of_id(lambda on, _: on.sessions.listed())),
+    _route("GET", "/sessions/([^/]+)", _of_id(lambda on, id_: on.sessions.described(id_))),
     _route("POST", "/sessions/([^/]+)/finish", _finish),
     _route("GET", "/checkpoints", _listing(lambda c, _, query: c.checkpoints(None, query))),
     _route("GET", "/training_runs", _listing(lambda c, _, query: c.runs(query))),
@@ -239,6 +299,7 @@ _ROUTES: Final = [
     _route("GET", "/training_runs/(.+)/external_weights_urls", TinkerServer.external_weights_urls),
     _route("GET", "/downloads/.+", TinkerServer.download),
     _route("DELETE", "/training_runs/(.+)", _delete_checkpoint),
+    _route("PUT", "/training_runs/(.+)/ttl", _expire_checkpoint),
     _route("POST", "/weights_info", _weights_info),
     _route("POST", "/telemetry", _constant({"status": "accepted"})),
 ]

@@ -4,11 +4,18 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
-from geospot.errors import KeyMissingError, UsageError
-from geospot.services.endpoint import ServeOptions
+from geospot.errors import BackendError, KeyMissingError, UsageError
+from geospot.services.endpoint import ServeOptions, check_url
 from geospot_backends.local.api import EngineError
 from geospot_backends.local.embedded import default_state_dir, make_engine
+
+if TYPE_CHECKING:
+    from geospot_backends.local.server import TinkerServer
+
+_LAST_WORDS_S: Final = 2.0
+"""How long a server whose engine has died goes on telling those who wait."""
 
 
 def run(options: ServeOptions, tell: Callable[[str], None]) -> None:
@@ -17,15 +24,17 @@ def run(options: ServeOptions, tell: Callable[[str], None]) -> None:
     Raises:
         PluginError: the packages of the extra `local` aren't installed.
         UsageError: the address can't be served on, or a model can't be loaded.
+        BackendError: the engine has died.
         KeyMissingError: the named environment variable holds no key.
     """
     key = _read_key(options.api_key_env)
+    public_url = None if options.public_url is None else check_url(options.public_url)
     tell("Starting: torch and transformers take some seconds to import.")
     engine = make_engine(options.state_dir, options.models, device=options.device)
     from geospot_backends.local.server import TinkerServer, address_of, open_listener
 
     listener = open_listener(options.host, options.port, key=key)
-    server = TinkerServer(engine, engine.checkpoints, key=key)
+    server = TinkerServer(engine, engine.checkpoints, key=key, public_url=public_url)
 
     async def serve() -> None:
         stop = asyncio.Event()
@@ -37,7 +46,7 @@ def run(options: ServeOptions, tell: Callable[[str], None]) -> None:
             tell(f"Models: {', '.join(server.operations.model_names())}.")
             tell(f"Checkpoints: {options.state_dir or default_state_dir()}")
             tell(f"Serving the Tinker protocol at {address_of(listener)} until Ctrl-C.")
-            await stop.wait()
+            await _until_stopped_or_broken(stop, server)
         finally:
             await server.aclose()
 
@@ -49,6 +58,23 @@ def run(options: ServeOptions, tell: Callable[[str], None]) -> None:
         ) from error
     finally:
         listener.close()
+
+
+async def _until_stopped_or_broken(stop: asyncio.Event, server: "TinkerServer") -> None:
+    """Waits for either.
+
+    Raises:
+        BackendError: the engine has died.
+    """
+    stopped = asyncio.create_task(stop.wait())
+    broken = asyncio.create_task(server.operations.broken())
+    await asyncio.wait([stopped, broken], return_when=asyncio.FIRST_COMPLETED)
+    if broken.done():
+        await asyncio.wait([stopped], timeout=_LAST_WORDS_S)
+        raise BackendError(
+            f"The server stops: {broken.result().message}.", "Its checkpoints are still there."
+        )
+    broken.cancel()
 
 
 def _read_key(variable: str | None) -> str | None:

@@ -44,6 +44,11 @@ class Turns:
         """
         if number is None:
             number = max([self._next - 1, *self._waiting]) + 1
+        if number < 1:
+            fail(
+                EngineUserError(f"a model's requests are numbered from 1, and this one is {number}")
+            )
+            return
         if number < self._next:
             fail(EngineUserError(f"request {number} comes after its turn has passed"))
             return
@@ -58,12 +63,19 @@ class Turns:
             return
         if self._now_s() - min(turn.since_s for turn in self._waiting.values()) < GAP_S:
             return
-        missing, waiting = self._next, self._waiting
-        self._waiting = {}
-        self._next = max(waiting) + 1
-        for number, turn in sorted(waiting.items()):
-            turn.fail(
-                EngineUserError(
-                    f"request {number} waited {GAP_S:g} s for request {missing}, which never came"
-                )
+        missing = self._next
+        self._next = max(self._waiting) + 1
+        self._fail_all(
+            lambda number: (
+                f"request {number} waited {GAP_S:g} s for request {missing}, which never came"
             )
+        )
+
+    def abandon(self, why: str) -> None:
+        """Fails what waits: its turn won't come any more."""
+        self._fail_all(lambda _: why)
+
+    def _fail_all(self, why: Callable[[int], str]) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for number, turn in sorted(waiting.items()):
+            turn.fail(EngineUserError(why(number)))

@@ -8,6 +8,7 @@ import base64
 import binascii
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -28,6 +29,7 @@ from geospot_backends.local.api import (
     SamplingParams,
     TokenChunk,
 )
+from geospot_backends.local.checkpoints import check_life
 from geospot_backends.local.futures import Payload
 
 PROTO: Final = "application/x-protobuf"
@@ -175,6 +177,17 @@ def adam_params(fields: Fields) -> AdamParams:
     )
 
 
+def time_to_live_s(fields: Fields) -> int | None:
+    """`ttl_seconds` of a request that saves; None: for ever.
+
+    Raises:
+        EngineUserError: not between an hour and ten years.
+    """
+    seconds = fields.whole_or_none("ttl_seconds")
+    check_life(seconds)
+    return seconds
+
+
 def sampling_params(fields: Fields) -> SamplingParams:
     """`sampling_params` of a sample request."""
     sent = fields.object("sampling_params")
@@ -271,6 +284,47 @@ def sample_payload(result: SampleResult, last_n: int | None) -> Payload:
             scored[: max(0, len(scored) - last_n)] = np.nan
         message.prompt_logprobs = scored.tobytes()
     return Payload(message.SerializeToString(), PROTO)
+
+
+def numbered(start: bytes) -> tuple[str, int] | None:
+    """Model and number of a forward_backward request of which only the start can be read.
+
+    They are its first two fields. None where they aren't there: an error that nothing is lost by, except
+    that requests with later numbers wait for this one.
+    """
+    from google.protobuf.message import DecodeError
+    from tinker.proto import tinker_public_pb2 as pb
+
+    fields = _FIRST_FIELDS.match(start)
+    if fields is None:
+        return None
+    end = fields.end() + fields[1][0]
+    number = _SEQ_ID.match(start, end)
+    if number is None:
+        return None
+    try:
+        message = pb.ForwardBackwardRequest.FromString(start[: number.end()])
+    except DecodeError:
+        return None
+    return message.model_id, message.seq_id
+
+
+def start_of_compressed(body: bytes) -> bytes:
+    """The start of a body that the SDK compressed; empty where it is no zstd."""
+    import zstandard
+
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(body) as reader:
+            return reader.read(_START_BYTES)
+    except zstandard.ZstdError:
+        return b""
+
+
+_START_BYTES: Final = 4096
+_FIRST_FIELDS: Final = re.compile(rb"\x0a([\x01-\x7f])")
+"""Tag of `model_id` and its length."""
+_SEQ_ID: Final = re.compile(rb"\x10[\x80-\xff]{0,9}[\x00-\x7f]")
+"""Tag of `seq_id` and a variable-length integer."""
 
 
 class ForwardBackward:

@@ -1,4 +1,8 @@
-"""Who computes when: one thread, jobs in the order of their arrival, sample requests in batches."""
+"""Who computes when: one thread, jobs in the order of their arrival, sample requests in batches.
+
+A failed job fails alone. Where more than a job fails, as when a native library panics, the worker has
+died: it fails whatever waits, and whatever is asked of it later.
+"""
 
 import asyncio
 import logging
@@ -9,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from geospot_backends.local.api import Engine, EngineError, SampleRequest, SampleResult
+from geospot_backends.local.failures import EngineDiedError
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +52,20 @@ class Worker:
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="geospot-engine")
         self._task: asyncio.Task[None] | None = None
+        self._promised: set[asyncio.Future[Any]] = set()
+        self._died = asyncio.Event()
+        self._death: EngineDiedError | None = None
 
     def start(self) -> None:
         """Begins to work off the queue."""
         self._task = asyncio.create_task(self._work(), name="geospot-engine-queue")
+        self._task.add_done_callback(self._ended)
+
+    async def broken(self) -> EngineDiedError:
+        """Returns when the worker has died, and says of what."""
+        while self._death is None:
+            await self._died.wait()
+        return self._death
 
     async def aclose(self) -> None:
         """Drops what waits, and waits for what is under way."""
@@ -75,8 +90,29 @@ class Worker:
         return future
 
     def _put(self, item: _Job | _Sampling) -> None:
+        if self._death is not None:
+            item.future.set_exception(self._death)
+            return
+        self._promised.add(item.future)
+        item.future.add_done_callback(self._promised.discard)
         self._queue.append(item)
         self._arrived.set()
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        log.critical("The engine has died.", exc_info=error)
+        cause = error.cause if isinstance(error, _FatalError) else error
+        self._death = EngineDiedError(
+            f"the engine has died of {type(cause).__name__}: {cause}; start the server again, and "
+            "load the last checkpoint"
+        )
+        self._queue.clear()
+        for future in list(self._promised):
+            if not future.done():
+                future.set_exception(self._death)
+        self._died.set()
 
     async def _work(self) -> None:
         while True:
@@ -151,10 +187,21 @@ class Worker:
         return results
 
     async def _in_thread(self, job: Callable[[], T]) -> T | EngineError:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, _guarded, job)
+        outcome = await asyncio.get_running_loop().run_in_executor(self._thread, _guarded, job)
+        if isinstance(outcome, _FatalError):
+            raise outcome
+        return outcome
 
 
-def _guarded(job: Callable[[], T]) -> T | EngineError:
+class _FatalError(Exception):
+    """Carries what ended the engine out of its thread: asyncio would stop the event loop for some."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def _guarded(job: Callable[[], T]) -> T | EngineError | _FatalError:
     """The job's result, or its failure as an error that can be sent to a client."""
     try:
         return job()
@@ -163,3 +210,6 @@ def _guarded(job: Callable[[], T]) -> T | EngineError:
     except Exception as error:
         log.exception("An operation of the engine failed.")
         return EngineError(f"the engine failed: {type(error).__name__}: {error}")
+    except BaseException as error:
+        log.exception("An operation ended the engine.")
+        return _FatalError(error)
