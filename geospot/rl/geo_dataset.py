@@ -1,0 +1,93 @@
+"""The photos of a run, step by step."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from geospot.config.learning import RLConfig
+from geospot.data.progress import Progress, silent
+from geospot.learning.order import steps
+from geospot.learning.photos import TrainingData, open_training_data
+from geospot.prompts import Prompt
+from geospot.renderers import Renderer
+from geospot.rl.geo_env import GeoGroupBuilder
+from geospot.rl.geo_reward import GeoReward
+from geospot.rl.tau import tau_at
+from geospot.rl.types import RLDataset
+
+
+@dataclass(frozen=True, slots=True)
+class GeoDatasetBuilder:
+    """Opens the photos that a configuration names.
+
+    Args:
+        config: with every gap filled.
+        max_image_size: longest side in pixels; larger photos shrink.
+    """
+
+    config: RLConfig
+    renderer: Renderer
+    prompt: Prompt
+    max_image_size: int | None = None
+
+    async def __call__(self, progress: Progress = silent) -> "GeoRLDataset":
+        """The data set, opened in a thread.
+
+        Raises:
+            DataError: no such data set, or no photo with valid coordinates in it.
+            UsageError: the columns make no sense.
+        """
+        data = await asyncio.to_thread(open_training_data, self.config, progress=progress)
+        return GeoRLDataset(self, data)
+
+
+class GeoRLDataset(RLDataset):
+    """Step by step the photos that are asked, one group each; a pure function of the step.
+
+    With `balance_by_country` countries are drawn evenly instead of as often as they occur, so the
+    photos of a rare country come back sooner (`geospot.learning.order.SampleOrder`).
+    """
+
+    def __init__(self, builder: GeoDatasetBuilder, data: TrainingData) -> None:
+        config = builder.config
+        self.data = data
+        self._builder = builder
+        self._order = data.order(config.seed)
+        self._steps = steps(
+            len(data.samples), config.batch_size, config.num_epochs, config.max_steps
+        )
+
+    def get_batch(self, index: int) -> Sequence[GeoGroupBuilder]:
+        """The groups of step `index`, 0 … len−1; photos are not read yet.
+
+        Raises:
+            IndexError: the run has no such step.
+        """
+        if not 0 <= index < self._steps:
+            raise IndexError(f"step {index} of {self._steps}")
+        config = self._builder.config
+        reward = GeoReward.of(config, self.tau_km(index))
+        return [
+            GeoGroupBuilder(
+                dataset=self.data.dataset,
+                sample=self.data.samples[number],
+                renderer=self._builder.renderer,
+                prompt=self._builder.prompt,
+                reward=reward,
+                group_size=config.group_size,
+                max_image_size=self._builder.max_image_size,
+            )
+            for number in self._order.batch(index, config.batch_size)
+        ]
+
+    def tau_km(self, index: int) -> tuple[float, ...]:
+        """Tau of step `index`, after index/len of the run."""
+        return tau_at(self._builder.config, index / self._steps)
+
+    def __len__(self) -> int:
+        """Steps of the run."""
+        return self._steps
+
+    def close(self) -> None:
+        """Lets go of the photos' files and connections."""
+        self.data.close()
