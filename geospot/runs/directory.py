@@ -11,18 +11,27 @@ disk has both, so that what a checkpoint says was done is on record.
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from geospot.config.learning import IfExists
-from geospot.durable import LineFile, json_line, parse_row, replace_bytes, replace_json
+from geospot.durable import LineFile, json_line, parse_row, plain_json, replace_bytes, replace_json
 from geospot.errors import ResultMismatchError, UsageError
 from geospot.runs.checkpoints import CHECKPOINTS, CONFIG, FINAL, RunCheckpoint, read_checkpoints
 from geospot.runs.heartbeat import Heartbeat, State
+from geospot.runs.histograms import HistogramWriter
 from geospot.runs.opening import Ask, changes, lock_for_run, refuse_other_run
 from geospot.runs.rewind import rewind_rows
+from geospot.runs.rollouts import RolloutRecord, RolloutWriter
+from geospot.runs.summaries import write_summaries
+from geospot.runs.thumbnails import ThumbnailStore
+from geospot.runs.trackers import Tracker, TrackerError, check_trackers, figures, open_trackers
 from geospot.textsafe import printable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 METRICS: Final = "metrics.jsonl"
 LOGS: Final = "logs.log"
@@ -33,7 +42,7 @@ Kind = Literal["sft", "rl"]
 class RunDirectory:
     """One run on disk. Made by `open`, told where it goes on by `start`, ended by `close`."""
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock: int, config: Mapping[str, Any]) -> None:
         self.path = path
         self.resume_from: RunCheckpoint | None = None
         """The newest checkpoint to go on from; None begins at the beginning."""
@@ -41,7 +50,12 @@ class RunDirectory:
         self._metrics = LineFile(path / METRICS)
         self._checkpoints = LineFile(path / CHECKPOINTS)
         self._logs = LineFile(path / LOGS)
+        self._histograms = HistogramWriter(path)
+        self._rollouts = RolloutWriter(path)
+        self._thumbnails = ThumbnailStore(path, float(config.get("thumbnails_mb", 0)))
         self._heartbeat: Heartbeat | None = None
+        self._config = config
+        self._trackers: list[Tracker] = []
 
     @classmethod
     def open(
@@ -57,7 +71,7 @@ class RunDirectory:
 
         Args:
             config: every setting, as it is to stand in config.json; anything under `provenance` may
-                differ when the run goes on.
+                differ when the run goes on. `thumbnails_mb`, `trackers` and `project` are heeded here.
             if_exists: what to do about a run that is there; see `geospot.config.learning`.
             ask: puts a question to the person at the terminal; None where there is none.
 
@@ -67,9 +81,10 @@ class RunDirectory:
             BusyError: another process is writing into it.
             WriteError: the disk is full.
         """
-        run = cls(path, lock_for_run(path, if_exists, ask))
+        check_trackers(config.get("trackers", ()))
+        run = cls(path, lock_for_run(path, if_exists, ask), {"kind": kind, **config})
         try:
-            run._settle({"kind": kind, **config})
+            run._settle()
         except BaseException:
             run._let_go()
             raise
@@ -82,14 +97,47 @@ class RunDirectory:
         into `*.pre_resume_NNNNNN` beside their file.
         """
         gone = rewind_rows(self.path / METRICS, step)
+        gone += self._histograms.rewind(step) + self._rollouts.rewind(step)
         if gone:
-            self.log(f"{gone} rows of steps from {step} on were set aside; these are done again.")
+            self.log(f"Figures of steps from {step} on were set aside; these steps are done again.")
+        names, project = self._config.get("trackers", ()), self._config.get("project", "geospot")
+        self._trackers = open_trackers(names, self.path, project, plain_json(self._config), step)
         self._heartbeat = Heartbeat(self.path, step=step, total=total)
         self._heartbeat.start()
 
     def metrics(self, step: int, row: Mapping[str, Any]) -> None:
         """Appends figures of a step; several rows of the same step are merged by whoever reads them."""
         self._metrics.append({"step": step, **row})
+        if self._trackers:
+            numbers = figures(row)
+            self._tell(lambda tracker: tracker.log(step, numbers))
+
+    def histogram(
+        self,
+        step: int,
+        reward_N: "NDArray[np.floating[Any]]",
+        distance_km_N: "NDArray[np.floating[Any]]",
+        groups: Mapping[str, float],
+    ) -> None:
+        """Appends how a step's N rollouts were spread; see `geospot.runs.histograms`.
+
+        Args:
+            distance_km_N: failures at half the circumference.
+            groups: shares of the groups by name: frac_mixed, frac_all_good, frac_all_bad.
+        """
+        self._histograms.write(step, reward_N, distance_km_N, groups)
+
+    def rollouts(self, step: int, records: Sequence[RolloutRecord]) -> None:
+        """Appends the step's rollouts, and writes them once more in tinker-cookbook's format."""
+        self._rollouts.write(step, records)
+        write_summaries(self.path, step, records)
+
+    def thumbnail(self, sample_id: str, data: bytes) -> bool:
+        """Keeps a small copy of a photo (JPEG, PNG or WebP bytes), within `thumbnails_mb`.
+
+        Any thread may call it; False where there is no room or it is no image.
+        """
+        return self._thumbnails.add(sample_id, data)
 
     def add_checkpoint(self, checkpoint: RunCheckpoint) -> None:
         """Appends a checkpoint; when this returns the disk has it, and all rows before it."""
@@ -139,15 +187,31 @@ class RunDirectory:
     def close(self, state: State, reason: str = "") -> None:
         """Ends the run for every reader: why it is over stands in the heartbeat and in logs.log."""
         try:
-            if self._heartbeat is not None:
-                self._heartbeat.stop(state, reason)
+            self._tell(lambda tracker: tracker.close(failed=state == "failed"))
+        finally:
+            self._end(state, reason)
+
+    def _end(self, state: State, reason: str) -> None:
+        heartbeat, self._heartbeat = self._heartbeat, None
+        try:
+            if heartbeat is not None:
+                heartbeat.stop(state, reason)
             self.log(f"{state}: {reason}" if reason else state)
         finally:
-            self._heartbeat = None
             self._let_go()
 
-    def _settle(self, config: Mapping[str, Any]) -> None:
+    def _tell(self, what: Callable[[Tracker], None]) -> None:
+        """Tells every tracker; one that fails is told nothing more."""
+        for tracker in list(self._trackers):
+            try:
+                what(tracker)
+            except TrackerError as error:
+                self._trackers.remove(tracker)
+                self.log(f"{error} It is told nothing more.", level="WARNING")
+
+    def _settle(self) -> None:
         """Compares the configuration with the one that is there, and writes it."""
+        config = self._config
         known = _read_config(self.path / CONFIG)
         if known is None:
             replace_json(self.path / CONFIG, config)
@@ -166,7 +230,7 @@ class RunDirectory:
             self.log(f"{key} was {old!r} and is now {new!r}.")
 
     def _line_files(self) -> Iterable[LineFile]:
-        return (self._metrics, self._logs)
+        return (self._metrics, self._logs, self._histograms.file, *self._rollouts.files)
 
     def _let_go(self) -> None:
         for file in (*self._line_files(), self._checkpoints):

@@ -1,0 +1,223 @@
+"""Rollouts on disk: `rollouts.jsonl`, a line a turn of a rollout, and an index that finds a step at once.
+
+`rollouts.index.jsonl` has a row for each block of lines that was written together:
+`{"step", "offset", "length", "count"}`, offset and length in bytes. It is written after its block, so it
+never points at nothing; a reader takes from it where a step is, and reads nothing else.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, cast
+
+from geospot.durable import (
+    LineFile,
+    json_line,
+    mend_torn_end,
+    parse_row,
+    parse_rows,
+    replace_bytes,
+)
+from geospot.outcomes import Outcome
+from geospot.runs.rewind import move_end, rewind_rows
+from geospot.runs.tail import LineTail, step_of
+
+ROLLOUTS: Final = "rollouts.jsonl"
+INDEX: Final = "rollouts.index.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutRecord:
+    """One turn of one rollout. A rollout of a single turn, the usual one, is one record.
+
+    Positions are degrees; `latitude` and `longitude` are the answer's, None where it has none, and
+    `distance_km` is then half the circumference. `labels` is what the data set says of the place,
+    `place` what the answer says. `terms` are the parts of `reward` by name.
+    """
+
+    step: int
+    group: int
+    """Which photo of the step."""
+    index: int
+    """Which rollout of the group."""
+    sample_id: str
+    true_latitude: float
+    true_longitude: float
+    outcome: Outcome
+    reward: float
+    distance_km: float
+    text: str = ""
+    note: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    place: dict[str, str] = field(default_factory=dict[str, str])
+    terms: dict[str, float] = field(default_factory=dict[str, float])
+    advantage: float | None = None
+    """None where the group was left out of the gradient."""
+    tokens: Sequence[int] = ()
+    """Sampled token ids."""
+    logprobs: Sequence[float] = ()
+    """Of each token, under the sampler."""
+    pieces: Sequence[str] = ()
+    """Text of each token, for readers without a tokenizer; may be left empty."""
+    prompt_tokens: int = 0
+    truncated: bool = False
+    """Cut off at `max_tokens`."""
+    sampler_step: int | None = None
+    """Steps that the weights had done which sampled it."""
+    turn: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary in field order; log-probabilities keep five decimals."""
+        row = {name: getattr(self, name) for name in self.__slots__}
+        rounded = [round(float(value), 5) for value in self.logprobs]
+        return row | {
+            "outcome": str(self.outcome),
+            "logprobs": rounded,
+            "tokens": list(self.tokens),
+            "pieces": list(self.pieces),
+        }
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> "RolloutRecord | None":
+        """Inverse of `to_json`, None for a row that is no rollout; unknown keys are passed over."""
+        known: dict[str, Any] = {key: row[key] for key in cls.__slots__ if key in row}
+        try:
+            known["outcome"] = Outcome(row["outcome"])
+            return cls(**known)
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
+class RolloutWriter:
+    """Appends the rollouts of a step as one block, and the block's row to the index."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lines = LineFile(folder / ROLLOUTS)
+        self._index = LineFile(folder / INDEX)
+
+    @property
+    def files(self) -> tuple[LineFile, LineFile]:
+        """The open files, for whoever waits for the disk."""
+        return (self._lines, self._index)
+
+    def rewind(self, step: int) -> int:
+        """Mends what a kill tore, and sets the blocks of `step` and later aside; returns how many."""
+        mend_index(self._folder)
+        blocks = _read_index(self._folder)
+        gone = [block for block in blocks if block["step"] >= step]
+        if gone:
+            rewind_rows(self._folder / INDEX, step)
+            kept = [block for block in blocks if block["step"] < step]
+            end = max((block["offset"] + block["length"] for block in kept), default=0)
+            move_end(self._folder / ROLLOUTS, end, step)
+        return len(gone)
+
+    def write(self, step: int, records: Iterable[RolloutRecord]) -> None:
+        """Appends the step's rollouts.
+
+        Raises:
+            WriteError: the disk is full.
+        """
+        lines = [json_line(record.to_json()) for record in records]
+        offset, length = self._lines.append_bytes(b"".join(lines))
+        self._index.append({"step": step, "offset": offset, "length": length, "count": len(lines)})
+
+
+class RolloutReader:
+    """Rollouts of a run that may still be going on, step by step."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._tail = LineTail(folder / INDEX)
+        self._blocks: dict[int, list[dict[str, Any]]] = {}
+
+    def look(self) -> bool:
+        """Reads what is new in the index; whether anything was."""
+        news = self._tail.look()
+        if news.again:
+            self._blocks.clear()
+        for block in filter(_is_block, news.rows):
+            self._blocks.setdefault(block["step"], []).append(block)
+        return bool(news.rows) or news.again
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps whose rollouts can be read, ascending."""
+        return sorted(self._blocks)
+
+    def count(self, step: int) -> int:
+        """How many records the step has."""
+        return sum(block["count"] for block in self._blocks.get(step, []))
+
+    def read(self, step: int) -> list[RolloutRecord]:
+        """The step's records, in the order in which they were written; none for an unknown step."""
+        blocks = self._blocks.get(step, [])
+        rows = [row for b in blocks for row in parse_rows(_read_range(self._folder / ROLLOUTS, b))]
+        records = (RolloutRecord.from_json(row) for row in rows)
+        # Another step's: the run went back since the index was read, and a look will tell.
+        return [record for record in records if record is not None and record.step == step]
+
+
+def mend_index(folder: Path) -> None:
+    """Makes index and lines agree after a kill or a power cut.
+
+    Index rows that point beyond the lines leave; whole lines that no index row covers get one.
+    """
+    lines, index = folder / ROLLOUTS, folder / INDEX
+    if not lines.is_file():
+        if index.is_file():
+            replace_bytes(index, b"")
+        return
+    mend_torn_end(lines)
+    mend_torn_end(index)
+    size = lines.stat().st_size
+    blocks = _read_index(folder)
+    kept = [block for block in blocks if block["offset"] + block["length"] <= size]
+    covered = max((block["offset"] + block["length"] for block in kept), default=0)
+    kept += _blocks_from(lines, covered)
+    if kept != blocks:
+        replace_bytes(index, b"".join(map(json_line, kept)))
+
+
+def _blocks_from(lines: Path, offset: int) -> list[dict[str, Any]]:
+    """Index rows for the lines from `offset` on: one for each run of lines of the same step."""
+    blocks: list[dict[str, Any]] = []
+    with lines.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            row = parse_row(line)
+            step = step_of(row) if row is not None else None
+            if step is not None and blocks and blocks[-1]["step"] == step:
+                blocks[-1]["length"] += len(line)
+                blocks[-1]["count"] += 1
+            elif step is not None:
+                blocks.append({"step": step, "offset": offset, "length": len(line), "count": 1})
+            offset += len(line)
+    return blocks
+
+
+def _read_index(folder: Path) -> list[dict[str, Any]]:
+    try:
+        data = (folder / INDEX).read_bytes()
+    except FileNotFoundError:
+        return []
+    return [row for row in parse_rows(data) if _is_block(row)]
+
+
+def _is_block(row: dict[str, Any]) -> bool:
+    return all(
+        isinstance(row.get(key), int) and cast(int, row[key]) >= 0
+        for key in ("step", "offset", "length", "count")
+    )
+
+
+def _read_range(path: Path, block: dict[str, Any]) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(block["offset"])
+            return file.read(block["length"])
+    except FileNotFoundError:
+        return b""
