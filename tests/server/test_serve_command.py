@@ -1,12 +1,9 @@
 """`geospot serve` and `geospot checkpoints`, as a person runs them."""
 
 import json
-import re
 import signal
 import subprocess
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import tinker
 from tinker import types
 
 from tests.support.evaluating import geospot, start_geospot
+from tests.support.serving import serving
 
 pytestmark = [
     pytest.mark.filterwarnings("error::DeprecationWarning"),
@@ -24,30 +22,6 @@ pytestmark = [
 ]
 
 MODEL = "geospot/tiny-vlm-scratch"
-
-
-@contextmanager
-def serving(
-    state: Path, *options: str, env: dict[str, str] | None = None, end: int = signal.SIGTERM
-) -> Generator[str]:
-    """A server in a process of its own; its address."""
-    process = start_geospot("serve", "--port", "0", "--state-dir", state, *options, env=env)
-    assert process.stderr is not None
-    lines: list[str] = []
-    try:
-        for line in process.stderr:
-            lines.append(line)
-            if found := re.search(r"at (http://\S+)", line):
-                yield found[1]
-                break
-        else:
-            pytest.fail(f"the server didn't start: {''.join(lines)}")
-    finally:
-        process.send_signal(end)
-        rest = process.communicate(timeout=30)[1]
-    assert "tml-secret" not in "".join(lines) + rest
-    if end == signal.SIGTERM:
-        assert process.returncode == 0
 
 
 def step(client: tinker.TrainingClient) -> float:
