@@ -150,17 +150,20 @@ class Trainer(Generic[ConfigT]):
         gradient = self._training.forward_backward(list(datums), loss_fn, loss_fn_config)
         return PendingStep(gradient, self._training.optim_step(adam))
 
-    async def forward(
+    def forward(
         self, datums: "Sequence[tinker.Datum]", loss_fn: LossName = "cross_entropy"
-    ) -> StepOutcome:
-        """Loss and log-probabilities under the present weights; nothing is learned.
+    ) -> Awaitable[StepOutcome]:
+        """Loss and log-probabilities under the weights as they are at the call; nothing is learned.
 
-        Raises:
+        Awaiting it raises:
             BackendError: the service failed, or refuses the batch.
         """
-        return outcome_of(
-            await answer(self._training.forward(list(datums), loss_fn), "the batch"), {}
-        )
+        future = self._training.forward(list(datums), loss_fn)
+
+        async def computed() -> StepOutcome:
+            return outcome_of(await answer(future, "the batch"), {})
+
+        return asyncio.ensure_future(computed())
 
     def snapshot(self) -> "Awaitable[tinker.SamplingClient]":
         """A client that samples from the weights as they are at the call."""
