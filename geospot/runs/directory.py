@@ -22,7 +22,7 @@ from geospot.runs.checkpoints import CHECKPOINTS, CONFIG, FINAL, RunCheckpoint, 
 from geospot.runs.heartbeat import Heartbeat, State
 from geospot.runs.histograms import HistogramWriter
 from geospot.runs.opening import Ask, changes, lock_for_run, refuse_other_run
-from geospot.runs.rewind import rewind_rows
+from geospot.runs.rewind import rewind_folders, rewind_rows
 from geospot.runs.rollouts import RolloutRecord, RolloutWriter
 from geospot.runs.summaries import write_summaries
 from geospot.runs.thumbnails import ThumbnailStore
@@ -93,11 +93,13 @@ class RunDirectory:
     def start(self, step: int, total: int) -> None:
         """From here on steps `step` … `total` − 1 are done, and the heartbeat beats.
 
-        Rows of these steps, written by a process that got farther than its last checkpoint, are moved
-        into `*.pre_resume_NNNNNN` beside their file.
+        What a process wrote that got farther than its last checkpoint is moved into
+        `*.pre_resume_NNNNNN` beside it: rows and rollouts of these steps, and evaluations of weights
+        that are no more (`evals/step-NNNNNN` after more than `step` steps).
         """
         gone = rewind_rows(self.path / METRICS, step)
         gone += self._histograms.rewind(step) + self._rollouts.rewind(step)
+        gone += rewind_folders(self.path, step)
         if gone:
             self.log(f"Figures of steps from {step} on were set aside; these steps are done again.")
         names, project = self._config.get("trackers", ()), self._config.get("project", "geospot")
@@ -107,7 +109,7 @@ class RunDirectory:
 
     def metrics(self, step: int, row: Mapping[str, Any]) -> None:
         """Appends figures of a step; several rows of the same step are merged by whoever reads them."""
-        self._metrics.append({"step": step, **row})
+        self._metrics.append({"step": step} | dict(row) | {"step": step})
         if self._trackers:
             numbers = figures(row)
             self._tell(lambda tracker: tracker.log(step, numbers))
@@ -153,25 +155,29 @@ class RunDirectory:
         """Checkpoints that may go, oldest first.
 
         Of those that training can go on from, the newest `keep` stay, at least one; so do the final one,
-        those that hold only a sampler (evaluations), and those marked `"evaluation": true`.
+        those that hold only a sampler (evaluations), those marked `"evaluation": true`, and any that
+        shares its weights with one that stays.
         """
-        able = [
-            row
-            for row in self.checkpoints()
+        rows = self.checkpoints()
+        able = {
+            row.state_path: row  # saved again under the same name, it is the same checkpoint
+            for row in rows
             if row.state_path and row.name != FINAL and not row.extra.get("evaluation")
-        ]
-        return able[: -max(keep, 1)]
+        }
+        going = {path: able[path] for path in list(able)[: -max(keep, 1)]}
+        needed = {p for row in rows if row.state_path not in going for p in _paths(row)}
+        return [row for row in going.values() if not _paths(row) & needed]
 
     def forget_checkpoints(self, gone: Iterable[RunCheckpoint]) -> None:
         """Takes rows of checkpoints that were deleted out of checkpoints.jsonl; logs.log keeps them."""
-        named = [row.to_json() for row in gone]
-        if not named:
+        names = {row.state_path: row.name for row in gone}
+        if not names:
             return
-        kept = [row for row in self.checkpoints() if row.to_json() not in named]
+        kept = [row for row in self.checkpoints() if row.state_path not in names]
         self._checkpoints.close()
         lines = b"".join(json_line(row.to_json()) for row in kept)
         replace_bytes(self.path / CHECKPOINTS, lines)
-        self.log(f"Checkpoints deleted: {', '.join(str(row['name']) for row in named)}.")
+        self.log(f"Checkpoints deleted: {', '.join(names.values())}.")
 
     def beat(self, phase: str, step: int) -> None:
         """Notes for the heartbeat what the run is doing, and how many steps are done."""
@@ -212,6 +218,8 @@ class RunDirectory:
     def _settle(self) -> None:
         """Compares the configuration with the one that is there, and writes it."""
         config = self._config
+        for unfinished in self.path.glob(".*.tmp"):  # what a kill left of a file being replaced
+            unfinished.unlink(missing_ok=True)
         known = _read_config(self.path / CONFIG)
         if known is None:
             replace_json(self.path / CONFIG, config)
@@ -238,6 +246,10 @@ class RunDirectory:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _paths(row: RunCheckpoint) -> set[str]:
+    return {path for path in (row.state_path, row.sampler_path) if path}
 
 
 def _read_config(path: Path) -> dict[str, Any] | None:

@@ -8,10 +8,11 @@ languages and of later versions.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from geospot.durable import LineFile
 from geospot.runs.rewind import rewind_rows
+from geospot.runs.tail import StepTail
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,9 @@ DISTANCE_EDGES_KM: Final = (
 """The accuracy radii are among them. Failures, at half the circumference, fall beyond the last edge."""
 
 QUANTILES: Final = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
+
+
+Quantity = Literal["reward", "distance_km"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,44 @@ class HistogramWriter:
                 "groups": dict(groups),
             }
         )
+
+
+class HistogramReader:
+    """Histograms of a run that may still be going on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._tail = StepTail(folder / HISTOGRAMS)
+
+    def look(self) -> bool:
+        """Reads what is new; whether anything was."""
+        return self._tail.look()
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps that have a row, ascending."""
+        return list(self._tail.rows)
+
+    def edges(self, quantity: Quantity) -> tuple[float, ...]:
+        """The edges that the file declares, ours where it declares none."""
+        declared = self._tail.loose.get(f"{quantity}_edges")
+        if isinstance(declared, list):
+            return tuple(float(edge) for edge in cast(list[float], declared))
+        return REWARD_EDGES if quantity == "reward" else DISTANCE_EDGES_KM
+
+    def spread(self, step: int, quantity: Quantity) -> Spread | None:
+        """How the quantity was spread at that step, None where the file doesn't say."""
+        row: Any = self._tail.rows.get(step, {}).get(quantity)
+        try:
+            counts: list[int] = list(row["counts"])
+            quantiles: list[float | None] = list(row["quantiles"])
+            return Spread(counts, quantiles, row["mean"])
+        except (KeyError, TypeError):
+            return None
+
+    def groups(self, step: int) -> dict[str, float]:
+        """Shares of the step's groups by name."""
+        shares = self._tail.rows.get(step, {}).get("groups")
+        return dict(cast(dict[str, float], shares)) if isinstance(shares, dict) else {}
 
 
 def declaration() -> dict[str, Any]:

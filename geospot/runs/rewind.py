@@ -46,6 +46,28 @@ def move_end(path: Path, offset: int, step: int) -> None:
         raise unwritable(path, error) from error
 
 
+def rewind_folders(folder: Path, step: int) -> int:
+    """Renames folders of what will be done again; returns how many.
+
+    These are `iteration_NNNNNN`, what step NNNNNN sampled, and `evals/step-NNNNNN`, an evaluation of
+    the weights after so many steps: one of the weights that the run goes on with stays.
+    """
+    gone = [path for path in folder.glob("iteration_*") if _number(path) >= step]
+    gone += [path for path in folder.glob("evals/step-*") if _number(path) > step]
+    for path in gone:
+        try:
+            path.rename(beside(path, step))
+        except OSError as error:
+            raise unwritable(path, error) from error
+    return len(gone)
+
+
+def _number(path: Path) -> int:
+    """The number at the end of a folder's name, −1 where it has none."""
+    digits = path.name.removeprefix("iteration_").removeprefix("step-")
+    return int(digits) if digits.isascii() and digits.isdigit() else -1
+
+
 def beside(path: Path, step: int) -> Path:
     """Where what `path` held before the run went on at `step` is kept; never a file that is there."""
     plain = path.with_name(f"{path.name}.pre_resume_{step:06d}")

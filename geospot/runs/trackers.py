@@ -15,6 +15,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Generator, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -96,7 +97,7 @@ def figures(row: Mapping[str, Any]) -> dict[str, float]:
     numbers = {
         key: float(value)
         for key, value in row.items()
-        if hasattr(value, "__float__") and not isinstance(value, bool)
+        if isinstance(value, Real) and value is not True and value is not False
     }
     return {key: value for key, value in numbers.items() if math.isfinite(value)}
 
