@@ -5,8 +5,9 @@ One sample call an image, through the tinker SDK; the service batches what is as
 
 import asyncio
 import hashlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,17 +27,38 @@ from geospot.evaluation.backend import (
     Reply,
     Usage,
 )
-from geospot.renderers import ImagePart, Message, Renderer, TextPart, get_renderer
-from geospot.services import Service, ServiceOptions, open_service
+from geospot.renderers import (
+    ImagePart,
+    Message,
+    Renderer,
+    TextPart,
+    get_renderer,
+    renderer_name_of,
+)
+from geospot.services import ServedModel, Service, ServiceOptions, open_service
+from geospot.services.connection import failure_of
 from geospot.services.endpoint import address_of
 from geospot.services.probing import key_refused
-from geospot_backends.tinker_target import TINY, Target, load_tokenizer, parse_target
+from geospot.textsafe import printable
+from geospot_backends.tinker_target import (
+    TINY,
+    Target,
+    load_tokenizer,
+    own_prompt,
+    parse_target,
+)
 
 if TYPE_CHECKING:
     import tinker
 
 LOCAL_DEFAULT: Final = "geospot/tiny-vlm"
-_SETTINGS: Final = ("top_p", "top_k")
+_SETTINGS: Final[dict[str, tuple[Callable[[float], bool], str]]] = {
+    "top_p": (lambda p: 0 < p <= 1, "a probability above 0, and at most 1 for no limit"),
+    "top_k": (
+        lambda k: isinstance(k, int) and (k == -1 or k >= 1),
+        "a whole number from 1, or -1 for no limit",
+    ),
+}
 _IMAGE_TROUBLE: Final = re.compile(
     r"image.{0,60}(decod|too (large|long|small)|invalid|corrupt|expected)", re.IGNORECASE
 )
@@ -76,13 +98,22 @@ class SamplerBackend:
         self.name = name
         self.model = target.title
         self.remote = name != "local"
-        self.as_trained = AsTrained(target.trained.prompt, target.trained.max_image_size)
         self._target = target
+        self.as_trained = self._as_trained(target.base_model or target.trained.model_name)
         self._options = options
         self._sampling = _sampling_settings(options.extra_body)
         self._open: _Connection | None = None
         self._lost: list[Service] = []
         self._opening = asyncio.Lock()
+
+    def _as_trained(self, base_model: str | None) -> AsTrained:
+        """As the run asked, or else as the base model is asked; unsettled while that isn't known."""
+        trained = self._target.trained
+        return AsTrained(
+            trained.prompt or own_prompt(base_model),
+            trained.max_image_size,
+            settled=bool(trained.prompt or base_model),
+        )
 
     async def check(self) -> None:
         """Opens the service and a sampler."""
@@ -114,7 +145,7 @@ class SamplerBackend:
             "model": self.model,
             "base_url": self._base_url(),
             "path": self._target.path,
-            "renderer": self._options.renderer or trained.renderer_name,
+            "renderer": self._renderer_name(),
         }
         if self._target.run is not None:
             described["run"] = {
@@ -128,7 +159,18 @@ class SamplerBackend:
         if self._open is not None:
             described["base_model"] = self._open.base_model
             described["renderer"] = self._open.renderer.name
+        if trained.prompt is None and (own := self.as_trained.prompt) is not None:
+            described["default_prompt"] = {"of": "base model", "name": own.name, "sha": own.sha}
         return described
+
+    def _renderer_name(self) -> str | None:
+        """The chat format, None where it isn't known before the service has answered."""
+        named = self._options.renderer or self._target.trained.renderer_name
+        base_model = self._target.base_model or self._target.trained.model_name
+        if named or not base_model:
+            return named
+        belongs = renderer_name_of(base_model)
+        return None if belongs == base_model else belongs
 
     async def aclose(self) -> None:
         """Ends the session; the embedded engine stops."""
@@ -149,6 +191,7 @@ class SamplerBackend:
                 if self._open is None:
                     self._open = await asyncio.to_thread(self._connect)
                     self.model = self.model or self._open.base_model
+                    self.as_trained = self._as_trained(self._open.base_model)
                     # It is too small to read a number, so a canary would say nothing.
                     self.remote = self.remote and self._open.base_model not in TINY
         return self._open
@@ -160,14 +203,17 @@ class SamplerBackend:
         service = open_service(
             self.name,
             ServiceOptions(
-                base_url=options.base_url, api_key_env=options.api_key_env, models=own_models
+                base_url=options.base_url,
+                api_key_env=options.api_key_env,
+                models=own_models,
+                tell=options.tell,
             ),
         )
         try:
-            base_model, client = self._sampler(service)
+            model, client = self._sampler(service)
             renderer = get_renderer(
-                base_model,
-                load_tokenizer(base_model),
+                model.name,
+                load_tokenizer(model.name),
                 renderer_name=options.renderer or target.trained.renderer_name,
             )
         except BaseException:
@@ -177,19 +223,21 @@ class SamplerBackend:
             client,
             max_tokens=options.max_tokens,
             temperature=1.0 if options.temperature is None else options.temperature,
-            context_length=_context_length(service, base_model),
+            context_length=model.context_length,
             **self._sampling,
         )
-        return _Connection(service, renderer, completer, base_model)
+        return _Connection(service, renderer, completer, model.name)
 
-    def _sampler(self, service: Service) -> "tuple[str, tinker.SamplingClient]":
-        """The base model's name, and a client that samples from the target."""
+    def _sampler(self, service: Service) -> "tuple[ServedModel, tinker.SamplingClient]":
+        """The base model, and a client that samples from the target."""
         path = self._target.path
         if path is None:
-            name = service.choose_model(self._target.base_model).name
-            return name, service.sampler(base_model=name)
+            model = service.choose_model(self._target.base_model)
+            return model, service.sampler(base_model=model.name)
         client = service.sampler(path=path)
-        return client.get_base_model(), client
+        name = client.get_base_model()
+        served = {model.name: model for model in service.models()}
+        return served.get(name, ServedModel(name)), client
 
     async def _sample(
         self, connection: _Connection, prompt: "tinker.ModelInput", question: Question
@@ -232,7 +280,7 @@ class SamplerBackend:
         if isinstance(error, tinker.BillingError):
             return BackendError(f"The service asks for payment: {message}.", "Resume after that.")
         if isinstance(error, tinker.RequestFailedError):
-            message = message.partition(" for self.request_id")[0].removeprefix("Request failed: ")
+            message = failure_of(error)
             if error.category is not tinker.types.RequestErrorCategory.User:
                 return BackendFault("transient", message, label="failed")
             kind = "image" if _IMAGE_TROUBLE.search(message) else "permanent"
@@ -247,11 +295,6 @@ class SamplerBackend:
         if isinstance(error, tinker.BadRequestError | tinker.UnprocessableEntityError):
             return BackendFault("permanent", message, label="refused")
         return BackendFault("transient", message, label="unreachable")
-
-
-def _context_length(service: Service, base_model: str) -> int | None:
-    lengths = {model.name: model.context_length for model in service.models()}
-    return lengths.get(base_model)
 
 
 def _rendered(renderer: Renderer, question: Question) -> "tinker.ModelInput":
@@ -269,12 +312,18 @@ def _sampling_settings(extra: Mapping[str, Any]) -> dict[str, Any]:
     """top_p and top_k out of --extra-body.
 
     Raises:
-        UsageError: something else is in it, or no number.
+        UsageError: something else is in it, or a number out of range.
     """
     for name, value in extra.items():
-        if name not in _SETTINGS or isinstance(value, bool) or not isinstance(value, int | float):
+        if name not in _SETTINGS:
             raise UsageError(
                 f"--extra-body has {name!r}, which sampling through a Tinker service doesn't take.",
                 "It takes the numbers top_p and top_k.",
+            )
+        is_right, wanted = _SETTINGS[name]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not is_right(value):
+            raise UsageError(
+                f"--extra-body has the {name} {printable(json.dumps(value))}, which makes no sense.",
+                f"It is {wanted}.",
             )
     return dict(extra)

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from geospot.errors import ModelNotFoundError, UsageError
-from geospot.prompts import load_prompt
+from geospot.prompts import Prompt, load_prompt
 from geospot.renderers import Tokenizer
 from geospot.runs.checkpoints import RunSettings, choose_checkpoint, read_settings
 from geospot.textsafe import printable
 
 _SCHEME: Final = "tinker://"
 TINY: Final = ("geospot/tiny-vlm", "geospot/tiny-vlm-scratch")
-
 """Models that every embedded engine has."""
 
 
@@ -49,9 +48,15 @@ def parse_target(text: str | None) -> Target:
         return _of_run(Path(directory), name)
     if Path(text).is_dir() and not _is_model_folder(Path(text)):
         return _of_run(Path(text), None)
-    # The shipped tiny model was trained on one short question and understands no other.
-    trained = RunSettings(prompt=load_prompt("tiny")) if text in TINY else RunSettings()
-    return Target(text, base_model=text, trained=trained)
+    return Target(text, base_model=text)
+
+
+def own_prompt(base_model: str | None) -> Prompt | None:
+    """The question that a base model's adapters are asked where nothing else is known of them.
+
+    The shipped tiny model was trained on one short question and understands no other.
+    """
+    return load_prompt("tiny") if base_model in TINY else None
 
 
 def load_tokenizer(base_model: str) -> Tokenizer:

@@ -51,7 +51,10 @@ def predict(photos: Photos, as_json: AsJson = False, *, said: dict[str, Any]) ->
             "error": record.error,
         }
 
-    rows = [row(found) for found in asyncio.run(locate(photos, build(AskConfig, said)))]
+    asked = locate(
+        photos, build(AskConfig, said), lambda line: typer.echo(printable(line), err=True)
+    )
+    rows = [row(found) for found in asyncio.run(asked)]
     for fields in rows:
         typer.echo(json.dumps(fields, ensure_ascii=True) if as_json else "\n".join(lines(fields)))
     if any(fields["outcome"] != Outcome.OK for fields in rows):

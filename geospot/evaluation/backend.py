@@ -8,6 +8,10 @@ from geospot.images import PreparedImage
 from geospot.prompts import Prompt
 
 
+def _unheard(_: str) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True, slots=True)
 class BackendOptions:
     """What the person asked for; a backend takes from it what it understands."""
@@ -22,6 +26,8 @@ class BackendOptions:
     renderer: str | None = None
     """Name of the chat format, for a backend that writes tokens itself."""
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    tell: Callable[[str], None] = field(default=_unheard, repr=False, compare=False)
+    """Is told in a sentence what is waited for, where that takes long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class AsTrained:
     prompt: Prompt | None = None
     max_image_size: int | None = None
     """Longest side in pixels."""
+    settled: bool = True
+    """False: `check` may find out more, and change the attribute."""
 
 
 FaultKind = Literal["rate_limit", "transient", "permanent", "image", "missing"]

@@ -8,10 +8,12 @@ from geospot.data.dataset import GeoDataset
 from geospot.data.progress import Progress, silent
 from geospot.data.selection import Selection
 from geospot.errors import ImageError, KeyMissingError
-from geospot.evaluation.evaluate import make_backend, open_selection
+from geospot.evaluation.backend import AsTrained, Backend
+from geospot.evaluation.evaluate import asked_as_trained, make_backend, open_selection
 from geospot.evaluation.report import dollars
 from geospot.images import PreparedImage, prepare_image
-from geospot.prompts import load_prompt
+from geospot.prompts import Prompt, load_prompt
+from geospot.textsafe import printable
 
 _LOOKED_AT: Final = 8
 _PIXELS_PER_TOKEN: Final = 750.0
@@ -30,10 +32,17 @@ def estimate(config: EvalConfig, progress: Progress = silent) -> str:
     Raises:
         GeospotError: as the run itself would before its first question.
     """
-    prompt = load_prompt(config.prompt, config.system_prompt)
+    backend = _backend(config)
+    config, prompt = (
+        (config, load_prompt(config.prompt, config.system_prompt))
+        if backend is None
+        else asked_as_trained(config, backend)
+    )
+    # Without a key no backend can be made; who needs one looks at images.
+    needs_image = backend is None or backend.needs_image
     dataset, selection = open_selection(config, progress)
     try:
-        images = _look(dataset, selection, config.max_image_size) if _needs_image(config) else []
+        images = _look(dataset, selection, config.max_image_size) if needs_image else []
     finally:
         dataset.close()
     requests = len(selection) * config.samples
@@ -48,7 +57,9 @@ def estimate(config: EvalConfig, progress: Progress = silent) -> str:
         f"images       {len(selection):,} of {config.dataset}, split {config.split}",
         f"fingerprint  {selection.fingerprint}",
         f"dropped      {_dropped(selection)}",
+        *_asked(config, prompt, backend),
         f"requests     {requests:,} ({config.samples} an image)",
+        *_upload(images, requests),
         f"tokens in    about {tokens_in:,.0f} (each image about {image_tokens:,.0f})",
         f"tokens out   about {tokens_out:,.0f}, at most {requests * config.max_tokens:,}",
         "cost         "
@@ -59,17 +70,44 @@ def estimate(config: EvalConfig, progress: Progress = silent) -> str:
         ),
         f"time         about {_duration(seconds)} at {_SECONDS_PER_REQUEST:g} s a request",
     ]
-    if images:
-        size = fmean(len(image.data) for image in images) / 1000
-        lines.insert(4, f"upload       about {requests * size * 4 / 3 / 1000:,.1f} MB")
     return "\n".join(lines)
 
 
-def _needs_image(config: EvalConfig) -> bool:
+def _upload(images: list[PreparedImage], requests: int) -> list[str]:
+    """What the images come to, in base64."""
+    if not images:
+        return []
+    size_kb = fmean(len(image.data) for image in images) / 1000
+    return [f"upload       about {requests * size_kb * 4 / 3 / 1000:,.1f} MB"]
+
+
+def _backend(config: EvalConfig) -> Backend | None:
     try:
-        return make_backend(config).needs_image
+        return make_backend(config)
     except KeyMissingError:
-        return True  # a price can be told without a key; who needs one looks at images
+        return None  # a price can be told without a key
+
+
+def _asked(config: EvalConfig, prompt: Prompt, backend: Backend | None) -> list[str]:
+    """How each image would be asked, as far as that is known before the service is."""
+    if backend is not None and not backend.needs_image:
+        return []
+    trained = getattr(backend, "as_trained", None)
+    text = f"prompt       {printable(prompt.name)}, {len(prompt.text)} characters"
+    if isinstance(trained, AsTrained):
+        said = config.model_fields_set & {"prompt", "system_prompt"}
+        if trained.prompt is not None and prompt == trained.prompt:
+            text += ", as the model was trained"
+        elif not trained.settled and not said:
+            text += ", unless the service names a base model with a prompt of its own"
+    lines = [text]
+    described = {} if backend is None else backend.describe()
+    if "renderer" in described:
+        renderer = described["renderer"] or "the one of the base model"
+        lines.append(f"renderer     {printable(renderer)}")
+    side = config.max_image_size
+    lines.append(f"image size   {f'longest side at most {side} pixels' if side else 'as it is'}")
+    return lines
 
 
 def _duration(seconds: float) -> str:

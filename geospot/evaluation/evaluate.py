@@ -4,7 +4,7 @@ import asyncio
 import re
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, cast
@@ -26,7 +26,7 @@ from geospot.evaluation.harness import Harness, Settings, Stats
 from geospot.evaluation.manifest import dataset_section, make_manifest
 from geospot.evaluation.progress import View
 from geospot.evaluation.records import SampleRecord
-from geospot.evaluation.results import SUMMARY, ResultDirectory, read_json
+from geospot.evaluation.results import EVAL, SUMMARY, ResultDirectory, read_json
 from geospot.evaluation.sessions import seconds_asking
 from geospot.evaluation.summary import summarise
 from geospot.outcomes import Outcome
@@ -64,6 +64,7 @@ async def evaluate(
     *,
     progress: Progress = silent,
     settings: Settings | None = None,
+    handle_signals: bool = True,
 ) -> Finished:
     """Asks what is still open, records every answer and writes the summary.
 
@@ -72,15 +73,18 @@ async def evaluate(
         view: told what is going on.
         progress: told of long work on the data set.
         settings: replaces what follows from the configuration; for tests.
+        handle_signals: Ctrl-C means: finish what is under way. False where that is the caller's
+            business; who then cancels the evaluation can go on with it later.
 
     Raises:
         GeospotError: before the first question, if the evaluation can't be done as asked.
     """
-    backend = make_backend(config)
-    config, prompt = asked_as_trained(config, backend)
+    backend = make_backend(config, tell=view.say)
+    asked_as_trained(config, backend)  # a prompt that isn't there shows before anything is opened
     try:
         if not _is_finished(config.out) or not config.resume or not backend.model:
             await backend.check()  # before the data set is walked: a wrong key shows at once
+        config, prompt = asked_as_trained(config, backend, recorded=_recorded_prompt(config.out))
         dataset, selection = await asyncio.to_thread(open_selection, config, progress)
         try:
             manifest = _manifest(config, prompt, backend, selection)
@@ -88,6 +92,7 @@ async def evaluate(
             directory = ResultDirectory.open(path, manifest, resume=config.resume)
             try:
                 run = _Run(config, prompt, backend, dataset, selection, directory, view)
+                run.signals = _STOP_SIGNALS if handle_signals else ()
                 return await run.go(settings)
             finally:
                 directory.close()
@@ -97,31 +102,40 @@ async def evaluate(
         await backend.aclose()
 
 
-def make_backend(config: AskConfig, *, seed: int = 0) -> Backend:
+def make_backend(
+    config: AskConfig, *, seed: int = 0, tell: Callable[[str], None] | None = None
+) -> Backend:
     """The backend of a configuration; connects to nothing.
+
+    Args:
+        tell: is told in sentences what the backend waits for.
 
     Raises:
         PluginError: no such backend.
         UsageError, KeyMissingError: it can't be made like this.
     """
     factory = cast(BackendFactory, load(BACKENDS, config.backend))
-    return factory(
-        BackendOptions(
-            model=config.model,
-            base_url=config.base_url,
-            api_key_env=config.api_key_env,
-            temperature=config.temperature_or_none,
-            max_tokens=config.max_tokens,
-            timeout_s=config.timeout,
-            seed=seed,
-            renderer=config.renderer,
-            extra_body=config.extra_body,
-        )
+    options = BackendOptions(
+        model=config.model,
+        base_url=config.base_url,
+        api_key_env=config.api_key_env,
+        temperature=config.temperature_or_none,
+        max_tokens=config.max_tokens,
+        timeout_s=config.timeout,
+        seed=seed,
+        renderer=config.renderer,
+        extra_body=config.extra_body,
     )
+    return factory(options if tell is None else replace(options, tell=tell))
 
 
-def asked_as_trained(config: ConfigT, backend: Backend) -> tuple[ConfigT, Prompt]:
+def asked_as_trained(
+    config: ConfigT, backend: Backend, *, recorded: Prompt | None = None
+) -> tuple[ConfigT, Prompt]:
     """The configuration and the prompt, as the model was trained where the person says nothing.
+
+    Args:
+        recorded: what was asked before, for a backend that doesn't know yet how its model was trained.
 
     Raises:
         UsageError: there is no such prompt.
@@ -131,8 +145,9 @@ def asked_as_trained(config: ConfigT, backend: Backend) -> tuple[ConfigT, Prompt
     prompt = load_prompt(config.prompt, config.system_prompt)
     if not isinstance(trained, AsTrained):
         return config, prompt
-    if trained.prompt is not None and not said & {"prompt", "system_prompt"}:
-        prompt = trained.prompt
+    own = trained.prompt or (None if trained.settled else recorded)
+    if own is not None and not said & {"prompt", "system_prompt"}:
+        prompt = own
         changes |= {"prompt": prompt.name, "system_prompt": prompt.system}
     if trained.max_image_size is not None and "max_image_size" not in said:
         changes["max_image_size"] = trained.max_image_size
@@ -197,6 +212,7 @@ class _Run:
         self.cost = CostCap(config.max_cost)
         self.manifest = directory.manifest() or {}
         self.bug: BaseException | None = None
+        self.signals: tuple[signal.Signals, ...] = _STOP_SIGNALS
 
     async def go(self, settings: Settings | None) -> Finished:
         """Session from start to summary."""
@@ -327,7 +343,7 @@ class _Run:
             harness.stop("interrupted")
 
         loop = asyncio.get_running_loop()
-        for number in _STOP_SIGNALS:
+        for number in self.signals:
             loop.add_signal_handler(number, interrupt)
         try:
             with self.view.live(self.stats, harness.limiter) as draw:
@@ -341,7 +357,7 @@ class _Run:
                             "progress", done=self.stats.done, window=int(harness.limiter.window)
                         )
         finally:
-            for number in _STOP_SIGNALS:
+            for number in self.signals:
                 loop.remove_signal_handler(number)
             asking.cancel()
         if not asking.cancelled():
@@ -375,6 +391,20 @@ def _is_finished(out: Path | None) -> bool:
     except GeospotError:
         return False  # opening the directory will say what is wrong with it
     return bool(summary and summary.get("complete"))
+
+
+def _recorded_prompt(out: Path | None) -> Prompt | None:
+    """What the evaluation in the directory asks, None where there is none."""
+    if out is None:
+        return None
+    try:
+        section: Mapping[str, Any] = (read_json(out / EVAL) or {}).get("prompt") or {}
+    except GeospotError:
+        return None  # opening the directory will say what is wrong with it
+    name, text = section.get("name"), section.get("text")
+    if not isinstance(name, str) or not isinstance(text, str):
+        return None
+    return Prompt(name, text, section.get("system"))
 
 
 def _settings(config: EvalConfig) -> Settings:

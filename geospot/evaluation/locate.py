@@ -1,7 +1,7 @@
 """Asks a backend where photos of one's own were taken."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,8 +33,13 @@ class Located:
     """Great-circle distance to the position in the photo's own EXIF, which was not sent."""
 
 
-async def locate(photos: Sequence[Path], config: AskConfig) -> list[Located]:
+async def locate(
+    photos: Sequence[Path], config: AskConfig, tell: Callable[[str], None] | None = None
+) -> list[Located]:
     """One answer a photo, in the order of `photos`.
+
+    Args:
+        tell: is told in sentences what the backend waits for.
 
     Raises:
         BackendError: the backend can't be used.
@@ -44,12 +49,13 @@ async def locate(photos: Sequence[Path], config: AskConfig) -> list[Located]:
     if missing:
         what = "is a folder, no photo" if missing[0].is_dir() else "isn't there"
         raise DataError(f"{printable(str(missing[0]))} {what}.", "Name image files.")
-    backend = make_backend(config)
-    config, prompt = asked_as_trained(config, backend)
+    backend = make_backend(config, tell=tell)
+    asked_as_trained(config, backend)  # a prompt that isn't there shows before anything is opened
     records: dict[int, SampleRecord] = {}
     stats = Stats(total=len(photos))
     try:
         await backend.check()
+        config, prompt = asked_as_trained(config, backend)
         harness = Harness(
             backend,
             _Photos(photos),

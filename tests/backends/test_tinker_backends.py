@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,13 @@ from tinker import types
 from geospot.config.evaluation import EvalConfig
 from geospot.config.load import build
 from geospot.errors import KeyMissingError, ModelNotFoundError, UnreachableError, UsageError
+from geospot.evaluation.backend import BackendOptions
+from geospot.evaluation.estimate import estimate
 from geospot.evaluation.evaluate import Finished, evaluate
 from geospot.prompts import PROMPTS
 from geospot_backends.local.engine import LocalEngine
 from geospot_backends.local.server import EmbeddedServer
+from geospot_backends.tinker_sampler import create, create_local
 from geospot_backends.tinker_target import parse_target
 from tests.support.datums import shifted
 from tests.support.evaluating import FAST, Listener, geospot, records
@@ -271,3 +274,94 @@ def test_the_local_backend_says_what_it_needs(
         run(tmp_path / "a", backend="local")
     with pytest.raises(UsageError, match="--backend tinker"):
         run(tmp_path / "a", backend="local", base_url="http://127.0.0.1:1")
+
+
+@pytest.fixture(scope="module")
+def adapter(server: EmbeddedServer) -> str:
+    """A bare path of an adapter of the tiny model."""
+    with tinker.ServiceClient(base_url=server.base_url, api_key="tml-test") as service:
+        client = service.create_lora_training_client(MODEL, rank=2, seed=1).result()
+        return client.save_weights_for_sampler("bare").result().path
+
+
+def test_a_bare_path_is_asked_as_its_base_model_is(
+    server: EmbeddedServer, adapter: str, tmp_path: Path
+) -> None:
+    common: dict[str, Any] = {"base_url": server.base_url, "limit": 2, "max_tokens": 2}
+    done, _ = run(tmp_path / "a", model=adapter, **common)
+    assert done.manifest["prompt"]["text"] == PROMPTS["tiny"]
+    assert done.manifest["config"]["prompt"] == "tiny"
+    assert done.manifest["backend"]["default_prompt"] == {
+        "of": "base model",
+        "name": "tiny",
+        "sha": done.manifest["prompt"]["sha"],
+    }
+    told, _ = run(tmp_path / "b", model=adapter, prompt="json", **common)
+    assert told.manifest["prompt"]["name"] == "json"
+    # A finished evaluation is shown again without the service, and without an argument about prompts.
+    gone = common | {"base_url": "http://127.0.0.1:9"}
+    for directory in ("a", "b"):
+        manifest = tmp_path / directory / "eval.json"
+        manifest.write_text(manifest.read_text().replace(server.base_url, "http://127.0.0.1:9"))
+    assert run(tmp_path / "a", model=adapter, **gone)[0].ending == "complete"
+    assert run(tmp_path / "b", model=adapter, prompt="json", **gone)[0].ending == "complete"
+
+
+def test_a_run_without_a_prompt_is_asked_as_its_base_model_is(adapter: str, tmp_path: Path) -> None:
+    row = {"name": "final", "batch": 1, "sampler_path": adapter}
+    (tmp_path / "checkpoints.jsonl").write_text(json.dumps(row))
+    (tmp_path / "config.json").write_text(json.dumps({"model_name": MODEL}))
+    asked = create(BackendOptions(model=str(tmp_path))).as_trained.prompt
+    assert asked is not None
+    assert asked.text == PROMPTS["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({"top_p": 0}, "top_p 0, which makes no sense"),
+        ({"top_p": 1.5}, r"top_p 1\.5, which makes no sense\. It is a probability above 0"),
+        ({"top_p": float("nan")}, "top_p NaN"),
+        ({"top_p": "0.9"}, 'top_p "0.9"'),
+        ({"top_p": True}, "top_p true"),
+        ({"top_k": 0}, "top_k 0, which makes no sense"),
+        ({"top_k": -2}, r"top_k -2, .* It is a whole number from 1, or -1"),
+        ({"top_k": 2.5}, r"top_k 2\.5"),
+        ({"stop": "x"}, "has 'stop', which sampling"),
+    ],
+)
+@pytest.mark.parametrize("make", [create, create_local])
+def test_sampling_settings_out_of_range_are_refused_before_anything_is_opened(
+    make: Callable[[BackendOptions], object], extra: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        make(BackendOptions(model=MODEL, extra_body=extra))
+
+
+def test_sampling_settings_in_range_are_taken() -> None:
+    create(BackendOptions(model=MODEL, extra_body={"top_p": 1, "top_k": 1}))
+    create(BackendOptions(model=MODEL, extra_body={"top_p": 0.01, "top_k": -1}))
+
+
+def test_a_dry_run_tells_what_would_really_be_sent(trained: Path, adapter: str) -> None:
+    def lines(**more: Any) -> dict[str, str]:
+        values = {"backend": "tinker", "dataset": "world", "limit": 4} | more
+        told = estimate(build(EvalConfig, values, {})).splitlines()
+        return {line[:13].strip(): line[13:] for line in told}
+
+    own = lines(model=str(trained))
+    length = len(PROMPTS["coordinates"])
+    assert own["prompt"] == f"coordinates, {length} characters, as the model was trained"
+    assert own["renderer"] == "qwen3_vl_instruct"
+    assert own["image size"] == "longest side at most 96 pixels"
+    told = lines(model=str(trained), prompt="reasoned", renderer="qwen2_5_vl", max_image_size=64)
+    assert told["prompt"] == f"reasoned, {len(PROMPTS['reasoned'])} characters"
+    assert told["renderer"] == "qwen2_5_vl"
+    assert told["image size"] == "longest side at most 64 pixels"
+    assert told["tokens in"] != own["tokens in"]
+    assert lines(model=MODEL)["prompt"].startswith("tiny, 27 characters, as the model")
+    assert "unless the service names a base model" in lines(model=adapter)["prompt"]
+    assert lines(model=adapter)["renderer"] == "the one of the base model"
+    openai = lines(backend="openai", model="m", base_url="http://127.0.0.1:9/v1")
+    assert openai["prompt"] == f"five-lines, {len(PROMPTS['five-lines'])} characters"
+    assert "renderer" not in openai
