@@ -53,8 +53,9 @@ def _choose(run: Path, name: str | None) -> RunCheckpoint:
     named = [row for row in able if row.name == (name or FINAL)]
     if named:
         return named[-1]
-    if name is None and able:
-        return able[-1]
+    sound = [row for row in able if not row.diverged]
+    if name is None and sound:
+        return sound[-1]
     what = "no checkpoint" if name is None else f"no checkpoint {printable(name)!r}"
     names = ", ".join(printable(row.name) for row in able[-8:])
     raise UsageError(

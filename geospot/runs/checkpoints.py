@@ -33,6 +33,11 @@ class RunCheckpoint:
     extra: dict[str, Any] = field(default_factory=dict[str, Any], hash=False)
     """Whatever else the row holds, such as the training loop's own state."""
 
+    @property
+    def diverged(self) -> bool:
+        """Saved to be looked into, where a loss or gradient was no number; taken only by name."""
+        return self.extra.get("diverged") is True
+
     def to_json(self) -> dict[str, Any]:
         """The row, in tinker-cookbook's format: what is None is left out, `final` has a flag."""
         paths = {
@@ -86,8 +91,9 @@ def choose_checkpoint(run: Path, name: str | None = None) -> RunCheckpoint:
     named = [row for row in able if row.name == wanted]
     if named:
         return named[-1]
-    if name is None and able:
-        return able[-1]
+    sound = [row for row in able if not row.diverged]
+    if name is None and sound:
+        return sound[-1]
     where = printable(str(run))
     if name is not None and any(row.name == name for row in rows):
         raise UsageError(

@@ -155,14 +155,14 @@ class RunDirectory:
         """Checkpoints that may go, oldest first.
 
         Of those that training can go on from, the newest `keep` stay, at least one; so do the final one,
-        those that hold only a sampler (evaluations), those marked `"evaluation": true`, and any that
-        shares its weights with one that stays.
+        those that hold only a sampler (evaluations), those marked `"evaluation": true` or
+        `"diverged": true`, and any that shares its weights with one that stays.
         """
         rows = self.checkpoints()
         able = {
             row.state_path: row  # saved again under the same name, it is the same checkpoint
             for row in rows
-            if row.state_path and row.name != FINAL and not row.extra.get("evaluation")
+            if _goes_on(row) and row.name != FINAL and not row.extra.get("evaluation")
         }
         going = {path: able[path] for path in list(able)[: -max(keep, 1)]}
         needed = {p for row in rows if row.state_path not in going for p in _paths(row)}
@@ -170,10 +170,12 @@ class RunDirectory:
 
     def forget_checkpoints(self, gone: Iterable[RunCheckpoint]) -> None:
         """Takes rows of checkpoints that were deleted out of checkpoints.jsonl; logs.log keeps them."""
-        names = {row.state_path: row.name for row in gone}
+        names = {(row.state_path, row.sampler_path): row.name for row in gone}
         if not names:
             return
-        kept = [row for row in self.checkpoints() if row.state_path not in names]
+        kept = [
+            row for row in self.checkpoints() if (row.state_path, row.sampler_path) not in names
+        ]
         self._checkpoints.close()
         lines = b"".join(json_line(row.to_json()) for row in kept)
         replace_bytes(self.path / CHECKPOINTS, lines)
@@ -232,7 +234,7 @@ class RunDirectory:
         changed = changes(known, config)
         refuse_other_run(self.path, changed)
         replace_json(self.path / CONFIG, config)
-        able = [row for row in self.checkpoints() if row.state_path]
+        able = [row for row in self.checkpoints() if _goes_on(row)]
         self.resume_from = able[-1] if able else None
         for key, (old, new) in changed.items():
             self.log(f"{key} was {old!r} and is now {new!r}.")
@@ -246,6 +248,11 @@ class RunDirectory:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _goes_on(row: RunCheckpoint) -> bool:
+    """Whether training goes on from it; nobody goes on by himself from what diverged."""
+    return row.state_path is not None and not row.diverged
 
 
 def _paths(row: RunCheckpoint) -> set[str]:
