@@ -1,0 +1,75 @@
+"""The figures of one step, under tinker-cookbook's names where it has one."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from geospot.learning.costs import TokenCounts
+from geospot.learning.steps import StepOutcome
+from geospot.rl.batch import Batch
+from geospot.rl.figures import step_figures
+from geospot.rl.pipeline import Sampled
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepReport:
+    """All that is known of a step when it is done.
+
+    `waited_s`: for rollouts. `seconds`: from the end of the step before to the end of this one.
+    """
+
+    step: int
+    total: int
+    sampled: Sampled
+    batch: Batch
+    outcomes: list[StepOutcome]
+    learning_rate: float
+    drift: dict[str, float]
+    divergence: dict[str, float]
+    waited_s: float
+    seconds: float
+
+    def row(self) -> dict[str, float]:
+        """One flat row for metrics.jsonl."""
+        groups, log = self.sampled.groups, self.sampled.log
+        failures = Counter(failure.error for group in groups for failure in group.failures)
+        row = {
+            "progress/batch": self.step,
+            "progress/done_frac": (self.step + 1) / self.total,
+            "optim/lr": self.learning_rate,
+            "optim/substeps": len(self.batch.parts),
+            "optim/groups_used": len(self.batch.used),
+            "rollouts/returned": self.batch.rollouts,
+            "rollouts/lost": failures.total(),
+            "rollouts/retried": log.faults["again"],
+            "rollouts/steps_off_policy": self._staleness(),
+            "time/total": self.seconds,
+            "time/sample": self.sampled.seconds,
+            "time/wait_for_rollouts": self.waited_s,
+            "time/train": self.seconds - self.waited_s,
+        }
+        return row | step_figures(groups) | self.drift | self.divergence | self._optimiser()
+
+    @property
+    def counts(self) -> TokenCounts:
+        """What the step used."""
+        log = self.sampled.log
+        return TokenCounts(
+            prefill=log.prompt_tokens,
+            cached_prefill=log.cached_prompt_tokens,
+            sample=log.sampled_tokens,
+            train=self.batch.trained_tokens,
+        )
+
+    def _staleness(self) -> float:
+        """Mean over the groups of how many steps old the weights were that sampled them."""
+        groups = self.sampled.groups
+        return sum(self.step - group.sampler_step for group in groups) / len(groups)
+
+    def _optimiser(self) -> dict[str, float]:
+        if not self.outcomes:
+            return {}
+        figures = {"optim/loss": sum(one.loss_sum for one in self.outcomes) / len(self.outcomes)}
+        norms = [one.grad_norm for one in self.outcomes if one.grad_norm is not None]
+        if norms:
+            figures["optim/grad_norm"] = sum(norms) / len(norms)
+        return figures
