@@ -14,7 +14,17 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from geospot import __version__
-from geospot.plugins import BACKENDS, installed
+from geospot.errors import GeospotError, KeyMissingError
+from geospot.plugins import BACKENDS, SERVICES, Plugin, installed, load
+from geospot.services.endpoint import (
+    HOSTED_URL,
+    KEY_VARIABLE,
+    NO_KEY,
+    URL_VARIABLE,
+    DescribedService,
+    ServiceOptions,
+    hosted,
+)
 
 PACKAGES: Final = (
     "openai",
@@ -28,6 +38,7 @@ PACKAGES: Final = (
     "textual",
     "torch",
     "transformers",
+    "peft",
 )
 KEYS: Final = {
     "OPENAI_API_KEY": "eval --backend openai at api.openai.com",
@@ -36,6 +47,7 @@ KEYS: Final = {
     "HF_TOKEN": "gated data sets and models of the Hugging Face hub",
 }
 _TIMEOUT_S: Final = 5.0
+_SHOWN: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,7 @@ def examine(base_urls: Sequence[str] = (), *, offline: bool = False) -> list[Fin
         Finding("backend", plugin.name, f"{plugin.distribution} {plugin.version}")
         for plugin in installed(BACKENDS)
     ]
+    found += [_service(plugin, offline=offline) for plugin in installed(SERVICES)]
     found += [_key(name, use) for name, use in KEYS.items()]
     found.append(_cache())
     if not offline:
@@ -72,6 +85,59 @@ def _package(name: str) -> Finding:
     except PackageNotFoundError:
         text = "not installed" if find_spec(name) is None else "there, version unknown"
         return Finding("package", name, text)
+
+
+def _service(plugin: Plugin, *, offline: bool) -> Finding:
+    """What is known of a service; only the hosted one is asked anything, and only where it is set up."""
+    try:
+        factory = load(SERVICES, plugin.name)
+    except GeospotError as error:
+        return Finding("service", plugin.name, error.message, ok=False)
+    if factory is hosted:
+        return _tinker(plugin.name, offline=offline)
+    if not isinstance(factory, DescribedService):
+        return Finding(
+            "service", plugin.name, f"{plugin.distribution} {plugin.version}, not opened"
+        )
+    facts = factory.facts()
+    if facts.trouble:
+        return Finding("service", plugin.name, facts.trouble)
+    return Finding("service", plugin.name, f"needs no key; serves {_some(facts.models)}", ok=True)
+
+
+def _tinker(name: str, *, offline: bool) -> Finding:
+    """The hosted service, or the server that TINKER_BASE_URL names."""
+    is_set = any(os.environ.get(variable, "").strip() for variable in (KEY_VARIABLE, URL_VARIABLE))
+    try:
+        endpoint = hosted(ServiceOptions())
+    except KeyMissingError as error:
+        return Finding("service", name, error.message, ok=False if is_set else None)
+    except GeospotError as error:
+        return Finding("service", name, error.message, ok=False)
+    where = "hosted" if endpoint.base_url == HOSTED_URL else f"at {endpoint.base_url}"
+    key = {None: "the SDK's own credentials", NO_KEY: "no key"}.get(
+        endpoint.api_key, f"the key in {endpoint.api_key_env}"
+    )
+    if offline:
+        return Finding("service", name, f"{where}, with {key}; not asked")
+    from geospot.services import is_vision_model, open_service
+
+    try:
+        with open_service(name) as service:
+            names = [model.name for model in service.models()]
+    except GeospotError as error:
+        return Finding("service", name, f"{where}, with {key}: {error.message}", ok=False)
+    vision = [model for model in names if is_vision_model(model)]
+    others = f" and {len(names) - len(vision)} without vision" if len(vision) < len(names) else ""
+    text = f"{where}, with {key}: answers; serves {_some(vision)}{others}"
+    return Finding("service", name, text, ok=True)
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names, and how many there are more."""
+    more = len(names) - _SHOWN
+    shown = ", ".join(names[:_SHOWN]) or "no vision model"
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _key(name: str, use: str) -> Finding:

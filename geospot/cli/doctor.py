@@ -27,6 +27,9 @@ def doctor(
 ) -> None:
     """Say what is installed, which keys are set (never their values) and what can be reached.
 
+    Of services that train and sample: which there are, and which models they serve. The hosted one is
+    asked only where its key or TINKER_BASE_URL is set.
+
     Ends with 1 if something is bad.
 
     \b

@@ -60,6 +60,26 @@ ServiceFactory = Callable[[ServiceOptions], Endpoint]
 """What an entry point of group `geospot.services` names. It may start a server of its own."""
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a service without opening it. `trouble`: why it couldn't be opened."""
+
+    models: tuple[str, ...] = ()
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedService:
+    """A service factory that can tell what it is without starting anything: for `geospot doctor`."""
+
+    start: ServiceFactory
+    facts: Callable[[], Facts]
+
+    def __call__(self, options: ServiceOptions) -> Endpoint:
+        """Starts it."""
+        return self.start(options)
+
+
 def hosted(options: ServiceOptions) -> Endpoint:
     """Entry point `tinker`: the hosted service, or where --base-url or TINKER_BASE_URL point.
 

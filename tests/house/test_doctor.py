@@ -6,10 +6,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from geospot.doctor import Finding, examine
+from geospot_backends.local.checkpoints import CheckpointStore
+from tests.support.scripted_engine import BASE, ScriptedEngine
+from tests.support.tinker_server import keyed_server
 from tests.support.web import Answer, web_server
 
 
@@ -102,3 +106,73 @@ def test_the_program_ends_with_1_and_shows_no_password(closed_port: int) -> None
     assert done.returncode == 1, done.stderr
     assert json.loads(done.stdout)[-1]["name"] == f"http://127.0.0.1:{closed_port}/v1"
     assert "planted-9" not in done.stdout + done.stderr
+
+
+def services(*, offline: bool = False) -> dict[str, Finding]:
+    return {found.name: found for found in examine(offline=offline) if found.topic == "service"}
+
+
+@pytest.fixture
+def unconfigured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No key, no address, no credentials of the SDK, and a hub that answers at once."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("TINKER_API_KEY", "TINKER_BASE_URL", "TINKER_CREDENTIAL_CMD"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+
+
+@pytest.mark.usefixtures("unconfigured")
+def test_services_are_listed_and_the_hosted_one_is_left_alone_without_a_key() -> None:
+    found = services()
+    assert found["local"].ok is True
+    assert found["local"].text == (
+        "needs no key; serves geospot/tiny-vlm, geospot/tiny-vlm-scratch"
+    )
+    assert found["tinker"].ok is None
+    assert "TINKER_API_KEY is not set" in found["tinker"].text
+
+
+@pytest.mark.usefixtures("unconfigured")
+def test_a_service_that_is_set_up_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, closed_port: int
+) -> None:
+    monkeypatch.setenv("TINKER_API_KEY", "tml-planted")
+    with keyed_server(ScriptedEngine(), CheckpointStore(tmp_path), "tml-planted") as address:
+        monkeypatch.setenv("TINKER_BASE_URL", address)
+        good = services()["tinker"]
+        assert good.text == f"at {address}, with the key in TINKER_API_KEY: answers; serves {BASE}"
+        assert good.ok is True
+        assert services(offline=True)["tinker"].text.endswith("TINKER_API_KEY; not asked")
+        monkeypatch.setenv("TINKER_API_KEY", "tml-planted-wrong")
+        bad = services()["tinker"]
+        assert bad.ok is False
+        assert "refuses the key in TINKER_API_KEY" in bad.text
+        monkeypatch.setenv("TINKER_BASE_URL", f"http://127.0.0.1:{closed_port}")
+        assert "Nothing answers at" in services()["tinker"].text
+    monkeypatch.setenv("TINKER_API_KEY", "sk-planted")
+    malformed = services()["tinker"]
+    assert malformed.ok is False
+    assert "start with tml-" in malformed.text
+    assert "planted" not in good.text + bad.text + malformed.text
+
+
+@pytest.mark.usefixtures("unconfigured")
+def test_an_engine_that_cannot_start_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from geospot_backends.local import embedded
+
+    monkeypatch.setattr(embedded, "_NEEDED", ("torch", "no_such_package"))
+    found = services(offline=True)["local"]
+    assert found.ok is None
+    assert "aren't installed: no_such_package" in found.text
+    assert "geospot-vlm[local]" in found.text
+
+
+def test_looking_at_services_loads_nothing_heavy() -> None:
+    script = (
+        "import sys; from geospot.doctor import examine; examine(offline=True);"
+        "print([n for n in ('torch', 'transformers', 'tinker') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

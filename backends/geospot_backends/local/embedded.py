@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from geospot.errors import PluginError, UsageError
-from geospot.services.endpoint import NO_KEY, Endpoint, ServiceOptions
+from geospot.services.endpoint import NO_KEY, DescribedService, Endpoint, Facts, ServiceOptions
+from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import EngineError
 
 if TYPE_CHECKING:
@@ -68,7 +69,16 @@ def check_packages() -> None:
         )
 
 
-def service(options: ServiceOptions) -> Endpoint:
+def _facts() -> Facts:
+    """What it serves, and whether it could; imports nothing heavy."""
+    try:
+        check_packages()
+    except PluginError as error:
+        return Facts(trouble=str(error))
+    return Facts((tiny_vlm.NAME, tiny_vlm.SCRATCH_NAME))
+
+
+def _start(options: ServiceOptions) -> Endpoint:
     """A server in this process, on a free port of the loopback interface.
 
     Raises:
@@ -85,3 +95,7 @@ def service(options: ServiceOptions) -> Endpoint:
             f"The embedded engine can't start: {error.message}", "See docs/engine.md."
         ) from error
     return Endpoint("local", server.base_url, NO_KEY, stop=server.close)
+
+
+service: Final = DescribedService(_start, _facts)
+"""Entry point `local` of group `geospot.services`."""
