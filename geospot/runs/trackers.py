@@ -161,6 +161,8 @@ class _Trackio:
         del failed  # it has no word for it
         with contextlib.redirect_stdout(io.StringIO()), _faults(self.name, _TRACKIO_FAULTS):
             self._run.finish()
+            with contextlib.suppress(RuntimeError):  # of another thread, it knows no current run
+                self._trackio.finish()  # else it ends the run once more, and says so, at exit
 
 
 _TRACKIO_FAULTS: Final = (OSError, RuntimeError, ValueError, sqlite3.Error)
@@ -181,7 +183,9 @@ class _Tensorboard:
         target = folder / "tensorboard"
         with _faults(self.name, (OSError,), "Make room on the disk."):
             target.mkdir(exist_ok=True)
-            self._writer: Any = writers.EventsWriter(str(target / "events"), f".{os.getpid()}")
+            # Its own names are the second and the host, and a file of the same name is emptied.
+            suffix = f".{os.getpid()}.{time.time_ns()}"
+            self._writer: Any = writers.EventsWriter(str(target / "events"), suffix)
             # Tells TensorBoard to forget steps that are done again.
             start = self._events.SessionLog(status=self._events.SessionLog.START)
             self._write(step, session_log=start)
