@@ -61,7 +61,7 @@ class GRPO:
         chronicle: Chronicle,
         *,
         save: Callable[[int], Awaitable[None] | None],
-        evaluate: Callable[[int], Awaitable[None]],
+        evaluate: Callable[[int], None],
         should_stop: Callable[[], bool],
     ) -> None:
         self._config = config
@@ -94,7 +94,7 @@ class GRPO:
                 self._divergence.reference = await self._trainer.reference_sampler()
             client = await self._trainer.snapshot()
             self._pipeline.weights(start, client)
-            await self._evaluate(start)
+            self._evaluate(start)
             for step in range(start, self._total):
                 if self._should_stop():
                     return step
@@ -140,7 +140,7 @@ class GRPO:
         )
         if saving is not None:
             await saving
-        await self._evaluate(step + 1)
+        self._evaluate(step + 1)
         return client
 
     def _batch(self, sampled: Sampled, penalties: dict[RolloutKey, float]) -> Batch:

@@ -136,16 +136,13 @@ async def _play(tmp_path: Path) -> Seen:
     trainer = await Trainer[RLConfig].open(config)
     seen = Seen()
 
-    async def nothing(done: int) -> None:
-        del done
-
     loop = GRPO(
         trainer.config,
         trainer,
         Bandits(),
         seen,
         save=lambda _: None,
-        evaluate=nothing,
+        evaluate=lambda _: None,
         should_stop=lambda: False,
     )
     try:
@@ -250,7 +247,9 @@ def _estimates(*, normalize: bool, groups: int) -> tuple[FloatArray, FloatArray]
     rows: list[FloatArray] = []
     for number in range(groups):
         arms = rng.choice(5, size=4, p=policy_K)
-        played = [Trajectory(at, [_pull(int(arm), float(worth_K[arm]))]) for at, arm in enumerate(arms)]
+        played = [
+            Trajectory(at, [_pull(int(arm), float(worth_K[arm]))]) for at, arm in enumerate(arms)
+        ]
         group = TrajectoryGroup(Bandit(str(number)), played, [], 0)
         batch = make_batch([group], min_range=1e-4, normalize=normalize)
         row_K = np.zeros(5)

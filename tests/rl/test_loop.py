@@ -1,0 +1,272 @@
+"""The loop against the real server and SDK, over an engine that answers from a script."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import tinker
+
+from geospot.config.learning import RLConfig
+from geospot.errors import TooFewRolloutsError
+from geospot.learning.trainer import Trainer
+from geospot.rl.batch import Batch
+from geospot.rl.grpo import GRPO
+from geospot.rl.pipeline import Sampled
+from geospot.rl.report import StepReport
+from geospot.rl.types import Action, Env, EnvGroupBuilder, RLDataset, StepResult, Stop
+from geospot_backends.local.api import (
+    EngineError,
+    EngineUserError,
+    ModelInfo,
+    SampleRequest,
+    SampleResult,
+    TokenChunk,
+)
+from geospot_backends.local.checkpoints import CheckpointStore
+from geospot_backends.local.server import EmbeddedServer
+from tests.support.approx import approx
+from tests.support.engines import tiny_folder
+from tests.support.scripted_engine import BASE, CONTEXT, ScriptedEngine
+
+GROUPS, SIZE = 3, 4
+
+
+@dataclass
+class Engine(ScriptedEngine):
+    """Has a tokenizer, and fails the sample calls whose prompt says so."""
+
+    failing: dict[int, list[EngineError]] = field(default_factory=dict[int, list[EngineError]])
+
+    def info(self, model_id: str) -> ModelInfo:
+        return ModelInfo(BASE, str(tiny_folder()), CONTEXT, self.models[model_id])
+
+    def sample(self, requests: Sequence[SampleRequest]) -> list[SampleResult | EngineError]:
+        results = super().sample(requests)
+        for at, request in enumerate(requests):
+            errors = self.failing.get(_group_of(request))
+            if errors:
+                results[at] = errors.pop(0)
+        return results
+
+
+def _group_of(request: SampleRequest) -> int:
+    first = next(iter(request.prompt))
+    assert isinstance(first, TokenChunk)
+    return first.tokens[0]
+
+
+@dataclass(frozen=True)
+class Question(Env):
+    """Worth more the later the answer stands in its group; always the same if `flat`."""
+
+    prompt: tinker.ModelInput
+    flat: bool
+
+    async def initial_observation(self) -> tuple[tinker.ModelInput, Stop]:
+        return self.prompt, [7]
+
+    async def step(self, action: Action) -> StepResult:
+        return StepResult(reward=0.5 if self.flat else action[-1] / SIZE, episode_done=True)
+
+
+@dataclass(frozen=True)
+class Group(EnvGroupBuilder):
+    """A group whose prompt begins with its number."""
+
+    number: int
+    flat: bool = False
+
+    @property
+    def group_id(self) -> str:
+        return str(self.number)
+
+    async def make_envs(self) -> Sequence[Env]:
+        prompt = tinker.ModelInput.from_ints([self.number, 50, 51])
+        return [Question(prompt, self.flat) for _ in range(SIZE)]
+
+
+@dataclass(frozen=True)
+class Groups(RLDataset):
+    """Groups numbered through the run."""
+
+    steps: int
+    flat: bool = False
+
+    def get_batch(self, index: int) -> Sequence[EnvGroupBuilder]:
+        return [Group(100 + index * GROUPS + at, self.flat) for at in range(GROUPS)]
+
+    def __len__(self) -> int:
+        return self.steps
+
+
+@dataclass
+class Told:
+    """What the loop told."""
+
+    reports: list[StepReport] = field(default_factory=list[StepReport])
+
+    async def rollouts(self, step: int, sampled: Sampled, batch: Batch) -> None:
+        pass
+
+    def step(self, report: StepReport) -> None:
+        self.reports.append(report)
+
+
+@asynccontextmanager
+async def _loop(
+    engine: Engine, dataset: RLDataset, told: Told, tmp_path: Path, **settings: object
+) -> AsyncGenerator[GRPO]:
+    server = EmbeddedServer(engine, CheckpointStore(tmp_path))
+    config = RLConfig.model_validate(
+        {
+            "service": server.base_url,
+            "model_name": BASE,
+            "renderer_name": "qwen3_vl_instruct",
+            "learning_rate": 1e-3,
+            "group_size": SIZE,
+            "log_path": tmp_path,
+            **settings,
+        }
+    )
+    trainer = await Trainer[RLConfig].open(config)
+    try:
+        yield GRPO(
+            trainer.config,
+            trainer,
+            dataset,
+            told,
+            save=lambda _: None,
+            evaluate=lambda _: None,
+            should_stop=lambda: False,
+        )
+    finally:
+        await trainer.aclose()
+        server.close()
+
+
+def _run(
+    engine: Engine, dataset: RLDataset, tmp_path: Path, start: int = 0, **settings: object
+) -> Told:
+    told = Told()
+
+    async def go() -> None:
+        async with _loop(engine, dataset, told, tmp_path, **settings) as loop:
+            assert await loop.run(start) == len(dataset)
+
+    asyncio.run(go())
+    return told
+
+
+def _sampled_from(told: Told) -> list[int]:
+    """For each step, after how many steps the weights were that sampled it."""
+    return [report.sampled.groups[0].sampler_step for report in told.reports]
+
+
+def test_a_step_is_one_call_a_group_then_gradient_step_and_snapshot(tmp_path: Path) -> None:
+    engine = Engine()
+    _run(engine, Groups(2), tmp_path)
+    order = [
+        name
+        for name in engine.names()
+        if name not in ("create_model", "unload_model", "delete_sampler")
+    ]
+    sample = [name for name in order if name == "sample"]
+    step = ["forward_backward", "optim_step", "snapshot_sampler"]
+    assert [name for name in order if name != "sample"] == ["snapshot_sampler", *step, *step]
+    asked = [request for name, requests in engine.calls if name == "sample" for request in requests]
+    assert sample
+    assert len(asked) == 2 * GROUPS
+    assert {request.num_samples for request in asked} == {SIZE}
+
+
+def test_every_prompt_has_a_seed_of_its_own_that_a_resumed_run_draws_again(tmp_path: Path) -> None:
+    def seeds(engine: Engine) -> dict[int, int | None]:
+        return {
+            _group_of(request): request.params.seed
+            for name, requests in engine.calls
+            if name == "sample"
+            for request in requests
+        }
+
+    whole, rest = Engine(), Engine()
+    _run(whole, Groups(4), tmp_path)
+    _run(rest, Groups(4), tmp_path, start=2)
+    assert len(set(seeds(whole).values())) == 4 * GROUPS
+    again = seeds(rest)
+    assert len(again) == 2 * GROUPS
+    assert again.items() <= seeds(whole).items()
+
+
+def test_on_policy_each_step_is_sampled_from_the_weights_before_it(tmp_path: Path) -> None:
+    assert _sampled_from(_run(Engine(), Groups(4), tmp_path)) == [0, 1, 2, 3]
+
+
+def test_a_step_ahead_never_reaches_over_a_checkpoint(tmp_path: Path) -> None:
+    told = _run(Engine(), Groups(10), tmp_path, max_steps_off_policy=1, save_every=4)
+    assert _sampled_from(told) == [0, 0, 1, 2, 4, 4, 5, 6, 8, 8]
+    assert [report.row()["rollouts/steps_off_policy"] for report in told.reports] == [
+        *(0, 1, 1, 1, 0, 1, 1, 1, 0, 1)
+    ]
+    # So a run that goes on from the checkpoint samples what it would have sampled.
+    resumed = _run(Engine(), Groups(10), tmp_path, start=4, max_steps_off_policy=1, save_every=4)
+    assert _sampled_from(resumed) == [4, 4, 5, 6, 8, 8]
+
+
+def test_several_steps_ahead(tmp_path: Path) -> None:
+    told = _run(Engine(), Groups(6), tmp_path, max_steps_off_policy=3, save_every=100)
+    assert _sampled_from(told) == [0, 0, 0, 0, 1, 2]
+
+
+def test_ahead_of_training_means_while_it_trains(tmp_path: Path) -> None:
+    engine = Engine()
+    _run(engine, Groups(3), tmp_path, max_steps_off_policy=1, save_every=100)
+    first_gradient = engine.names().index("forward_backward")
+    before = [r for name, r in engine.calls[:first_gradient] if name == "sample" for r in r]
+    assert len(before) > GROUPS  # the second step's too
+
+
+def test_groups_that_say_nothing_take_no_step(tmp_path: Path) -> None:
+    engine = Engine()
+    told = _run(engine, Groups(2, flat=True), tmp_path)
+    assert "optim_step" not in engine.names()
+    row = told.reports[1].row()
+    assert row["optim/groups_used"] == 0
+    assert row["env/all/reward/total"] == approx(0.5)
+    assert row["env/all/by_group/frac_mixed"] == 0
+
+
+def test_a_passing_fault_is_asked_again(tmp_path: Path) -> None:
+    engine = Engine(failing={101: [EngineError("the engine stumbled")]})
+    told = _run(engine, Groups(1), tmp_path)
+    row = told.reports[0].row()
+    assert (row["rollouts/returned"], row["rollouts/lost"]) == (GROUPS * SIZE, 0)
+    assert row["rollouts/retried"] == 1
+
+
+def test_a_fault_that_stays_costs_its_rollouts_and_is_counted(tmp_path: Path) -> None:
+    engine = Engine(failing={101: [EngineUserError("no such picture")]})
+    told = _run(engine, Groups(1), tmp_path)
+    row = told.reports[0].row()
+    assert (row["rollouts/returned"], row["rollouts/lost"]) == (2 * SIZE, SIZE)
+    (lost,) = [group for group in told.reports[0].sampled.groups if group.failures]
+    assert "no such picture" in lost.failures[0].error
+
+
+def test_with_too_few_rollouts_nothing_is_learned(tmp_path: Path) -> None:
+    engine = Engine(failing={at: [EngineUserError("no such picture")] for at in (100, 101)})
+    with pytest.raises(TooFewRolloutsError, match=r"Of the 12 rollouts of step 0 only 4 came back"):
+        _run(engine, Groups(2), tmp_path, min_rollouts=0.5)
+    assert "optim_step" not in engine.names()
+
+
+def test_substeps_are_sent_together(tmp_path: Path) -> None:
+    engine = Engine()
+    told = _run(engine, Groups(1), tmp_path, num_substeps=3, loss_fn="ppo", clip_low=0.7)
+    assert engine.names().count("optim_step") == 3
+    (_, loss, settings), *_ = [what for name, what in engine.calls if name == "forward_backward"]
+    assert loss == "ppo"
+    assert dict(settings) == {"clip_low_threshold": approx(0.7)}
+    assert told.reports[0].row()["optim/substeps"] == 3
