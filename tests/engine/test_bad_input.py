@@ -159,7 +159,7 @@ def test_a_checkpoint_brings_its_base_model_but_downloads_nothing(
     second = LocalEngine(tmp_path / "state", device="cpu")
     second.create_sampler("s", path=path)
     assert second.sampler_info("s").base_model == str(tiny_folder())
-    description = second.checkpoints.find(path).folder / "checkpoint.json"
+    description = second.checkpoints.find(path).folder.parent / "checkpoint.json"
     text = description.read_text(encoding="utf-8")
     description.write_text(text.replace(str(tiny_folder()), "org/model"), encoding="utf-8")
     monkeypatch.setattr("huggingface_hub.snapshot_download", _no_download)

@@ -197,5 +197,6 @@ def test_a_server_whose_engine_dies_ends_with_exit_code_1(tmp_path: Path) -> Non
     with pytest.raises(tinker.RequestFailedError, match="the engine has died of Panic"):
         client.optim_step(tinker.AdamParams()).result(timeout=30)
     rest = process.communicate(timeout=30)[1]
+    service.holder.close()
     assert process.returncode == 1, rest
     assert "The server stops: the engine has died of Panic: index out of bounds" in rest
