@@ -93,9 +93,8 @@ class RunDirectory:
     def start(self, step: int, total: int) -> None:
         """From here on steps `step` … `total` − 1 are done, and the heartbeat beats.
 
-        What a process wrote that got farther than its last checkpoint is moved into
-        `*.pre_resume_NNNNNN` beside it: rows and rollouts of these steps, and evaluations of weights
-        that are no more (`evals/step-NNNNNN` after more than `step` steps).
+        Rows and rollouts of these steps, written by a process that got farther than its last checkpoint,
+        are moved into `*.pre_resume_NNNNNN` beside their file.
         """
         gone = rewind_rows(self.path / METRICS, step)
         gone += self._histograms.rewind(step) + self._rollouts.rewind(step)

@@ -47,13 +47,8 @@ def move_end(path: Path, offset: int, step: int) -> None:
 
 
 def rewind_folders(folder: Path, step: int) -> int:
-    """Renames folders of what will be done again; returns how many.
-
-    These are `iteration_NNNNNN`, what step NNNNNN sampled, and `evals/step-NNNNNN`, an evaluation of
-    the weights after so many steps: one of the weights that the run goes on with stays.
-    """
+    """Renames `iteration_NNNNNN`, what a step sampled, of steps that are done again; returns how many."""
     gone = [path for path in folder.glob("iteration_*") if _number(path) >= step]
-    gone += [path for path in folder.glob("evals/step-*") if _number(path) > step]
     for path in gone:
         try:
             path.rename(beside(path, step))
@@ -64,7 +59,7 @@ def rewind_folders(folder: Path, step: int) -> int:
 
 def _number(path: Path) -> int:
     """The number at the end of a folder's name, −1 where it has none."""
-    digits = path.name.removeprefix("iteration_").removeprefix("step-")
+    digits = path.name.removeprefix("iteration_")
     return int(digits) if digits.isascii() and digits.isdigit() else -1
 
 

@@ -159,8 +159,6 @@ def test_rows_of_steps_that_are_done_again_are_set_aside(tmp_path: Path) -> None
     for step in range(5):
         run.metrics(step, {"a": step})
         run.rollouts(step, step_rollouts(step))
-    for folder in ("step-000002", "step-000003", "step-000004"):
-        (tmp_path / "evals" / folder).mkdir(parents=True)
     reader, tail = RolloutReader(tmp_path), StepTail(tmp_path / "metrics.jsonl")
     assert reader.look()
     assert tail.look()
@@ -175,11 +173,6 @@ def test_rows_of_steps_that_are_done_again_are_set_aside(tmp_path: Path) -> None
     assert len((tmp_path / "metrics.jsonl.pre_resume_000003").read_bytes().splitlines()) == 5
     assert (tmp_path / "iteration_000004.pre_resume_000003").is_dir()
     assert not (tmp_path / "iteration_000003").exists()
-    assert sorted(entry.name for entry in (tmp_path / "evals").iterdir()) == [
-        "step-000002",
-        "step-000003",  # of the very weights that the run goes on with
-        "step-000004.pre_resume_000003",
-    ]
     run.metrics(3, {"a": 33})
     run.rollouts(3, step_rollouts(3, groups=1))
     assert tail.look()
