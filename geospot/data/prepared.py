@@ -20,6 +20,7 @@ from shutil import rmtree
 from typing import Any, Final, Literal, cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -160,9 +161,8 @@ def iter_ids(prepared: Path) -> Iterator[str]:
         yield from cast(list[str], batch.column(0).to_pylist())
 
 
-def take_rows(prepared: Path, indices: Sequence[int]) -> SampleTable:
+def take_rows(prepared: Path, wanted_K: npt.NDArray[np.int64]) -> SampleTable:
     """The rows at these indices in that order, reading no row group that has none of them."""
-    wanted_K = np.asarray(indices, dtype=np.int64)
     order_K = np.argsort(wanted_K, kind="stable")
     ordered_K = wanted_K[order_K]
     source = _open(prepared)

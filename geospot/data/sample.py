@@ -42,6 +42,8 @@ LABELS: Final = (
 )
 """The place labels among the columns."""
 
+_BLOCK: Final = 1024  # rows that are Python objects at one time
+
 
 @dataclass(frozen=True, slots=True)
 class GeoSample:
@@ -77,7 +79,8 @@ class SampleTable:
     def __init__(self, table: pa.Table, dropped: Mapping[str, int] | None = None) -> None:
         if table.schema != SAMPLE_SCHEMA:
             table = table.select(SAMPLE_SCHEMA.names).cast(SAMPLE_SCHEMA)
-        self._table = table.combine_chunks()
+        self._table = _sharing_nulls(table.combine_chunks())
+        self._row_N: npt.NDArray[np.int64] | None = None  # rows of the Arrow table; None: all
         self.dropped: dict[str, int] = dict(dropped or {})
 
     @classmethod
@@ -89,36 +92,70 @@ class SampleTable:
         return cls(pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA), dropped)
 
     def __len__(self) -> int:
-        return self._table.num_rows
+        return self._table.num_rows if self._row_N is None else len(self._row_N)
 
     def __getitem__(self, index: int) -> GeoSample:
-        return GeoSample(**self._table.slice(index, 1).to_pylist()[0])
+        row = index if self._row_N is None else int(self._row_N[index])
+        return GeoSample(**self._table.slice(row, 1).to_pylist()[0])
 
     def __iter__(self) -> Iterator[GeoSample]:
-        for batch in self._table.to_batches(max_chunksize=1024):
-            for row in batch.to_pylist():
+        for block in self._blocks(self._table):
+            for row in block.to_pylist():
                 yield GeoSample(**row)
+
+    def iter_ids(self) -> Iterator[str]:
+        """The ids in table order, without holding them all as Python objects."""
+        for block in self._blocks(self._table.select(["id"])):
+            yield from cast(list[str], block.column("id").to_pylist())
 
     @property
     def arrow(self) -> pa.Table:
-        """The Arrow table itself."""
-        return self._table
+        """The samples as an Arrow table; a copy where most of another table was taken."""
+        return self._table if self._row_N is None else self._table.take(self._row_N)
 
     @property
     def ids(self) -> list[str]:
         """The ids in table order."""
-        return cast(list[str], self._table.column("id").to_pylist())
+        return list(self.iter_ids())
 
     @property
     def latitude_N(self) -> npt.NDArray[np.float64]:
         """True latitudes in degrees."""
-        return self._table.column("latitude").to_numpy()
+        return self._degrees("latitude")
 
     @property
     def longitude_N(self) -> npt.NDArray[np.float64]:
         """True longitudes in degrees."""
-        return self._table.column("longitude").to_numpy()
+        return self._degrees("longitude")
 
     def take(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> "SampleTable":
         """The samples at these indices, in that order."""
-        return SampleTable(self._table.take(pa.array(indices, type=pa.int64())), self.dropped)
+        row_N = np.asarray(indices, dtype=np.int64)
+        if self._row_N is not None:
+            row_N = self._row_N[row_N]
+        if 2 * len(row_N) < self._table.num_rows:
+            return SampleTable(self._table.take(row_N), self.dropped)
+        # Most of the rows: whoever owns the table holds it anyway, so it isn't held a second time.
+        taken = SampleTable(self._table, self.dropped)
+        taken._row_N = row_N
+        return taken
+
+    def _blocks(self, table: pa.Table) -> Iterator[pa.Table]:
+        for start in range(0, len(self), _BLOCK):
+            if self._row_N is None:
+                yield table.slice(start, _BLOCK)
+            else:
+                yield table.take(self._row_N[start : start + _BLOCK])
+
+    def _degrees(self, name: str) -> npt.NDArray[np.float64]:
+        degrees_N = self._table.column(name).to_numpy()
+        return degrees_N if self._row_N is None else degrees_N[self._row_N]
+
+
+def _sharing_nulls(table: pa.Table) -> pa.Table:
+    """The same table; labels that no sample has share one block of memory."""
+    nulls = pa.nulls(table.num_rows, pa.string())
+    for name in (*LABELS, "sequence"):
+        if table.column(name).null_count == table.num_rows:
+            table = table.set_column(SAMPLE_SCHEMA.names.index(name), name, nulls)
+    return table

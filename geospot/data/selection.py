@@ -1,16 +1,24 @@
 """Which images are asked: a deterministic choice that doesn't depend on the order of a file."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
-from typing import Literal
+from itertools import islice
+from typing import Any, Final, Literal, cast
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute
 
 from geospot.data.sample import SampleTable
 
+pc: Any = pyarrow.compute
+
 Order = Literal["hash", "stream"]
+
+_BLOCK: Final = 1024  # lines that are Python objects at one time
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,7 @@ def select_by_hash(
     A larger limit with the same seed always contains the smaller one.
     """
     return selection_of(
-        table.take(ranked_indices(table.ids, limit=limit, seed=seed)),
+        table.take(ranked_indices(table.iter_ids(), limit=limit, seed=seed)),
         dataset=dataset,
         split=split,
         limit=limit,
@@ -48,21 +56,20 @@ def select_by_hash(
     )
 
 
-def ranked_indices(ids: Iterable[str], *, limit: int | None, seed: int) -> list[int]:
+def ranked_indices(ids: Iterable[str], *, limit: int | None, seed: int) -> npt.NDArray[np.int64]:
     """Where the chosen ids stand, in the order in which they are asked.
 
     `ids` may be a stream: with a limit, no more than `limit` of them are held.
     """
     if limit is not None:
         ranked = ((_rank(seed, sample_id), index) for index, sample_id in enumerate(ids))
-        return [index for _, index in nsmallest(limit, ranked)]
+        return np.array([index for _, index in nsmallest(limit, ranked)], dtype=np.int64)
     # Side by side in one block of memory the digests take a fifth of what a list of pairs takes.
     digests = bytearray()
     for sample_id in ids:
         digests += _rank(seed, sample_id)
     words_N = np.frombuffer(digests, dtype=">u8").reshape(-1, 4)
-    order_N = np.lexsort(words_N.T[::-1])  # the last key counts first
-    return order_N.tolist()
+    return np.lexsort(words_N.T[::-1])  # the last key counts first
 
 
 def selection_of(
@@ -77,7 +84,7 @@ def selection_of(
         seed=seed,
         limit=limit,
         available=available,
-        fingerprint=fingerprint(dataset, split, selected.ids, order="hash"),
+        fingerprint=fingerprint(dataset, split, selected.iter_ids(), order="hash"),
     )
 
 
@@ -87,8 +94,29 @@ def fingerprint(dataset: str, split: str, ids: Iterable[str], *, order: Order) -
     A selection in stream order is marked `order=stream:` in front: its ids depend on how the source
     was served, so it ranks only among its like.
     """
-    digest = hashlib.sha256("\n".join([dataset, split, *sorted(ids)]).encode()).hexdigest()
+    digest = sorted_sha256(ids, head=[dataset, split])
     return f"order=stream:{digest}" if order == "stream" else digest
+
+
+def sorted_sha256(lines: Iterable[str], head: Sequence[str] = ()) -> str:
+    """SHA-256 (hexadecimal) of the head and, below it, the sorted lines, one a line, UTF-8.
+
+    Arrow holds and sorts the lines, in a fifth of what a list takes; it compares UTF-8 byte by byte,
+    which is Python's order, by code point.
+    """
+    stream, blocks = iter(lines), list[Any]()
+    while block := list(islice(stream, _BLOCK)):
+        blocks.append(pa.array(block, pa.large_string()))
+    column: Any = pa.chunked_array(blocks, pa.large_string()).combine_chunks()
+    del blocks
+    order = pc.sort_indices(column)
+    digest = hashlib.sha256("\n".join(head).encode())
+    between = "\n" if head else ""
+    for start in range(0, len(column), _BLOCK):
+        block = cast(list[str], column.take(order.slice(start, _BLOCK)).to_pylist())
+        digest.update((between + "\n".join(block)).encode())
+        between = "\n"
+    return digest.hexdigest()
 
 
 def _rank(seed: int, sample_id: str) -> bytes:

@@ -1,7 +1,6 @@
-"""Answers as columns: a stream of records becomes a few arrays of about 60 bytes an answer."""
+"""Answers as columns: a stream of records becomes a few arrays of 68 bytes an answer."""
 
 import hashlib
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,11 +17,27 @@ from geospot.evaluation.records import SampleRecord
 from geospot.geo import FloatArray
 from geospot.outcomes import Outcome
 
-IntArray = npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.integer[Any]]
 
 OUTCOMES: Final = tuple(Outcome)
 
-_BATCH: Final = 2_048  # records held at a time, until they are geocoded
+_BATCH: Final = 1_024  # records held at a time, until they are geocoded
+
+_KINDS: Final = {
+    "key_high": "u8",
+    "key_low": "u8",
+    "draw": "i4",
+    "outcome": "u1",
+    "distance_km": "f8",
+    "latitude": "f8",
+    "longitude": "f8",
+    "official": f"{len(LEVELS)}u1",
+    "fixed": f"{len(LEVELS)}u1",
+    "said": f"{len(SAID_LEVELS)}u1",
+    "country": "i4",
+    "continent": "i4",
+}
+"""What is kept of an answer, and as which numpy type: what is small for one is much for millions."""
 
 
 @dataclass(frozen=True)
@@ -65,92 +80,120 @@ class Columns:
         return self.outcome_N == OUTCOMES.index(Outcome.OK)
 
 
-def collect(records: Iterable[SampleRecord]) -> Columns:
+def collect(records: Iterable[SampleRecord], expected: int) -> Columns:
     """Reads a stream of records once, in any order.
 
     Where a sample has several lines, one with an answer of the model counts rather than a transport
     error, and otherwise the last.
+
+    Args:
+        expected: about how many there are; room is made for so many.
     """
-    columns = _Growing()
+    columns = _Growing(expected)
     stream = iter(records)
-    while batch := list(islice(stream, _BATCH)):
-        columns.extend(batch)
+    for record in stream:
+        columns.extend([record, *islice(stream, _BATCH - 1)])  # nothing holds a batch that is done
     return columns.finish()
 
 
 class _Growing:
-    """The columns while they grow; plain arrays, which double their room and hold no objects."""
+    """The columns while they are filled, each one block of memory that is put in order by itself."""
 
-    def __init__(self) -> None:
-        self.key = bytearray()
-        self.draw, self.outcome = array("q"), array("B")
-        self.distance_km, self.latitude, self.longitude = array("d"), array("d"), array("d")
-        self.official, self.fixed, self.said = bytearray(), bytearray(), bytearray()
-        self.country, self.continent = array("H"), array("H")
+    def __init__(self, expected: int) -> None:
+        self.filled = 0
+        self.columns = {name: np.empty(expected, kind) for name, kind in _KINDS.items()}
         self.countries: dict[str, int] = {}
         self.continents: dict[str, int] = {}
         self.usage: Counter[str] = Counter()
 
     def extend(self, batch: Sequence[SampleRecord]) -> None:
-        for record in batch:
-            # The order of answers hangs on this hash, and 16 bytes are less than most ids.
-            self.key += hashlib.blake2b(
-                record.id.encode("utf-8", "surrogatepass"), digest_size=16
-            ).digest()
-            self.draw.append(record.draw)
-            self.outcome.append(OUTCOMES.index(record.outcome))
-            self.distance_km.append(record.distance_km)
-            self.latitude.append(np.nan if record.latitude is None else record.latitude)
-            self.longitude.append(np.nan if record.longitude is None else record.longitude)
-            self.usage.update(record.usage)
+        key_B_K = np.frombuffer(b"".join(map(_key, batch)), dtype="<u8").reshape(-1, 2)
         marks = mark(batch)
-        self.official += marks.official_N_L.tobytes()
-        self.fixed += marks.fixed_N_L.tobytes()
-        self.said += marks.said_N_L.tobytes()
-        for country, continent in _true_places(batch):
-            self.country.append(self.countries.setdefault(country, len(self.countries)))
-            self.continent.append(self.continents.setdefault(continent, len(self.continents)))
+        codes = [self._codes(country, continent) for country, continent in _true_places(batch)]
+        self._append(
+            key_high=key_B_K[:, 0],
+            key_low=key_B_K[:, 1],
+            draw=[record.draw for record in batch],
+            outcome=[OUTCOMES.index(record.outcome) for record in batch],
+            distance_km=[record.distance_km for record in batch],
+            latitude=[record.latitude for record in batch],
+            longitude=[record.longitude for record in batch],
+            official=marks.official_N_L,
+            fixed=marks.fixed_N_L,
+            said=marks.said_N_L,
+            country=[country for country, _ in codes],
+            continent=[continent for _, continent in codes],
+        )
+        for record in batch:
+            self.usage.update(record.usage)
 
     def finish(self) -> Columns:
-        n = len(self.draw)
-        key_N_K = np.frombuffer(bytes(self.key), dtype="<u8").reshape(n, 2)
-        draw_N = _numbers(self.draw)
-        outcome_N = _numbers(self.outcome)
-        has_reply = outcome_N != OUTCOMES.index(Outcome.TRANSPORT_ERROR)
-        order = np.lexsort((has_reply, draw_N, key_N_K[:, 1], key_N_K[:, 0]))  # a stable sort
-        key, draw = key_N_K[order], draw_N[order]
-        new_image = np.append(True, (key[1:] != key[:-1]).any(axis=1))[:n]
-        new_sample = new_image | np.append(True, draw[1:] != draw[:-1])[:n]
-        last_line = np.append(new_sample[1:], True)[:n]
-        rows = order[last_line]
-
-        def kept(values: Any) -> Any:
-            return _numbers(values)[rows]
-
-        def marks(values: bytearray, levels: int) -> MarkArray:
-            return np.frombuffer(bytes(values), np.uint8).reshape(n, levels)[rows]
-
+        order = self._order()
         return Columns(
-            image_N=(np.cumsum(new_image) - 1)[last_line],
-            draw_N=draw_N[rows],
-            outcome_N=outcome_N[rows],
-            distance_km_N=kept(self.distance_km),
-            latitude_N=kept(self.latitude),
-            longitude_N=kept(self.longitude),
-            official_N_L=marks(self.official, len(LEVELS)),
-            fixed_N_L=marks(self.fixed, len(LEVELS)),
-            said_N_L=marks(self.said, len(SAID_LEVELS)),
-            country_N=kept(self.country),
+            image_N=order.image_N,
+            draw_N=self._taken("draw", order),
+            outcome_N=self._taken("outcome", order),
+            distance_km_N=self._taken("distance_km", order),
+            latitude_N=self._taken("latitude", order),
+            longitude_N=self._taken("longitude", order),
+            official_N_L=self._taken("official", order),
+            fixed_N_L=self._taken("fixed", order),
+            said_N_L=self._taken("said", order),
+            country_N=self._taken("country", order),
             countries=tuple(self.countries),
-            continent_N=kept(self.continent),
+            continent_N=self._taken("continent", order),
             continents=tuple(self.continents),
             usage=dict(sorted(self.usage.items())),
         )
 
+    def _append(self, **values: Any) -> None:
+        """Equally many values for every column; None as a number is NaN."""
+        begin = self.filled
+        self.filled += len(values["draw"])
+        for name, column in self.columns.items():
+            if self.filled > len(column):  # a sample may have several lines
+                more = np.empty(max(self.filled, 2 * len(column)) - len(column), _KINDS[name])
+                column = self.columns[name] = np.concatenate([column, more])
+            column[begin : self.filled] = values[name]
 
-def _numbers(values: "array[Any]") -> Any:
-    kind = np.float64 if values.typecode == "d" else np.int64
-    return np.frombuffer(values, dtype=values.typecode).astype(kind)
+    def _codes(self, country: str, continent: str) -> tuple[int, int]:
+        return (
+            self.countries.setdefault(country, len(self.countries)),
+            self.continents.setdefault(continent, len(self.continents)),
+        )
+
+    def _order(self) -> "_Order":
+        """The order by hash of the id and draw, and of each answer the line that counts."""
+        high_M, low_M = (self.columns.pop(name)[: self.filled] for name in ("key_high", "key_low"))
+        draw_M, outcome_M = (self.columns[name][: self.filled] for name in ("draw", "outcome"))
+        replied_M = outcome_M != OUTCOMES.index(Outcome.TRANSPORT_ERROR)
+        order_M = np.lexsort((replied_M, draw_M, low_M, high_M))  # a stable sort
+        new_image_M = _changes(high_M[order_M]) | _changes(low_M[order_M])
+        new_sample_M = new_image_M | _changes(draw_M[order_M])
+        counts_M = np.append(new_sample_M[1:], True)[: self.filled]
+        image_M = np.cumsum(new_image_M, dtype=np.int32) - 1
+        return _Order(order_M[counts_M], image_M[counts_M])
+
+    def _taken(self, name: str, order: "_Order") -> npt.NDArray[Any]:
+        return self.columns.pop(name)[order.line_N]
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """The lines that count, in their order, and which image each belongs to."""
+
+    line_N: IntArray
+    image_N: IntArray
+
+
+def _key(record: SampleRecord) -> bytes:
+    """The order of answers hangs on this hash, and 16 bytes are less than most ids."""
+    return hashlib.blake2b(record.id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _changes(value_M: npt.NDArray[Any]) -> BoolArray:
+    """Where a value differs from the one before it; the first does."""
+    return np.append(True, value_M[1:] != value_M[:-1])[: len(value_M)]
 
 
 def _true_places(batch: Sequence[SampleRecord]) -> Iterator[tuple[str, str]]:

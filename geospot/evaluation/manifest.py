@@ -1,12 +1,11 @@
 """Content of `eval.json`: what was evaluated, how and with what."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from geospot.data.sample import GeoSample
-from geospot.data.selection import Selection
+from geospot.data.selection import Selection, sorted_sha256
 from geospot.evaluation.results import FORMAT
 from geospot.prompts import Prompt
 from geospot.provenance import git_state, versions
@@ -69,5 +68,4 @@ def truth_sha(samples: Iterable[GeoSample]) -> str:
     The fingerprint says which images were asked; this says against which truth they were held, which
     `--columns`, or a corrected data set, may change.
     """
-    lines = sorted(f"{s.id},{s.latitude!r},{s.longitude!r}" for s in samples)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return sorted_sha256(f"{s.id},{s.latitude!r},{s.longitude!r}" for s in samples)

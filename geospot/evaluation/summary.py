@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from geospot.errors import ResultFormatError
 from geospot.evaluation.admin import LEVELS, SAID_LEVELS, Mark, MarkArray, accuracy
@@ -70,7 +71,7 @@ def summarise(
     Raises:
         ResultFormatError: there are more answers than were to be asked.
     """
-    columns = collect(records)
+    columns = collect(records, expected=n * samples)
     not_asked = n * samples - len(columns)
     if not_asked < 0 or columns.images > n:
         raise ResultFormatError(
@@ -93,7 +94,11 @@ def summarise(
         "answered": scores.over_answered(),
         "spread": _spread(columns, n, samples),
         "ci": _intervals(
-            scores, image_N if samples > 1 else None, level=level, resamples=resamples, seed=seed
+            scores,
+            image_N.astype(np.int64) if samples > 1 else None,
+            level=level,
+            resamples=resamples,
+            seed=seed,
         ),
         "admin": {
             "official": _official(columns, n * samples),
@@ -123,7 +128,7 @@ def _outcomes(columns: Columns) -> dict[str, int]:
 def _padded(columns: Columns, n: int, samples: int) -> tuple[Scores, IntArray]:
     """Scores of all n·k answers and their image; one that wasn't asked for counts as a failure."""
     asked = np.bincount(columns.image_N, minlength=n)
-    absent_image = np.repeat(np.arange(n), np.maximum(samples - asked, 0))
+    absent_image = np.repeat(np.arange(n, dtype=np.int32), np.maximum(samples - asked, 0))
     distance_km = np.append(columns.distance_km_N, np.zeros(absent_image.size))
     answered = np.append(columns.answered_N, np.zeros(absent_image.size, np.bool_))
     return score_distances(distance_km, answered), np.append(columns.image_N, absent_image)
@@ -148,7 +153,12 @@ def _spread(columns: Columns, n: int, samples: int) -> Figures | None:
 
 
 def _intervals(
-    scores: Scores, image_N: IntArray | None, *, level: float, resamples: int, seed: int
+    scores: Scores,
+    image_N: npt.NDArray[np.int64] | None,
+    *,
+    level: float,
+    resamples: int,
+    seed: int,
 ) -> dict[str, Any]:
     intervals = bootstrap(scores, image_N, level=level, resamples=resamples, seed=seed)
     return {

@@ -10,7 +10,13 @@ import pytest
 
 from geospot.data import open_dataset
 from geospot.data.sample import GeoSample, SampleTable
-from geospot.data.selection import Selection, fingerprint, ranked_indices, select_by_hash
+from geospot.data.selection import (
+    Selection,
+    fingerprint,
+    ranked_indices,
+    select_by_hash,
+    sorted_sha256,
+)
 from tests.support.osv_tree import make_osv_tree
 
 IDS = ["b/2.jpg", "a", "Zürich-北", "00123", "x:y", "9007199254740993", "São Paulo", "-1"]
@@ -79,6 +85,17 @@ def test_name_split_ids_and_order_each_make_another_fingerprint() -> None:
     ]
     assert len({pinned, *others}) == 5
     assert others[0] == by_definition("streets", "test", ["a", "00123"])
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 1024, 2500])
+def test_lines_are_hashed_in_the_order_of_code_points(count: int) -> None:
+    """UTF-16 would sort U+1F600 before U+FFFF; a prefix comes before what it begins."""
+    stems = ["", "a", "a,", "a b", "Zürich", "é", "e\u0301", "北京", "\uffff", "\U0001f600"]
+    lines = [f"{stems[i % len(stems)]}{i // len(stems) or ''}" for i in range(count)]
+
+    for head in ([], ["name"], ["name", "split"]):
+        by_hand = "\n".join([*head, *sorted(lines)]).encode()
+        assert sorted_sha256(reversed(lines), head) == hashlib.sha256(by_hand).hexdigest()
 
 
 def test_a_stream_of_ids_is_ranked_like_a_list() -> None:
