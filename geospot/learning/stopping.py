@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -19,6 +19,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self._came = asyncio.Event()
 
     @property
     def is_set(self) -> bool:
@@ -38,6 +39,24 @@ class StopRequest:
     def request(self, number: signal.Signals) -> None:
         """Asks for the end."""
         self.signal = number
+        self._came.set()
+
+    async def unless(self, work: Awaitable[None]) -> bool:
+        """Waits for the work, unless somebody asks for the end: then it is cancelled.
+
+        Returns whether the work was done.
+        """
+        working, coming = asyncio.ensure_future(work), asyncio.ensure_future(self._came.wait())
+        try:
+            await asyncio.wait([working, coming], return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+                return True
+            return False
+        finally:
+            for task in (working, coming):
+                task.cancel()
+            await asyncio.gather(working, coming, return_exceptions=True)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The model in training: steps, snapshots and checkpoints through a Tinker service."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeVar, cast
 
@@ -152,7 +152,7 @@ class Trainer(Generic[ConfigT]):
 
     def forward(
         self, datums: "Sequence[tinker.Datum]", loss_fn: LossName = "cross_entropy"
-    ) -> Awaitable[StepOutcome]:
+    ) -> "asyncio.Future[StepOutcome]":
         """Loss and log-probabilities under the weights as they are at the call; nothing is learned.
 
         Awaiting it raises:
@@ -165,7 +165,7 @@ class Trainer(Generic[ConfigT]):
 
         return asyncio.ensure_future(computed())
 
-    def snapshot(self) -> "Awaitable[tinker.SamplingClient]":
+    def snapshot(self) -> "asyncio.Future[tinker.SamplingClient]":
         """A client that samples from the weights as they are at the call."""
         future = self._training.save_weights_and_get_sampling_client()
         return asyncio.ensure_future(answer(future, "to hand out the weights for sampling"))
@@ -185,7 +185,7 @@ class Trainer(Generic[ConfigT]):
         batch: int,
         kind: SaveKind = "both",
         extra: Mapping[str, str] | None = None,
-    ) -> Awaitable[RunCheckpoint]:
+    ) -> "asyncio.Future[RunCheckpoint]":
         """A checkpoint of the weights as they are at the call.
 
         Args:

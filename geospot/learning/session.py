@@ -1,0 +1,127 @@
+"""What a training command opens before its loop and closes behind it, in the right order."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from geospot.config.learning import LearnConfig
+from geospot.config.recipes import Kind
+from geospot.errors import GeospotError, ResultMismatchError
+from geospot.learning.display import RunView
+from geospot.learning.stopping import StopRequest, stop_on_signals
+from geospot.learning.trainer import Trainer
+from geospot.provenance import git_state, versions
+from geospot.runs.directory import RunDirectory
+from geospot.runs.heartbeat import State
+from geospot.runs.opening import Ask
+
+ConfigT = TypeVar("ConfigT", bound=LearnConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a run ended: `exit_code` 0 where it is done, 128 + the signal where it was stopped."""
+
+    directory: Path
+    steps: int
+    total: int
+    figures: dict[str, float]
+    exit_code: int = 0
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Session(Generic[ConfigT]):
+    """A model, loaded where the run goes on; a directory that is ours; and whether to stop.
+
+    `stopped` is set by the loop where it ended before its time, as it was asked to.
+    """
+
+    trainer: Trainer[ConfigT]
+    directory: RunDirectory
+    stop: StopRequest
+    view: RunView
+    stopped: bool = False
+
+    @property
+    def config(self) -> ConfigT:
+        """The configuration without gaps."""
+        return self.trainer.config
+
+    @property
+    def first_step(self) -> int:
+        """Where the run begins or goes on."""
+        resume = self.directory.resume_from
+        return (resume.batch or 0) if resume is not None else 0
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What the checkpoint that the run goes on from says of the loop."""
+        resume = self.directory.resume_from
+        return dict(resume.extra) if resume is not None else {}
+
+    def refuse_other_data(self, fingerprint: str) -> None:
+        """Makes sure that the photos are those with which the run began.
+
+        Raises:
+            ResultMismatchError: they aren't.
+        """
+        before = self.kept.get("fingerprint")
+        if before is not None and before != fingerprint:
+            raise ResultMismatchError(
+                f"{self.config.hf_repo} isn't what it was when the run began: other photos are "
+                "selected.",
+                "Restore it, or start a new run with load_checkpoint_path at this one.",
+            )
+
+
+@asynccontextmanager
+async def open_session(
+    config: ConfigT, kind: Kind, view: RunView, ask: Ask | None
+) -> AsyncGenerator[Session[ConfigT]]:
+    """Connects, opens the run directory, loads the model; however the block ends, the directory says so.
+
+    Args:
+        ask: puts a question to the person at the terminal; None where there is none.
+
+    Raises:
+        GeospotError: the run can't be done as asked.
+    """
+    trainer = await Trainer[ConfigT].connect(config, view.say)
+    try:
+        directory = RunDirectory.open(
+            config.log_path,
+            trainer.settings | {"provenance": _provenance()},
+            kind=kind,
+            if_exists=config.behavior_if_log_dir_exists,
+            ask=ask,
+        )
+        try:
+            await trainer.load(directory.resume_from)
+            with stop_on_signals(view.warn) as stop:
+                session = Session(trainer, directory, stop, view)
+                yield session
+        except BaseException as error:
+            directory.close(*_ending(error))
+            raise
+        if session.stopped:
+            directory.close("stopped", stop.reason)
+        else:
+            directory.close("finished")
+    finally:
+        await trainer.aclose()
+
+
+def _provenance() -> dict[str, Any]:
+    return {"versions": versions(), "git": git_state()}
+
+
+def _ending(error: BaseException) -> tuple[State, str]:
+    if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
+        return "stopped", "interrupted"
+    if isinstance(error, GeospotError):
+        return "failed", str(error)
+    return "failed", f"{type(error).__name__}: {error}"
