@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+PROTO: Final = "application/x-protobuf"
 KEEP_DELIVERED_S: Final = 120.0
 """An answer may get lost on its way; so long it can be asked for again."""
 KEEP_UNCLAIMED_S: Final = 3600.0

@@ -14,9 +14,9 @@ from geospot_backends.local.api import (
     SampleResult,
 )
 from geospot_backends.local.failures import NotFoundError
+from geospot_backends.local.fields import BadMessageError, Fields
 from geospot_backends.local.promises import Promises
 from geospot_backends.local.sessions import LOST, Session, Sessions
-from geospot_backends.local.wire import Fields
 from geospot_backends.local.worker import Worker
 
 
@@ -49,7 +49,7 @@ class SamplingRequests:
         sampler_id = f"{session.id}:sample:{fields.whole('sampling_session_seq_id')}"
         base_model, path = fields.text_or_none("base_model"), fields.text_or_none("model_path")
         if path is None and base_model is None:
-            raise wire.BadMessageError("base_model or model_path must be given")
+            raise BadMessageError("base_model or model_path must be given")
 
         def create() -> _Sampler:
             if path is not None:

@@ -7,33 +7,25 @@ import asyncio
 import hmac
 import logging
 import re
-import secrets
 import socket
 import threading
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from geospot.errors import UsageError
 from geospot.services.loopback import is_loopback
 from geospot_backends.local.api import Engine, EngineError
+from geospot_backends.local.batches import ForwardBackward, numbered, start_of_compressed
 from geospot_backends.local.catalogue import Catalogue
 from geospot_backends.local.checkpoints import CheckpointStore
+from geospot_backends.local.downloads import Downloads
 from geospot_backends.local.failures import EngineDiedError, GoneError, NotFoundError
+from geospot_backends.local.fields import BadMessageError, Fields
 from geospot_backends.local.futures import UnknownRequestError
 from geospot_backends.local.http import HttpServer, Request, Response, listen
 from geospot_backends.local.operations import Operations
 from geospot_backends.local.training_requests import TrainingRequests
-from geospot_backends.local.wire import (
-    BadMessageError,
-    Fields,
-    ForwardBackward,
-    numbered,
-    start_of_compressed,
-)
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +44,6 @@ _CLIENT_CONFIG: Final = {
 }
 _FORWARD_BACKWARD: Final = f"{ROOT}/forward_backward"
 _DOWNLOADS: Final = f"{ROOT}/downloads/"
-_DOWNLOAD_S: Final = 3600.0
 _DYNAMIC_CONFIG: Final = {"sample_cancel_enabled": True}
 
 Route = Callable[["TinkerServer", Request, str], "Awaitable[Response]"]
@@ -80,7 +71,7 @@ class TinkerServer:
         self.operations = Operations(engine, self.catalogue)
         self._key = key
         self._public_url = public_url
-        self._downloads: dict[str, tuple[float, Path]] = {}
+        self._downloads = Downloads(_DOWNLOADS)
         self._http = HttpServer(
             self._admit, self._handle, self._overlong, max_body_bytes=MAX_BODY_BYTES
         )
@@ -153,26 +144,14 @@ class TinkerServer:
         """An address for each file of a checkpoint, good for an hour."""
         run, _, name = id_.partition("/checkpoints/external_weights/")
         files = await asyncio.to_thread(self.catalogue.files, run, name)
-        now_s = time.time()
-        self._downloads = {at: what for at, what in self._downloads.items() if what[0] > now_s}
-        public_url = self._public_url or f"http://{request.headers.get('host', '')}"
-        urls: dict[str, str] = {}
-        for file_name, path in files.items():
-            address = _DOWNLOADS + secrets.token_urlsafe(24)
-            self._downloads[address] = (now_s + _DOWNLOAD_S, path)
-            urls[file_name] = public_url + address
-        expires = datetime.fromtimestamp(now_s + _DOWNLOAD_S, UTC).isoformat()
+        base_url = self._public_url or f"http://{request.headers.get('host', '')}"
+        paths, expires = self._downloads.offer(files)
+        urls = {file_name: base_url + path for file_name, path in paths.items()}
         return Response.of({"urls": urls, "expires": expires})
 
     async def download(self, request: Request, _: str) -> Response:
         """A file of a checkpoint."""
-        until_s, path = self._downloads.get(request.path, (0.0, Path()))
-        if until_s < time.time():
-            raise NotFoundError("this address is not, or no longer, good for a download")
-        try:
-            content = await asyncio.to_thread(path.read_bytes)
-        except FileNotFoundError as error:
-            raise NotFoundError("this checkpoint was deleted or replaced") from error
+        content = await asyncio.to_thread(self._downloads.read, request.path)
         return Response(200, content, "application/octet-stream")
 
     async def forward_backward(self, request: Request, _: str) -> Response:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from geospot_backends.local.failures import GoneError, NotFoundError
-from geospot_backends.local.wire import Fields
+from geospot_backends.local.fields import Fields
 
 SESSION_S: Final = 900.0
 """A client beats every ten seconds; one that is silent for so long has died, and frees its models."""

@@ -7,14 +7,15 @@ from typing import Any
 
 from geospot_backends.local import wire
 from geospot_backends.local.api import AdamParams, Engine, EngineUserError, ModelInfo
+from geospot_backends.local.batches import ForwardBackward, forward_backward_payload
 from geospot_backends.local.catalogue import Catalogue
 from geospot_backends.local.failures import NotFoundError
+from geospot_backends.local.fields import Fields
 from geospot_backends.local.futures import Payload
 from geospot_backends.local.promises import Promises
 from geospot_backends.local.sampling_requests import SamplingRequests
 from geospot_backends.local.sessions import LOST, Session, Sessions
 from geospot_backends.local.turns import Turns
-from geospot_backends.local.wire import Fields
 from geospot_backends.local.worker import Worker
 
 
@@ -76,12 +77,12 @@ class TrainingRequests:
             "lora_rank": info.lora.rank if info.lora else None,
         }
 
-    def forward_backward(self, request: wire.ForwardBackward) -> dict[str, Any]:
+    def forward_backward(self, request: ForwardBackward) -> dict[str, Any]:
         """Log-probabilities, loss and, unless it is forward only, gradients."""
         model_id = request.model_id
 
         def compute() -> Payload:
-            return wire.forward_backward_payload(
+            return forward_backward_payload(
                 self._engine.forward_backward(
                     model_id,
                     request.datums(),
