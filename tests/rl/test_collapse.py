@@ -97,25 +97,21 @@ def test_failures_are_not_answers() -> None:
 
 
 def test_a_run_that_recovers_and_collapses_again_is_warned_of_again() -> None:
+    looking, collapsed = step(near_the_truth, 0), step(paris, 1)
     watch = CollapseWatch()
-    said = [
-        watch.observe(step(guess, seed))
-        for seed, guess in enumerate([near_the_truth] * 3 + [paris] * 8 + [near_the_truth] * 8)
-    ]
-    collapsed = [number for number, sentence in enumerate(said) if sentence]
-    assert len(collapsed) == 1
-    assert 3 < collapsed[0] < 11  # not before half of the window has collapsed
-    again = [watch.observe(step(paris, seed)) for seed in range(8)]
-    assert sum(sentence is not None for sentence in again) == 1
+    said = [watch.observe(groups) for groups in [looking] * 3 + [collapsed] * 8 + [looking] * 8]
+    when = [number for number, sentence in enumerate(said) if sentence]
+    assert len(when) == 1
+    assert 3 < when[0] < 11  # not before half of the window has collapsed
+    assert sum(watch.observe(collapsed) is not None for _ in range(8)) == 1
 
 
 def test_the_window_forgets() -> None:
-    """Six steps of 128 answers after the collapse, nothing of it is left."""
+    """A collapse late in a long run shows as soon as one early in it."""
+    looking, collapsed = step(near_the_truth, 0), step(paris, 1)
     watch = CollapseWatch()
-    assert watch.observe(step(paris, 0)) is not None
-    for seed in range(1, 7):
-        watch.observe(step(near_the_truth, seed))
-    assert watch.observe(step(paris, 9)) is None  # 128 of 640
+    assert [watch.observe(looking) for _ in range(12)] == [None] * 12
+    assert any(watch.observe(collapsed) for _ in range(4))
 
 
 def test_figures_count_the_very_same_coordinates() -> None:
