@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from geospot.config.learning import IfExists
+from geospot.config.recipes import Kind
 from geospot.durable import LineFile, json_line, parse_row, plain_json, replace_bytes, replace_json
 from geospot.errors import ResultMismatchError, UsageError
 from geospot.runs.checkpoints import CHECKPOINTS, CONFIG, FINAL, RunCheckpoint, read_checkpoints
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 METRICS: Final = "metrics.jsonl"
 LOGS: Final = "logs.log"
-
-Kind = Literal["sft", "rl"]
 
 
 class RunDirectory:
@@ -67,7 +66,7 @@ class RunDirectory:
         if_exists: IfExists,
         ask: Ask | None,
     ) -> "RunDirectory":
-        """Creates the directory, or goes on with the run that is there.
+        """Creates the directory, or goes on with the run that is there; the heartbeat begins.
 
         Args:
             config: every setting, as it is to stand in config.json; anything under `provenance` may
@@ -85,13 +84,14 @@ class RunDirectory:
         run = cls(path, lock_for_run(path, if_exists, ask), {"kind": kind, **config})
         try:
             run._settle()
+            run._live()
         except BaseException:
             run._let_go()
             raise
         return run
 
     def start(self, step: int, total: int) -> None:
-        """From here on steps `step` … `total` − 1 are done, and the heartbeat beats.
+        """From here on steps `step` … `total` − 1 are done.
 
         Rows and rollouts of these steps, written by a process that got farther than its last checkpoint,
         are moved into `*.pre_resume_NNNNNN` beside their file.
@@ -103,8 +103,8 @@ class RunDirectory:
             self.log(f"Figures of steps from {step} on were set aside; these steps are done again.")
         names, project = self._config.get("trackers", ()), self._config.get("project", "geospot")
         self._trackers = open_trackers(names, self.path, project, plain_json(self._config), step)
-        self._heartbeat = Heartbeat(self.path, step=step, total=total)
-        self._heartbeat.start()
+        if self._heartbeat is not None:
+            self._heartbeat.begin(step, total)
 
     def metrics(self, step: int, row: Mapping[str, Any]) -> None:
         """Appends figures of a step; several rows of the same step are merged by whoever reads them."""
@@ -237,6 +237,12 @@ class RunDirectory:
         self.resume_from = able[-1] if able else None
         for key, (old, new) in changed.items():
             self.log(f"{key} was {old!r} and is now {new!r}.")
+
+    def _live(self) -> None:
+        resume = self.resume_from
+        heartbeat = Heartbeat(self.path, step=(resume.batch or 0) if resume is not None else 0)
+        heartbeat.start()
+        self._heartbeat = heartbeat
 
     def _line_files(self) -> Iterable[LineFile]:
         return (self._metrics, self._logs, self._histograms.file, *self._rollouts.files)

@@ -27,8 +27,9 @@ Standing = Literal["running", "silent", "finished", "stopped", "failed", "died"]
 class Beat:
     """What the heartbeat says.
 
-    `step` of `total` steps are done, `phase` is what the run is doing now, `started` and `time` are
-    seconds since 1970 (start of this process's part of the run, and this beat).
+    `step` of `total` steps are done (`total` is 0 until it is known), `phase` is what the run is doing
+    now, `started` and `time` are seconds since 1970 (start of this process's part of the run, and
+    this beat).
     """
 
     state: State
@@ -57,11 +58,11 @@ class Beat:
 class Heartbeat:
     """Writes the heartbeat of one run until it is stopped."""
 
-    def __init__(self, folder: Path, *, step: int, total: int) -> None:
+    def __init__(self, folder: Path, *, step: int) -> None:
         self._path = folder / HEARTBEAT
         now = time.time()
         self._beat = Beat(
-            "running", "", os.getpid(), platform.node(), step, total, "starting", now, now
+            "running", "", os.getpid(), platform.node(), step, 0, "starting", now, now
         )
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -84,6 +85,14 @@ class Heartbeat:
         """
         if (phase, step) != (self._beat.phase, self._beat.step):
             self._write(phase=phase, step=step)
+
+    def begin(self, step: int, total: int) -> None:
+        """Notes where the run begins or goes on, and how many steps it has.
+
+        Raises:
+            WriteError: the disk is full.
+        """
+        self._write(step=step, total=total)
 
     def stop(self, state: State, reason: str) -> None:
         """Writes the last beat, which says how the run ended.

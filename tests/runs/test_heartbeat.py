@@ -28,7 +28,7 @@ def test_it_goes_on_beating_while_the_run_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "INTERVAL_S", 0.01)
-    life = Heartbeat(tmp_path, step=0, total=5)
+    life = Heartbeat(tmp_path, step=0)
     life.start()
     life.beat("waiting for the service", 2)
     first = read_heartbeat(tmp_path)
@@ -52,7 +52,7 @@ def test_a_process_that_is_gone_has_died(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib\n"
         "from geospot.runs.heartbeat import Heartbeat\n"
-        "Heartbeat(pathlib.Path(sys.argv[1]), step=0, total=5).start()\n"
+        "Heartbeat(pathlib.Path(sys.argv[1]), step=0).start()\n"
         "print('beating', flush=True)\n"
         "sys.stdin.read()\n"
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,15 +11,16 @@ from typing import Any
 import pytest
 
 from geospot.config.learning import IfExists
+from geospot.config.recipes import Kind
 from geospot.durable import BusyError, WriteError
 from geospot.errors import ResultMismatchError, UsageError
 from geospot.runs.checkpoints import RunCheckpoint, read_checkpoints
-from geospot.runs.directory import Kind, RunDirectory
+from geospot.runs.directory import RunDirectory
 from geospot.runs.heartbeat import read_heartbeat
 from geospot.runs.rollouts import RolloutReader
 from geospot.runs.tail import StepTail
 from tests.support.rollouts import step_rollouts
-from tests.support.run_child import checkpoint
+from tests.support.run_child import checkpoint, main
 
 CONFIG = {
     "model_name": "geospot/tiny-vlm",
@@ -315,8 +317,36 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
         opened(tmp_path / "file" / "run")
 
 
+def test_the_page_s_code_reads_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = opened(tmp_path / "runs" / "rl")
+    run.start(0, 1)
+    run.rollouts(0, step_rollouts(0))
+    run.metrics(0, {"env/all/reward/total": 0.5})
+    run.close("finished")
+    page = Path(__file__).parents[2] / "docs" / "runs.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(code, str(page), "exec"), names)  # noqa: S102
+    assert (names["steps"], names["reward"]) == ([0], [0.5])
+    assert len(names["answers"]) == 4
+    assert names["beat"].standing() == "finished"
+
+
+def test_the_page_names_every_file_and_every_key_of_a_rollout(tmp_path: Path) -> None:
+    main(tmp_path, 6)
+    page = (Path(__file__).parents[2] / "docs" / "runs.md").read_text(encoding="utf-8")
+    for entry in tmp_path.iterdir():
+        assert f"`{re.sub('_[0-9]{6}', '_NNNNNN', entry.name)}" in page
+    (row, *_) = (tmp_path / "rollouts.jsonl").read_bytes().splitlines()
+    assert [key for key in json.loads(row) if f"`{key}`" not in page] == []
+
+
 def test_closing_says_how_it_ended(tmp_path: Path) -> None:
     run = opened(tmp_path)
+    beat = read_heartbeat(tmp_path)
+    assert beat is not None  # it lives while the model is loaded
+    assert (beat.state, beat.phase, beat.total) == ("running", "starting", 0)
     run.start(2, 7)
     run.beat("sampling", 3)
     beat = read_heartbeat(tmp_path)

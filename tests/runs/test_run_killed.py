@@ -44,11 +44,11 @@ def test_a_killed_run_stays_readable_and_goes_on(tmp_path: Path, seed: int) -> N
     steps_done = 0
     for _ in range(KILLS):
         kill_soon(tmp_path, draw.uniform(0.0, 0.25))
+        beat = read_heartbeat(tmp_path)
+        assert beat is not None
+        assert beat.standing() == "died"
         check_readable(tmp_path)
         steps_done = resumable_step(tmp_path, at_least=steps_done)
-    beat = read_heartbeat(tmp_path)
-    assert beat is not None
-    assert beat.standing() == "died"
 
     total = steps_done + 7
     main(tmp_path, total)
