@@ -332,7 +332,7 @@ def test_a_request_that_was_collected_long_ago_is_gone(server: EmbeddedServer) -
 def test_pending_results_are_polled_for(
     server: EmbeddedServer, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("geospot_backends.local.server._POLL_S", 0.05)
+    monkeypatch.setattr("geospot_backends.local.routes._POLL_S", 0.05)
     client = tinker.ServiceClient(base_url=server.base_url, api_key=KEY)
     sampling = sampler(client)
     engine.hold.set()
