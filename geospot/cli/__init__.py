@@ -27,6 +27,8 @@ class Commands(LazyGroup):
             "Score baselines and a tiny model on the world, and rank them.",
         ),
         "eval": ("geospot.cli.eval", "Score a backend on a data set."),
+        "sft": ("geospot.cli.sft", "Fine-tune a model on photos and their places."),
+        "rl": ("geospot.cli.rl", "Train a model by the distance of its answers (GRPO)."),
         "predict": ("geospot.cli.predict", "Ask a backend where your own photos were taken."),
         "score": ("geospot.cli.score", "Score a finished file of predictions."),
         "rescore": ("geospot.cli.rescore", "Read a result's stored answers again, offline."),
@@ -72,13 +74,18 @@ def geospot(
 
 
 def main() -> None:
-    """Entry point. A GeospotError becomes its sentence and its advice; so does a full disk or
-    output; anything else is a bug.
+    """Entry point of `geospot`."""
+    run_program(app)
+
+
+def run_program(program: typer.Typer) -> None:
+    """Runs a program to its end. A GeospotError becomes its sentence and its advice; so does a full
+    disk or output; anything else is a bug.
     """
     for stream in (sys.stdout, sys.stderr):
         never_fail_to_print(stream)
     try:
-        app()
+        program()
     except GeospotError as error:
         typer.echo(f"geospot: {error}", err=True)
         sys.exit(error.exit_code)

@@ -46,19 +46,18 @@ class LearnConfig(BaseModel):
         "The optimiser starts anew.",
     )
     lora_rank: Annotated[int, Field(ge=0, le=512)] | None = _setting(
-        None, "Rank of the LoRA adapter; 0 trains all weights, where the service can. Default: 32."
+        None, "Rank of the LoRA adapter; 0 trains all weights, where the service can."
     )
     renderer_name: str | None = _setting(None, "Chat format. Default: what the model's name says.")
     prompt: str | None = _setting(
         None,
-        "five-lines, coordinates, json or reasoned; a text file; or the question itself. "
-        "Default: five-lines, and tiny for the tiny models.",
+        "five-lines, coordinates, json or reasoned; a text file; or the question itself.",
     )
     system_prompt: str | None = _setting(None, "Text sent as the system message.")
     max_image_size: Annotated[int, Field(ge=16)] | None = _setting(
         512, "Longest side; larger images shrink.", "pixels"
     )
-    max_tokens: Count | None = _setting(None, "Limit of an answer. Default: 128.", "tokens")
+    max_tokens: Count | None = _setting(None, "Limit of an answer.", "tokens")
 
     # Which photos.
     hf_repo: str = _setting(
@@ -82,10 +81,10 @@ class LearnConfig(BaseModel):
     seed: int = _setting(0, "Of selection, order and sampling.")
 
     # How the weights move.
-    learning_rate: Positive | None = _setting(
-        None, "Peak of the schedule. Default: 5e-4, and the recipe's for the tiny models."
+    learning_rate: Positive | None = _setting(None, "Peak of the schedule.")
+    lr_schedule: Schedule | None = _setting(
+        None, "How the rate falls over the run: cosine, linear or constant."
     )
-    lr_schedule: Schedule | None = _setting(None, "How the rate falls after the warm-up.")
     warmup_steps: Annotated[int, Field(ge=0)] | None = _setting(
         None, "Steps over which the rate rises.", "steps"
     )

@@ -1,0 +1,111 @@
+"""Commands that take their settings as KEY=VALUE, as tinker-cookbook's recipes do."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from typer.core import TyperCommand
+
+from geospot.config.load import build, read_toml
+from geospot.config.recipes import TINY_SCRATCH, Kind, recipe
+from geospot.errors import UsageError
+from geospot.textsafe import printable
+
+Model = TypeVar("Model", bound=BaseModel)
+
+CONFIG: Final = "config"
+_NOTHING: Final = ("none", "null", "None")
+
+
+def read_settings(model: type[Model], arguments: Sequence[str], config: Path | None) -> Model:
+    """The model filled from its defaults, a TOML file, and `key=value` arguments, the last one said wins.
+
+    Lists are written with commas, nothing is `none`.
+
+    Raises:
+        UsageError: an argument that is no key=value, an unknown key, or a value that doesn't fit.
+    """
+    said: dict[str, Any] = {}
+    for argument in arguments:
+        key, equals, text = argument.partition("=")
+        if not equals or not key:
+            raise UsageError(
+                f"{printable(argument)!r} is no setting.",
+                "Settings are written KEY=VALUE, without spaces around the =; --help lists them.",
+            )
+        name = key.strip().replace("-", "_")
+        if name == CONFIG:
+            config = Path(text)
+        else:
+            said[name] = _value(model.model_fields.get(name), text)
+    return build(model, read_toml(config) if config else {}, said)
+
+
+def complete_key(model: type[BaseModel], incomplete: str) -> list[str]:
+    """Keys that begin so, for the shell; nothing behind the =."""
+    if "=" in incomplete:
+        return []
+    return [f"{name}=" for name in (CONFIG, *model.model_fields) if name.startswith(incomplete)]
+
+
+class SettingsCommand(TyperCommand):
+    """A command whose `--help` lists the settings of its `model`."""
+
+    model: type[BaseModel] = BaseModel
+    kind: Kind | None = None
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """The options, and behind them a line for each setting."""
+        formatter.width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+        super().format_options(ctx, formatter)
+        with formatter.section("Settings, as KEY=VALUE"):
+            formatter.write_dl(setting_rows(self.model, self.kind))
+
+
+def setting_rows(model: type[BaseModel], kind: Kind | None = None) -> list[tuple[str, str]]:
+    """Key, and meaning with unit and default, of every setting in the order of the model.
+
+    Args:
+        kind: whose recipes fill what the model leaves open.
+    """
+    usual = recipe(kind, "") if kind else {}
+    tiny = recipe(kind, TINY_SCRATCH) if kind else {}
+    rows: list[tuple[str, str]] = []
+    for name, field in model.model_fields.items():
+        own = field.get_default(call_default_factory=True)
+        default = usual.get(name) if own is None else own
+        parts = [_unit(field)]
+        if default not in (None, []):
+            parts.append(f"default: {_text(default)}")
+        if tiny.get(name, default) != default:
+            parts.append(f"tiny models: {_text(tiny[name])}")
+        behind = ", ".join(filter(None, parts))
+        rows.append((name, f"{field.description} [{behind}]" if behind else str(field.description)))
+    return rows
+
+
+def _unit(field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    known = cast(dict[str, Any], extra) if isinstance(extra, dict) else {}
+    return str(known.get("unit") or "")
+
+
+def _text(value: Any) -> str:
+    """A value as it would be written behind its key."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ",".join(_text(item) for item in value)  # pyright: ignore[reportUnknownVariableType]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _value(field: FieldInfo | None, text: str) -> Any:
+    """What pydantic is given: a list where the setting is one, None for `none`, else the text itself."""
+    if field is None:
+        return text
+    if get_origin(field.annotation) is list:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return None if text in _NOTHING else text
