@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, cast
@@ -81,24 +82,31 @@ async def evaluate(
     """
     backend = make_backend(config, tell=view.say)
     asked_as_trained(config, backend)  # a prompt that isn't there shows before anything is opened
+    loop = asyncio.get_running_loop()
+    # One thread for all the long work, since malloc keeps what a thread has freed for that thread:
+    # the summary gets the memory that opening the data set took.
+    worker = ThreadPoolExecutor(1, thread_name_prefix="geospot-work")
     try:
         if not _is_finished(config.out) or not config.resume or not backend.model:
             await backend.check()  # before the data set is walked: a wrong key shows at once
         config, prompt = asked_as_trained(config, backend, recorded=_recorded_prompt(config.out))
-        dataset, selection = await asyncio.to_thread(open_selection, config, progress)
+        dataset, selection = await loop.run_in_executor(worker, open_selection, config, progress)
         try:
-            manifest = _manifest(config, prompt, backend, selection)
+            manifest = await loop.run_in_executor(
+                worker, _manifest, config, prompt, backend, selection
+            )
             path = config.out or default_out(backend, selection.fingerprint)
             directory = ResultDirectory.open(path, manifest, resume=config.resume)
             try:
                 run = _Run(config, prompt, backend, dataset, selection, directory, view)
                 run.signals = _STOP_SIGNALS if handle_signals else ()
-                return await run.go(settings)
+                return await run.go(worker, settings)
             finally:
                 directory.close()
         finally:
             dataset.close()
     finally:
+        worker.shutdown(wait=False)
         await backend.aclose()
 
 
@@ -214,8 +222,8 @@ class _Run:
         self.bug: BaseException | None = None
         self.signals: tuple[signal.Signals, ...] = _STOP_SIGNALS
 
-    async def go(self, settings: Settings | None) -> Finished:
-        """Session from start to summary."""
+    async def go(self, worker: Executor, settings: Settings | None) -> Finished:
+        """Session from start to summary, which is made in a worker."""
         self._take_stock()
         left = self.total - sum(self.done)
         harness = self._harness(settings or _settings(self.config))
@@ -235,7 +243,7 @@ class _Run:
                 self.directory.event("session_end", stopped_by=harness.stopped_by)
         elif self._canary_is_due():
             self._record_canary(await self._canary())
-        summary = await asyncio.to_thread(self._summarise)
+        summary = await asyncio.get_running_loop().run_in_executor(worker, self._summarise)
         self.directory.write_summary(summary)
         if self.bug is not None:
             raise self.bug  # after everything that was answered is safe
