@@ -180,9 +180,9 @@ class Service:
     def close(self) -> None:
         """Finishes the sessions; a server that was started for them is stopped."""
         clients, self._clients = self._clients, []
-        if not self._silent:  # else it would only keep us waiting; it ends them by itself
-            for client in clients:
-                closing = Errand(lambda client=client: client.close("success").result())
+        for client in clients:
+            closing = Errand(lambda client=client: client.close("success").result())
+            if not self._silent:  # a silent service is told too, and not waited for
                 closing.wait(_CLOSING_S)
         self.endpoint.stop()
 
