@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from geospot.config.learning import IfExists
 from geospot.config.recipes import Kind
-from geospot.durable import LineFile, json_line, parse_row, plain_json, replace_bytes, replace_json
+from geospot.durable import (
+    LineFile,
+    WriteError,
+    json_line,
+    parse_row,
+    plain_json,
+    replace_bytes,
+    replace_json,
+)
 from geospot.errors import ResultMismatchError, UsageError
 from geospot.runs.checkpoints import CHECKPOINTS, CONFIG, FINAL, RunCheckpoint, read_checkpoints
 from geospot.runs.heartbeat import Heartbeat, State
@@ -192,9 +200,17 @@ class RunDirectory:
         self._logs.append_bytes(line.encode("utf-8", "backslashreplace"))
 
     def close(self, state: State, reason: str = "") -> None:
-        """Ends the run for every reader: why it is over stands in the heartbeat and in logs.log."""
+        """Ends the run for every reader: why it is over stands in the heartbeat and in logs.log.
+
+        Raises:
+            WriteError: it couldn't be written; not of a run that failed, whose caller has a better
+                reason in hand.
+        """
         try:
             self._tell(lambda tracker: tracker.close(failed=state == "failed"))
+        except WriteError:
+            if state != "failed":
+                raise
         finally:
             self._end(state, reason)
 
@@ -204,6 +220,9 @@ class RunDirectory:
             if heartbeat is not None:
                 heartbeat.stop(state, reason)
             self.log(f"{state}: {reason}" if reason else state)
+        except WriteError:
+            if state != "failed":
+                raise
         finally:
             self._let_go()
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from geospot.durable import BusyError, WriteError
 from geospot.errors import ResultMismatchError, UsageError
 from geospot.runs.checkpoints import RunCheckpoint, read_checkpoints
 from geospot.runs.directory import RunDirectory
-from geospot.runs.heartbeat import read_heartbeat
+from geospot.runs.heartbeat import State, read_heartbeat
 from geospot.runs.rollouts import RolloutReader
 from geospot.runs.tail import StepTail
 from tests.support.rollouts import step_rollouts
@@ -309,6 +310,17 @@ def test_what_follows_a_full_disk_is_refused_too(tmp_path: Path) -> None:
         with pytest.raises(WriteError, match="No space left on device"):
             run.metrics(0, {"a": 1})
     run.close("failed", "disk full")
+
+
+def test_a_failed_run_that_cannot_say_so_does_not_hide_why_it_failed(tmp_path: Path) -> None:
+    states: list[State] = ["finished", "failed"]
+    for state in states:
+        run = opened(tmp_path)
+        (tmp_path / "heartbeat.json").unlink()
+        (tmp_path / "heartbeat.json").mkdir()
+        with pytest.raises(WriteError) if state == "finished" else nullcontext():
+            run.close(state, "the loss is NaN")
+        (tmp_path / "heartbeat.json").rmdir()  # and the lock is free
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:

@@ -170,6 +170,11 @@ def test_lines_and_index_agree_again_after_a_crash(tmp_path: Path, lost: str) ->
     assert [record.to_json() for record in read_back(tmp_path)] == [
         record.to_json() for record in records[:kept]
     ]
+    reader = RolloutReader(tmp_path)
+    reader.look()
+    assert (
+        sum(map(reader.count, reader.steps)) == kept
+    )  # the index promises nothing that isn't there
 
 
 def test_going_back_moves_the_end_of_the_lines(tmp_path: Path) -> None:
