@@ -1,1 +1,182 @@
 """Reinforcement learning: GRPO with a reward that falls with distance."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from geospot.config.learning import RLConfig
+from geospot.data.progress import Progress, silent
+from geospot.errors import DivergedError, TooFewRolloutsError
+from geospot.learning.costs import TokenCounts
+from geospot.learning.display import Draw, RunView, SilentView
+from geospot.learning.evaluation import RunEvaluator
+from geospot.learning.keeping import CheckpointKeeper
+from geospot.learning.session import Finished, Session, open_session
+from geospot.rl.geo_dataset import GeoDatasetBuilder, GeoRLDataset
+from geospot.rl.grpo import GRPO
+from geospot.rl.journal import Journal
+from geospot.rl.tau import weak_signal
+from geospot.runs.opening import Ask
+
+
+async def run(
+    config: RLConfig,
+    view: RunView | None = None,
+    *,
+    ask: Ask | None = None,
+    progress: Progress = silent,
+) -> Finished:
+    """Trains a model by the distance of its answers, or goes on with a run that was interrupted.
+
+    Args:
+        config: what to train on what.
+        view: told what is going on.
+        ask: puts a question to the person at the terminal; None where there is none.
+        progress: told of long work on the data set.
+
+    Raises:
+        GeospotError: the run can't be done as asked, or has to end before its time.
+    """
+    view = view or SilentView()
+    async with open_session(config, "rl", view, ask) as session:
+        trainer = session.trainer
+        build = GeoDatasetBuilder(
+            session.config, trainer.renderer, trainer.prompt, trainer.max_image_size
+        )
+        dataset = await build(progress)
+        try:
+            session.refuse_other_data(dataset.data.fingerprint)
+            return await _Run(session, dataset).go()
+        finally:
+            dataset.close()
+
+
+class _Run:
+    """One call of `run`, from its first step to its last."""
+
+    def __init__(self, session: Session[RLConfig], dataset: GeoRLDataset) -> None:
+        self.session = session
+        self.dataset = dataset
+        self.total = len(dataset)
+        config, trainer, directory = session.config, session.trainer, session.directory
+        self.evaluator = RunEvaluator(
+            config, trainer, directory, total=self.total, tell=session.view.say
+        )
+        self.keeper = CheckpointKeeper(config, trainer, directory, self.total, self._loop_state)
+        self.journal = Journal(
+            directory,
+            config,
+            tau_km=dataset.tau_km,
+            counts=TokenCounts.of(session.kept.get("tokens")),
+            tell=self._tell,
+            warn=self._warn,
+        )
+        self.loop = GRPO(
+            config,
+            trainer,
+            dataset,
+            self.journal,
+            save=lambda done: self.keeper.begin(done) if self.keeper.is_due(done) else None,
+            evaluate=self.evaluator.begin,
+            should_stop=lambda: session.stop.is_set,
+            tell_phase=directory.beat,
+        )
+        self.figures: dict[str, float] = {}
+        self.draw: Draw = lambda _done, _shown: None
+
+    async def go(self) -> Finished:
+        """All steps that are still to be done."""
+        session, start = self.session, self.session.first_step
+        session.directory.start(start, self.total)
+        session.view.say(self._opening_words(start))
+        if warning := weak_signal(session.config, session.trainer.model_name):
+            self._warn(warning)
+        await self.evaluator.rewind(start)
+        try:
+            with session.view.live(start, self.total) as self.draw:
+                reached = await self._steps(start)
+            session.stopped = reached < self.total or not await self._finish_evaluation()
+        finally:
+            await self.evaluator.cancel()
+        return Finished(
+            session.directory.path,
+            reached,
+            self.total,
+            self.figures | self.evaluator.latest,
+            session.stop.exit_code if session.stopped else 0,
+            session.stop.reason if session.stopped else "",
+        )
+
+    async def _steps(self, start: int) -> int:
+        """Steps from `start` on; whatever ends them, what was learned is saved."""
+        try:
+            done = await self.loop.run(start)
+        except DivergedError as error:
+            raise await self.keeper.set_aside(error, self.loop.done) from error
+        except TooFewRolloutsError:
+            await self._save(self.loop.done)
+            raise
+        if done < self.total:
+            await self._save(done)
+        return done
+
+    async def _save(self, done: int) -> None:
+        """A checkpoint after so many steps, unless there is one."""
+        rows = self.session.directory.checkpoints()
+        if done and not any(row.state_path and row.batch == done for row in rows):
+            await self.keeper.begin(done)
+
+    async def _finish_evaluation(self) -> bool:
+        """Waits for the evaluation after the last step; False where it was stopped."""
+        self.session.directory.beat("evaluating", self.total)
+        return await self.session.stop.unless(self.evaluator.finish())
+
+    def _tell(self, step: int, row: Mapping[str, float]) -> None:
+        self.figures |= row
+        self.draw(step + 1, self._shown())
+
+    def _warn(self, sentence: str) -> None:
+        self.session.directory.log(sentence, level="WARNING")
+        self.session.view.warn(sentence)
+
+    def _loop_state(self) -> dict[str, Any]:
+        """What a checkpoint's row says of the loop; the rest follows from the number of steps."""
+        return {
+            "tokens": self.journal.counts.to_json(),
+            "fingerprint": self.dataset.data.fingerprint,
+        }
+
+    def _shown(self) -> dict[str, str]:
+        figures = self.figures | self.evaluator.latest
+        return {
+            short: form.format(figures[key])
+            for key, (short, form) in _SHOWN.items()
+            if key in figures
+        }
+
+    def _opening_words(self, start: int) -> str:
+        config, trainer = self.session.config, self.session.trainer
+        what = f"a LoRA of rank {trainer.lora_rank}" if trainer.lora_rank else "all weights"
+        at = f", from step {start} on" if start else ""
+        return (
+            f"Training {what} of {trainer.model_name} by distance on "
+            f"{len(self.dataset.data.samples):,} photos of {config.hf_repo}: {self.total} steps of "
+            f"{config.batch_size} photos with {config.group_size} answers each{at}. "
+            f"Run directory: {self.session.directory.path}"
+        )
+
+
+_SHOWN: Final[Mapping[str, tuple[str, str]]] = {
+    "env/all/reward/total": ("reward", "{:.3f}"),
+    "geo/geoscore": ("GeoScore", "{:.0f}"),
+    "geo/median_km": ("median", "{:,.0f} km"),
+    "geo/answered": ("answered", "{:.0%}"),
+    "reward/tau_km": ("tau", "{:,.0f} km"),
+    "optim/lr": ("rate", "{:.1e}"),
+    "optim/entropy": ("entropy", "{:.2f}"),
+    "optim/kl_sample_train_v2": ("KL", "{:.1e}"),
+    "env/all/by_group/frac_mixed": ("mixed groups", "{:.0%}"),
+    "rollouts/lost": ("lost", "{:.0f}"),
+    "eval/geoscore": ("eval GeoScore", "{:.0f}"),
+    "eval/median_km": ("eval median", "{:,.0f} km"),
+    "cost/usd": ("cost", "{:.2f} USD"),
+}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from geospot.completers import TinkerTokenCompleter
 from geospot.config.learning import RLConfig
 from geospot.errors import TooFewRolloutsError
+from geospot.learning.keeping import PendingCheckpoint
 from geospot.learning.schedule import adam_params, learning_rate
 from geospot.learning.steps import PendingStep
 from geospot.learning.trainer import Trainer
@@ -51,6 +52,7 @@ class GRPO:
             awaited when the step's figures are on record.
         evaluate: given the number of steps done, begins an evaluation if one is due.
         should_stop: whether somebody wants the run to end after this step.
+        tell_phase: told what is waited for, and how many steps are done.
     """
 
     def __init__(
@@ -60,16 +62,20 @@ class GRPO:
         dataset: RLDataset,
         chronicle: Chronicle,
         *,
-        save: Callable[[int], Awaitable[None] | None],
+        save: Callable[[int], PendingCheckpoint | None],
         evaluate: Callable[[int], None],
         should_stop: Callable[[], bool],
+        tell_phase: Callable[[str, int], None] = lambda _phase, _done: None,
     ) -> None:
+        self.done = 0
+        """Steps done."""
         self._config = config
         self._trainer = trainer
         self._chronicle = chronicle
         self._save = save
         self._evaluate = evaluate
         self._should_stop = should_stop
+        self._tell_phase = tell_phase
         self._total = len(dataset)
         self._pipeline = RolloutPipeline(
             dataset,
@@ -92,25 +98,30 @@ class GRPO:
         try:
             if self._config.kl_penalty_coef:
                 self._divergence.reference = await self._trainer.reference_sampler()
+            self.done = start
             client = await self._trainer.snapshot()
             self._pipeline.weights(start, client)
             self._evaluate(start)
             for step in range(start, self._total):
                 if self._should_stop():
-                    return step
+                    break
                 client = await self._step(step, client)
-            return self._total
+                self.done = step + 1
+                self._evaluate(self.done)
+            return self.done
         finally:
             await self._pipeline.aclose()
 
     async def _step(self, step: int, client: "tinker.SamplingClient") -> "tinker.SamplingClient":
         """One step; gives a client of the weights after it."""
         began = time.monotonic()
+        self._tell_phase("sampling", step)
         sampled = await self._pipeline.take(step)
         waited_s = time.monotonic() - began
         self._refuse_too_few(step, sampled)
         penalties = await self._divergence.penalties(sampled.groups)
         batch = await asyncio.to_thread(self._batch, sampled, penalties)
+        self._tell_phase("training", step)
         pending = await self._submit(step, batch)
         # Sent behind the step, before anything is waited for: the service takes them in this order.
         snapshot = self._trainer.snapshot() if batch.parts else _at_once(client)
@@ -120,7 +131,9 @@ class GRPO:
             outcomes = [await one.result() for one in pending]
             client = await snapshot
         except BaseException:
-            await _forget(writing, snapshot, saving)
+            if saving is not None:
+                saving.drop()
+            await _forget(writing, snapshot)
             raise
         self._pipeline.weights(step + 1, client)
         await writing
@@ -139,8 +152,8 @@ class GRPO:
             )
         )
         if saving is not None:
+            self._tell_phase("saving", step + 1)
             await saving
-        self._evaluate(step + 1)
         return client
 
     def _batch(self, sampled: Sampled, penalties: dict[RolloutKey, float]) -> Batch:
@@ -194,9 +207,9 @@ async def _at_once(client: "tinker.SamplingClient") -> "tinker.SamplingClient":
     return client
 
 
-async def _forget(*waited: Any) -> None:
+async def _forget(*waited: Awaitable[Any]) -> None:
     """Ends what is still under way when a step has failed, so that nothing complains later."""
-    tasks = [asyncio.ensure_future(one) for one in waited if one is not None]
+    tasks = [asyncio.ensure_future(one) for one in waited]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -9,6 +9,7 @@ import numpy as np
 from geospot.config.learning import RLConfig
 from geospot.learning.costs import Prices, TokenCounts, cost_figures
 from geospot.rl.batch import Batch
+from geospot.rl.collapse import CollapseWatch
 from geospot.rl.geo_env import photo_bytes
 from geospot.rl.pipeline import Sampled
 from geospot.rl.records import rollout_records
@@ -49,6 +50,7 @@ class Journal:
         self._tell = tell
         self._warn = warn
         self._warned = False
+        self._collapse = CollapseWatch()
 
     async def rollouts(self, step: int, sampled: Sampled, batch: Batch) -> None:
         """Writes rollouts and thumbnails in a thread, every `rollouts_every` steps."""
@@ -69,6 +71,8 @@ class Journal:
         }
         self._run.histogram(report.step, reward_N, distance_km_N, shares)
         self._check_logprobs(report)
+        if (collapsed := self._collapse.observe(report.sampled.groups)) is not None:
+            self._warn(collapsed)
         self._tell(report.step, row)
 
     def _write_rollouts(self, step: int, sampled: Sampled, batch: Batch) -> None:
