@@ -108,6 +108,24 @@ def _kind(part: Any) -> str:
     return kind if isinstance(kind, str) else ""
 
 
+def check_learnable(messages: list[Message], train_on: str) -> None:
+    """Raises RenderError where an example would have nothing to learn."""
+    if train_on not in TRAIN_ON:
+        raise RenderError(
+            f"Nobody can train on {train_on!r}.", f"Use one of {', '.join(TRAIN_ON)}."
+        )
+    if train_on == "last_assistant_message" and messages[-1]["role"] != "assistant":
+        raise RenderError(
+            "The example's last message isn't the assistant's, so there is nothing to learn.",
+            "End the conversation with the answer.",
+        )
+    if all(message["role"] != "assistant" for message in messages) and train_on != "all_tokens":
+        raise RenderError(
+            "The example has no message of the assistant's, so there is nothing to learn.",
+            "Put the answer into it.",
+        )
+
+
 def parts_of(message: Message) -> list[Part]:
     """The content as a list; a string is one part of text."""
     content = message["content"]

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from geospot.errors import RenderError
 from geospot.renderers.messages import (
-    TRAIN_ON,
     Message,
     Part,
     TrainOn,
     check_conversation,
+    check_learnable,
     has_images,
     parts_of,
 )
@@ -19,7 +19,15 @@ from geospot.renderers.pieces import Piece, length_of, to_model_input
 from geospot.renderers.response import ParsedResponse, read_response
 from geospot.renderers.style import EMPTY_BLOCK, QWEN3_VL_INSTRUCT, ChatStyle
 from geospot.renderers.system import with_system
-from geospot.renderers.tokens import IM_END, IM_START, VISION_END, VISION_START, Encoder, Tokenizer
+from geospot.renderers.tokens import (
+    IM_END,
+    IM_START,
+    MARKS,
+    VISION_END,
+    VISION_START,
+    Encoder,
+    Tokenizer,
+)
 from geospot.renderers.vision import grid_of
 
 if TYPE_CHECKING:
@@ -73,7 +81,8 @@ class Qwen3VLRenderer:
         self.grid = style.grid if image_processor is None else grid_of(image_processor)
         self.max_image_side = max_image_side
         self._encoder = Encoder(tokenizer)
-        self._end = self._encoder.mark(IM_END)
+        self._marks = {mark: self._encoder.mark(mark) for mark in MARKS}
+        self._end = self._marks[IM_END]
 
     def build_generation_prompt(
         self, messages: Sequence[Message], prefill: str = ""
@@ -94,7 +103,7 @@ class Qwen3VLRenderer:
         import numpy as np
 
         conversation = with_system(check_conversation(messages), self.style)
-        _check_learnable(conversation, train_on)
+        check_learnable(conversation, train_on)
         pieces: list[Piece] = []
         weights: list[float] = []
         last = len(conversation) - 1
@@ -195,30 +204,13 @@ class Qwen3VLRenderer:
                 text += "" if forgets else self._reasoning(part["thinking"])
             else:
                 picture = to_picture(part["image"], self.grid, self.max_image_side)
-                start, end = self._encoder.mark(VISION_START), self._encoder.mark(VISION_END)
+                start, end = self._marks[VISION_START], self._marks[VISION_END]
                 pieces += [self._encoder.content(text), [start], picture, [end]]
                 text = ""
         return [*pieces, self._encoder.content(text), [self._end]]
 
     def _reasoning(self, text: str) -> str:
         return f"<think>\n{text}\n</think>\n\n" if self.style.padded else f"<think>{text}</think>"
-
-
-def _check_learnable(messages: list[Message], train_on: str) -> None:
-    if train_on not in TRAIN_ON:
-        raise RenderError(
-            f"Nobody can train on {train_on!r}.", f"Use one of {', '.join(TRAIN_ON)}."
-        )
-    if train_on == "last_assistant_message" and messages[-1]["role"] != "assistant":
-        raise RenderError(
-            "The example's last message isn't the assistant's, so there is nothing to learn.",
-            "End the conversation with the answer.",
-        )
-    if all(message["role"] != "assistant" for message in messages) and train_on != "all_tokens":
-        raise RenderError(
-            "The example has no message of the assistant's, so there is nothing to learn.",
-            "Put the answer into it.",
-        )
 
 
 def _reasons_though_disabled(name: str) -> RenderError:

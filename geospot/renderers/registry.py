@@ -11,7 +11,7 @@ from geospot.errors import UsageError
 from geospot.renderers.base import Renderer
 from geospot.renderers.cookbook import PREFIX, cookbook_renderer
 from geospot.renderers.qwen import Qwen3VLRenderer
-from geospot.renderers.style import STYLES
+from geospot.renderers.style import CHAT_TEMPLATE, STYLES
 from geospot.renderers.tokens import Tokenizer
 from geospot.renderers.vision import TINY_GRID, VisionGrid, grid_in
 
@@ -63,7 +63,8 @@ def get_renderer(
             model directory, or `cookbook:NAME` for one of tinker-cookbook's.
         tokenizer: the model's fast tokenizer.
         image_processor: the model's image processor from transformers, or a `VisionGrid`; None for
-            what the model's directory says, or else what the family was released with.
+            what the model's directory says, or else what the family was released with. For
+            `chat_template` the model's whole processor, or None to make it from the model's files.
         renderer_name: overrides what the model's name says.
         max_image_side: longest side of a photo in pixels; larger ones are shrunk.
 
@@ -78,13 +79,38 @@ def get_renderer(
         return Qwen3VLRenderer(
             tokenizer, image_processor, style=STYLES[name], max_image_side=max_image_side
         )
+    if name == CHAT_TEMPLATE:
+        return _by_chat_template(name_or_model, tokenizer, image_processor, max_image_side)
     if name.startswith(PREFIX) or importlib.util.find_spec("tinker_cookbook") is not None:
         theirs = cookbook_renderer(
             name.removeprefix(PREFIX), tokenizer, image_processor, max_image_side
         )
         if theirs is not None:
             return theirs
+    is_model = renderer_name is None and ("/" in name or Path(name).is_dir())
+    if is_model and getattr(tokenizer, "chat_template", None):
+        return _by_chat_template(name_or_model, tokenizer, image_processor, max_image_side)
     raise _unknown(name)
+
+
+def _by_chat_template(
+    name_or_model: str, tokenizer: Tokenizer, image_processor: Any, max_image_side: int | None
+) -> Renderer:
+    from geospot.renderers.chat_template import ChatTemplateRenderer
+    from geospot.renderers.processors import (
+        ModelProcessor,
+        end_tokens,
+        load_processor,
+        model_folder,
+    )
+
+    if hasattr(image_processor, "image_processor"):  # a whole processor, with its tokenizer
+        return ChatTemplateRenderer(ModelProcessor(image_processor), max_image_side=max_image_side)
+    named = name_or_model != CHAT_TEMPLATE
+    folder = model_folder(name_or_model if named else str(getattr(tokenizer, "name_or_path", "")))
+    return ChatTemplateRenderer(
+        load_processor(folder, tokenizer), ends=end_tokens(folder), max_image_side=max_image_side
+    )
 
 
 def renderer_name_of(name_or_model: str) -> str:
@@ -93,7 +119,7 @@ def renderer_name_of(name_or_model: str) -> str:
     Of a model directory config.json is believed first. Its own name, never that of a folder above it,
     says only what config.json leaves open: which of the models that share a `model_type` it is.
     """
-    if name_or_model in STYLES or name_or_model.startswith(PREFIX):
+    if name_or_model in (*STYLES, CHAT_TEMPLATE) or name_or_model.startswith(PREFIX):
         return name_or_model
     directory = Path(name_or_model)
     if not directory.is_dir():
@@ -148,5 +174,6 @@ def _unknown(name: str) -> UsageError:
     what = "for the model" if "/" in name else "by the name"
     return UsageError(
         f"No renderer is known {what} {name!r}.",
-        f"{hint}There are {', '.join(STYLES)}; with tinker-cookbook installed, any of its own too.",
+        f"{hint}There are {', '.join((*STYLES, CHAT_TEMPLATE))}; with tinker-cookbook installed, any of "
+        "its own too.",
     )

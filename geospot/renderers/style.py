@@ -9,6 +9,9 @@ from typing import Final, Literal
 
 from geospot.renderers.vision import QWEN2_5_GRID, QWEN3_GRID, VisionGrid
 
+CHAT_TEMPLATE: Final = "chat_template"
+"""The renderer that asks the tokenizer how its model is spoken to."""
+
 OPEN_BLOCK: Final = "<think>\n"
 EMPTY_BLOCK: Final = "<think>\n\n</think>\n\n"
 

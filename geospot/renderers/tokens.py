@@ -39,13 +39,26 @@ class Encoder:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
-        self._special = _special_texts(tokenizer)
-        self._marks = {mark: self._single(mark) for mark in MARKS}
+        added = _added_tokens(tokenizer)
+        self.special = tuple(str(one.content) for one in added.values() if one.special)
+        """Texts of special tokens."""
+        self.added = frozenset(added)
+        """Tokens that were added to the vocabulary, special or not."""
         self._literal: Any = None
 
     def mark(self, text: str) -> int:
-        """The token of one of the marks of the chat format."""
-        return self._marks[text]
+        """The token of one of the marks of the Qwen chat format.
+
+        Raises:
+            RenderError: a tokenizer without it.
+        """
+        tokens = self.template(text)
+        if len(tokens) != 1:
+            raise RenderError(
+                f"This tokenizer has no token {text}: it isn't one of the Qwen vision families.",
+                "Use the model's own tokenizer, or name the renderer that fits it.",
+            )
+        return tokens[0]
 
     def template(self, text: str) -> list[int]:
         """Tokens of text that the chat format prescribes; marks in it become tokens."""
@@ -53,7 +66,7 @@ class Encoder:
 
     def content(self, text: str) -> list[int]:
         """Tokens of text that somebody else wrote; nothing in it becomes a special token."""
-        if not any(special in text for special in self._special):
+        if not any(special in text for special in self.special):
             return self.template(text)
         if self._literal is None:
             # A copy: the switch belongs to the tokenizer, which other threads may be using.
@@ -65,22 +78,12 @@ class Encoder:
         """Text of tokens."""
         return str(self.tokenizer.decode(tokens))
 
-    def _single(self, mark: str) -> int:
-        tokens = self.template(mark)
-        if len(tokens) != 1:
-            raise RenderError(
-                f"This tokenizer has no token {mark}: it isn't one of the Qwen vision families.",
-                "Use the model's own tokenizer, or name the renderer that fits it.",
-            )
-        return tokens[0]
 
-
-def _special_texts(tokenizer: Tokenizer) -> tuple[str, ...]:
+def _added_tokens(tokenizer: Tokenizer) -> dict[int, Any]:
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise RenderError(
             f"{type(tokenizer).__name__} is no fast tokenizer.",
             "Load it with transformers.AutoTokenizer.",
         )
-    added: dict[int, Any] = backend.get_added_tokens_decoder()
-    return tuple(str(token.content) for token in added.values() if token.special)
+    return dict(backend.get_added_tokens_decoder())

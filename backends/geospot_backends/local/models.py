@@ -1,8 +1,6 @@
 """Base models: which are served, how one is loaded, and what the engine needs to know of it.
 
-Served are the Qwen-VL architectures: Qwen2-VL, Qwen2.5-VL, Qwen3-VL and Qwen3.5 (as which 3.6 and 3.8
-describe themselves too), dense or with experts. Everything that torch, transformers and peft leave
-untyped is fenced in here.
+Everything that torch, transformers and peft leave untyped is fenced in here and in the two families.
 """
 
 import json
@@ -16,6 +14,7 @@ import torch
 from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import EngineUserError
 from geospot_backends.local.families import Family
+from geospot_backends.local.general_family import load_general
 from geospot_backends.local.qwen_family import (
     ARCHITECTURES,
     QwenFamily,
@@ -94,7 +93,7 @@ class ModelRegistry:
         if name not in self._loaded:
             try:
                 self._loaded[name] = self._load(name)
-            except (OSError, ValueError) as error:  # as transformers says that a file is missing
+            except _loading_errors() as error:
                 raise EngineUserError(
                     f"The model {name!r} can't be loaded: {str(error).splitlines()[0]}"
                 ) from error
@@ -109,9 +108,9 @@ class ModelRegistry:
         if name in (tiny_vlm.NAME, tiny_vlm.SCRATCH_NAME):
             return tiny_vlm.CONTEXT_LENGTH
         folder = _find(name, download=name in self.names)
-        _architecture(name, folder)
+        _kind(name, folder)
         config = untyped("transformers").AutoConfig.from_pretrained(str(folder), **_LOCAL)
-        return int(config.get_text_config().max_position_embeddings)
+        return _context_length(name, config)
 
     def fresh_network(self, base: BaseModel) -> Any:
         """Another copy of the weights as they were loaded, to be trained in all of them."""
@@ -125,21 +124,25 @@ class ModelRegistry:
         tiny = name in (tiny_vlm.NAME, tiny_vlm.SCRATCH_NAME)
         device = self._pick_device(tiny=tiny)
         folder = tiny_vlm.FOLDER if tiny else _find(name, download=name in self.names)
+        kind = _kind(name, folder)
         dtype = torch.float32 if tiny and self._dtype is None else self._weights_dtype(device)
-        network = _network(name, folder, dtype, device)
         if not any((folder / file).exists() for file in _VOCABULARIES):
             raise EngineUserError(f"The folder of {name!r} has no tokenizer.")
+        network = _network(name, folder, dtype, device)
         tokenizer = load_tokenizer(folder)
-        text_config: Any = network.config.text_config
+        if kind in ARCHITECTURES:
+            family: Family = QwenFamily.of(network.config, folder, _LOCAL)
+        else:
+            family = _general(name, network, folder, tokenizer)
         vocabulary = int(network.lm_head.out_features)
         return BaseModel(
             name=name,
             folder=folder,
             network=network,
             tokenizer=tokenizer,
-            family=QwenFamily.of(network.config, folder, _LOCAL),
+            family=family,
             device=device,
-            context_length=int(text_config.max_position_embeddings),
+            context_length=_context_length(name, network.config),
             vocabulary=vocabulary,
             image_token=int(network.config.image_token_id),
             end_tokens=_end_tokens(network, tokenizer),
@@ -156,6 +159,13 @@ class ModelRegistry:
         if self._dtype is not None:
             return self._dtype
         return torch.float32 if device.type == "cpu" else torch.bfloat16
+
+
+def _loading_errors() -> tuple[type[Exception], ...]:
+    """What transformers raises where a file or package lacks, a configuration is wrong, or memory ends."""
+    from huggingface_hub.errors import StrictDataclassError
+
+    return (OSError, ValueError, ImportError, RuntimeError, StrictDataclassError)
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -206,26 +216,49 @@ def _network(name: str, folder: Path, dtype: torch.dtype, device: torch.device) 
         token_id = tiny_vlm.special_ids(load_tokenizer(folder))
         network = tiny_vlm.build_model(token_id, _SCRATCH_SEED).to(dtype)
     else:
-        network = _architecture(name, folder).from_pretrained(
+        transformers = untyped("transformers")
+        architecture = ARCHITECTURES.get(_kind(name, folder), "AutoModelForImageTextToText")
+        network = getattr(transformers, architecture).from_pretrained(
             str(folder), dtype=dtype, use_safetensors=True, **_LOCAL
         )
     network = network.to(device).eval().requires_grad_(False)
-    patch_embedding_as_linear(network)
+    if type(network).__name__ in ARCHITECTURES.values():
+        patch_embedding_as_linear(network)
     return network
 
 
-def _architecture(name: str, folder: Path) -> Any:
+def _kind(name: str, folder: Path) -> str:
+    """`model_type` of a model that answers about images.
+
+    Raises:
+        EngineUserError: transformers knows it as no such model.
+    """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         kind = str(config.get("model_type"))
     except (OSError, ValueError, AttributeError) as error:
         raise EngineUserError(f"The folder of {name!r} has no readable config.json.") from error
-    if kind not in ARCHITECTURES:
+    auto = untyped("transformers.models.auto.modeling_auto")
+    if kind not in auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         raise EngineUserError(
-            f"The model {name!r} is of type {kind!r}; the embedded engine serves "
-            f"{', '.join(ARCHITECTURES)}."
+            f"The model {name!r} is of type {kind!r}, which this version of transformers doesn't know "
+            "as one that takes images and text."
         )
-    return getattr(untyped("transformers"), ARCHITECTURES[kind])
+    return kind
+
+
+def _general(name: str, network: Any, folder: Path, tokenizer: Any) -> Family:
+    try:
+        return load_general(network, folder, tokenizer)
+    except EngineUserError as error:
+        raise EngineUserError(f"The model {name!r} can't be served: {error.message}") from error
+
+
+def _context_length(name: str, config: Any) -> int:
+    length: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if length is None:
+        raise EngineUserError(f"The config.json of {name!r} has no max_position_embeddings.")
+    return int(length)
 
 
 def _end_tokens(network: Any, tokenizer: Any) -> frozenset[int]:
@@ -249,7 +282,7 @@ def _unspeakable(network: Any, tokenizer: Any, vocabulary: int) -> torch.Tensor:
     mask_V = torch.ones(vocabulary, dtype=torch.bool)
     known = torch.tensor(sorted(int(i) for i in tokenizer.get_vocab().values()))
     mask_V[known[known < vocabulary]] = False
-    for name in ("image_token_id", "video_token_id"):
+    for name in ("image_token_id", "video_token_id", "audio_token_id"):
         token: int | None = getattr(network.config, name, None)
         if token is not None and token < vocabulary:
             mask_V[token] = True

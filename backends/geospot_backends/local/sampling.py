@@ -125,18 +125,23 @@ def sample(base: BaseModel, network: Any, reads: Many[ReadRequest]) -> list[Samp
     """Answers requests that were read, in as few batches as memory allows."""
     results: list[SampleResult] = []
     with torch.no_grad():
-        for portion in _portions(reads):
+        for portion in _portions(reads, many_prompts=base.family.shares):
             results += _sample_portion(base, network, portion)
     return results
 
 
-def _portions(reads: Many[ReadRequest]) -> list[list[ReadRequest]]:
-    """Requests whose longest outcomes fit into memory together; at least one at a time."""
+def _portions(reads: Many[ReadRequest], *, many_prompts: bool) -> list[list[ReadRequest]]:
+    """Requests whose longest outcomes fit into memory together; at least one at a time.
+
+    Args:
+        many_prompts: whether different prompts may be answered together.
+    """
     portions: list[list[ReadRequest]] = []
     positions = 0
     for read in reads:
         size = (read.prompt.length + read.max_tokens) * read.request.num_samples
-        if not portions or positions + size > POSITIONS_AT_ONCE:
+        alike = many_prompts or not portions or portions[-1][0].prompt.key == read.prompt.key
+        if not portions or not alike or positions + size > POSITIONS_AT_ONCE:
             portions.append([])
             positions = 0
         portions[-1].append(read)
@@ -182,7 +187,10 @@ def _prompt_logprobs(
     """Log-probability of each prompt token after the first; None for images."""
     first = heads.first_H[head]
     hidden_T_D = heads.hidden_H_L_D[head, first : first + prompt.length - 1]
-    target_T = tensor_of(prompt.tokens_L[1:], base.device)
+    said_L = np.where(
+        prompt.tokens_L < base.vocabulary, prompt.tokens_L, 0
+    )  # placeholders may not be
+    target_T = tensor_of(said_L[1:], base.device)
     values = list_of(target_logprobs(base, hidden_T_D, target_T, network))
     result: list[float | None] = [None, *values]
     for image in prompt.images:

@@ -75,7 +75,7 @@ def run(
     trained = list(weights.values()) if backward else []
     gradients = [torch.zeros_like(weight) for weight in trained]
     total = 0.0
-    for groups in _passes(find_groups([datum.sequence for datum in datums]), datums):
+    for groups in _passes(_groups(base, datums), datums, at_once=base.family.shares):
         members = [index for group in groups for index in group.members]
         with torch.set_grad_enabled(backward):
             logprob_T, summed = _one_pass(base, network, datums, groups, members, loss)
@@ -152,11 +152,23 @@ def _reported(
     return logprob_U[tensor_of(where_T, base.device)]
 
 
-def _passes(groups: Many[Group], datums: Many[ReadDatum]) -> Iterable[list[Group]]:
-    """The groups in portions that fit into one pass; a group too large for one is divided."""
+def _groups(base: BaseModel, datums: Many[ReadDatum]) -> list[Group]:
+    if not base.family.shares:
+        return [Group([index], 0) for index in range(len(datums))]
+    return find_groups([datum.sequence for datum in datums])
+
+
+def _passes(
+    groups: Many[Group], datums: Many[ReadDatum], *, at_once: bool
+) -> Iterable[list[Group]]:
+    """The groups in portions that fit into one pass; a group too large for one is divided.
+
+    Args:
+        at_once: whether a pass may hold more than one group.
+    """
     portion: list[Group] = []
     for group in _divided(groups, datums):
-        if portion and _positions([*portion, group], datums) > TOKENS_A_PASS:
+        if portion and (not at_once or _positions([*portion, group], datums) > TOKENS_A_PASS):
             yield portion
             portion = []
         portion.append(group)

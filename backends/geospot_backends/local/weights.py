@@ -24,6 +24,9 @@ LORA_ALPHA: Final = 32
 
 MAX_RANK: Final = 1024
 
+_TEXT_MODELS: Final = ("language_model", "text_model")
+"""What transformers calls the text model inside a model of images and text."""
+
 Weights = dict[str, torch.nn.Parameter]
 """By name: peft's in an adapter's file, or transformers' own where all weights are trained."""
 
@@ -43,6 +46,7 @@ class WeightsHost:
     def __init__(self, base: BaseModel, registry: ModelRegistry) -> None:
         self.base = base
         self._registry = registry
+        self._text, self._layers = _text_layers(base.network)
         self._peft: Any = None
         self._slots: dict[LoraSpec | None, _Slots] = {}
 
@@ -129,7 +133,7 @@ class WeightsHost:
             bias="none",
             task_type="CAUSAL_LM",
             base_model_name_or_path=self.base.name,
-            target_modules=_targets(self.base, lora),
+            target_modules=self._targets(lora),
             inference_mode=True,
         )
         name = f"shape{len(self._slots)}"
@@ -147,6 +151,28 @@ class WeightsHost:
                 places[f"{match[1]}.weight"] = [(module, "weight")]
         return _Slots(self.base.network, places, name)
 
+    def _targets(self, lora: LoraSpec) -> str:
+        """Regular expression of the layers that get an adapter: those of the text model, never vision.
+
+        Raises:
+            EngineUserError: the model has none of those that were asked for.
+        """
+        asked = (
+            (lora.train_attn, "attention", r"attn|attention"),
+            (lora.train_mlp, "MLP", r"mlp|feed_forward"),
+        )
+        wanted: list[str] = []
+        for flag, what, pattern in asked:
+            layers = [name for name in self._layers if re.search(pattern, name)]
+            if flag and not layers:
+                raise EngineUserError(f"{self.base.name} has no {what} layers for an adapter.")
+            wanted += layers if flag else []
+        names = "|".join(re.escape(name) for name in wanted)
+        targets = [rf".*{self._text}\.layers\.\d+\.({names})"] if wanted else []
+        if lora.train_unembed:
+            targets.append("lm_head")
+        return "|".join(targets)
+
 
 def check_lora(base: BaseModel, lora: LoraSpec) -> None:
     """Raises EngineUserError where the adapter asked for can't be made."""
@@ -160,15 +186,13 @@ def check_lora(base: BaseModel, lora: LoraSpec) -> None:
         )
 
 
-def _targets(base: BaseModel, lora: LoraSpec) -> str:
-    """Regular expression of the layers that get an adapter: those of the text model, never vision."""
-    inside: list[str] = []
-    if lora.train_attn:
-        inside.append(r"self_attn\.[qkvo]_proj")
-        inside.append(r"linear_attn\.(in_proj_(qkv|z|b|a)|out_proj)")
-    if lora.train_mlp:
-        inside.append(r"mlp\.(gate|up|down)_proj")
-    targets = [rf".*language_model\.layers\.\d+\.({'|'.join(inside)})"] if inside else []
-    if lora.train_unembed:
-        targets.append("lm_head")
-    return "|".join(targets)
+def _text_layers(network: Any) -> tuple[str, list[str]]:
+    """What the text model is called, and its linear layers, by their names within one layer of it."""
+    text = next((name for name in _TEXT_MODELS if hasattr(network.model, name)), "model")
+    inside = re.compile(rf"^(?:.+\.)?{text}\.layers\.\d+\.(.+)$")
+    found = {
+        match[1]
+        for name, module in network.named_modules()
+        if isinstance(module, torch.nn.Linear) and (match := inside.match(name))
+    }
+    return text, sorted(found)
