@@ -46,7 +46,7 @@ def serve(
         str | None,
         typer.Option(
             help="Address under which clients reach this server through a proxy, like "
-            "https://tinker.example.org. Download links are made with it."
+            "https://tinker.example.org. Download links are made with it. Needs --api-key-env."
         ),
     ] = None,
 ) -> None:

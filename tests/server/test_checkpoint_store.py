@@ -1,5 +1,6 @@
 """Checkpoints on the disk: whole or absent whenever the process dies, and gone when their time is up."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -119,6 +120,23 @@ def test_a_state_folder_that_cannot_be_written_is_not_tidied(
     (tmp_path / "file").write_text("")
     CheckpointStore(tmp_path / "file").tidy()
     assert "can't be tidied" in caplog.text
+
+
+def test_a_file_system_without_locks_can_be_saved_to_but_is_not_tidied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    store = CheckpointStore(tmp_path)
+    files = save(store, "x")
+    litter = files.with_name("geospot-somebody-elses")
+    litter.mkdir()
+    store.tidy()
+    assert litter.exists()
+    assert store.find(str(PATH)).folder == files
+    assert "no file locks" in caplog.text
 
 
 def test_what_has_expired_is_missing_and_then_removed(tmp_path: Path) -> None:

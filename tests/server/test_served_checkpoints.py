@@ -164,8 +164,10 @@ def test_a_server_behind_a_proxy_names_its_public_address(tmp_path: Path) -> Non
     place = tmp_path / "run" / "weights" / "expired"
     assert place.exists()
     path = write(CheckpointStore(tmp_path)).replace("/sampler_weights/", "/external_weights/")
-    with serving(tmp_path, "--public-url", "https://gpu.example.org/tinker/") as address:
-        rest = tinker.RestClient(base_url=address, api_key="tml-x")
+    public = ("--public-url", "https://gpu.example.org/tinker/")
+    key = {"MY_KEY": "tml-secret"}
+    with serving(tmp_path, *public, "--api-key-env", "MY_KEY", env=key) as address:
+        rest = tinker.RestClient(base_url=address, api_key="tml-secret")
         (url,) = rest.get_external_weights_urls(path).result().urls.values()
         assert url.startswith("https://gpu.example.org/tinker/api/v1/downloads/")
         here = url.replace("https://gpu.example.org/tinker", address)
@@ -178,6 +180,9 @@ def test_a_server_behind_a_proxy_names_its_public_address(tmp_path: Path) -> Non
     wrong = geospot("serve", "--public-url", "gpu.example.org", "--state-dir", tmp_path)
     assert wrong.returncode == 2
     assert "no http address" in wrong.stderr
+    open_to_all = geospot("serve", *public, "--state-dir", tmp_path)
+    assert open_to_all.returncode == 2
+    assert "no key is set" in open_to_all.stderr
 
 
 def test_a_server_whose_engine_dies_ends_with_exit_code_1(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ and then replaces checkpoint.json, which is one step: a crash comes before it or
 leaves lying, `tidy` removes.
 """
 
+import errno
 import fcntl
 import logging
 import re
@@ -42,6 +43,7 @@ ADAPTER: Final = "adapter_model.safetensors"
 OPTIMIZER: Final = "optimizer.safetensors"
 _FORMAT: Final = 2
 _LOCK: Final = ".lock"
+_NO_LOCKS: Final = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 _LONGEST: Final = 255
 """Bytes of a file's name on the usual file systems."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:+-]{0,199}")
@@ -224,14 +226,21 @@ class CheckpointStore:
     def _alone(self, *, wait: bool = True) -> Generator[None]:
         """Nobody else, in this process or another, changes the state folder meanwhile.
 
-        The lock is the system's: it ends with the process that holds it.
+        The lock is the system's: it ends with the process that holds it. Some network file systems
+        have none; saving goes on without it there.
 
         Raises:
             BlockingIOError: somebody does, and `wait` is false.
+            OSError: there are no locks here, and `wait` is false.
         """
         self._state.mkdir(parents=True, exist_ok=True)
         with (self._state / _LOCK).open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if not wait or error.errno not in _NO_LOCKS:
+                    raise
+                log.warning("%s has no file locks: let one server use it at a time.", self._state)
             yield
 
     def _place(self, path: CheckpointPath) -> Path:

@@ -5,9 +5,11 @@ import os
 import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from geospot.errors import BackendError, KeyMissingError, UsageError
 from geospot.services.endpoint import ServeOptions, check_url
+from geospot.services.loopback import is_loopback
 from geospot_backends.local.api import EngineError
 from geospot_backends.local.embedded import default_state_dir, make_engine
 
@@ -28,7 +30,7 @@ def run(options: ServeOptions, tell: Callable[[str], None]) -> None:
         KeyMissingError: the named environment variable holds no key.
     """
     key = _read_key(options.api_key_env)
-    public_url = None if options.public_url is None else check_url(options.public_url)
+    public_url = _check_public_url(options.public_url, key)
     tell("Starting: torch and transformers take some seconds to import.")
     engine = make_engine(options.state_dir, options.models, device=options.device)
     from geospot_backends.local.server import TinkerServer, address_of, open_listener
@@ -75,6 +77,19 @@ async def _until_stopped_or_broken(stop: asyncio.Event, server: "TinkerServer") 
             f"The server stops: {broken.result().message}.", "Its checkpoints are still there."
         )
     broken.cancel()
+
+
+def _check_public_url(text: str | None, key: str | None) -> str | None:
+    if text is None:
+        return None
+    url = check_url(text)
+    if key is None and not is_loopback(urlsplit(url).hostname or ""):
+        raise UsageError(
+            f"Clients that come through {url} are others, and no key is set.",
+            "Put a key that starts with tml- into an environment variable and name it with "
+            "--api-key-env.",
+        )
+    return url
 
 
 def _read_key(variable: str | None) -> str | None:
