@@ -10,6 +10,7 @@ disk has both, so that what a checkpoint says was done is on record.
 """
 
 import os
+import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -113,6 +114,9 @@ class RunDirectory:
         self._trackers = open_trackers(names, self.path, project, plain_json(self._config), step)
         if self._heartbeat is not None:
             self._heartbeat.begin(step, total)
+        self.log(
+            f"running: from step {step} to {total}, process {os.getpid()} on {platform.node()}"
+        )
 
     def metrics(self, step: int, row: Mapping[str, Any]) -> None:
         """Appends figures of a step; several rows of the same step are merged by whoever reads them."""
