@@ -1,0 +1,175 @@
+"""Whole RL runs on the embedded engine: what they leave, how they go on, how they end."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from geospot.runs.checkpoints import read_checkpoints
+from geospot.runs.histograms import HISTOGRAMS
+from geospot.runs.rollouts import RolloutReader
+from tests.support.approx import approx
+
+STEPS = 6
+_SETTINGS = (
+    "service=local",
+    "model_name=geospot/tiny-vlm",
+    "hf_repo=world",
+    "coord_tau=2000",
+    f"max_steps={STEPS}",
+    "batch_size=3",
+    "group_size=4",
+    "save_every=2",
+    "eval_every=4",
+    "eval_limit=6",
+    "learning_rate=1e-3",
+    "behavior_if_log_dir_exists=resume",
+)
+
+
+def _start(tmp_path: Path, *settings: str) -> subprocess.Popen[str]:
+    """`geospot rl` in a process of its own, with a state folder of its own."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "geospot",
+            "rl",
+            f"log_path={tmp_path / 'run'}",
+            *_SETTINGS,
+            *settings,
+        ],
+        env=os.environ | {"GEOSPOT_STATE_DIR": str(tmp_path / "state")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    out, err = process.communicate(timeout=200)
+    return process.returncode, out + err
+
+
+def _rows(run: Path) -> dict[int, dict[str, Any]]:
+    """metrics.jsonl merged by step, without what depends on the clock."""
+    merged: dict[int, dict[str, Any]] = {}
+    for line in (run / "metrics.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        merged.setdefault(row["step"], {}).update(row)
+    return {
+        step: {key: value for key, value in row.items() if not key.startswith("time/")}
+        for step, row in merged.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    code, said = _finish(_start(folder))
+    assert code == 0, said
+    return folder / "run"
+
+
+def test_a_run_leaves_everything_that_a_reader_looks_for(whole: Path) -> None:
+    rows = _rows(whole)
+    assert sorted(rows) == list(range(STEPS + 1))  # the last holds the evaluation after the end
+    assert all("env/all/reward/total" in rows[step] for step in range(STEPS))
+    assert [step for step in rows if "eval/geoscore" in rows[step]] == [0, 4, STEPS]
+    names = [row.name for row in read_checkpoints(whole)]
+    assert names[-1] == "final" or "final" in names
+    assert len((whole / HISTOGRAMS).read_text().splitlines()) == STEPS + 1
+    reader = RolloutReader(whole)
+    reader.look()
+    assert reader.steps == list(range(STEPS))
+    record = reader.read(2)[5]
+    assert (record.group, record.index) == (1, 1)
+    assert len(record.tokens) == len(record.logprobs) > 0
+    assert record.terms.keys() == {"coord"}
+    assert list((whole / "thumbnails").iterdir())
+    assert json.loads((whole / "heartbeat.json").read_text())["state"] == "finished"
+    assert json.loads((whole / "config.json").read_text())["model_name"] == "geospot/tiny-vlm"
+
+
+def test_the_rewards_on_record_are_those_of_the_rollouts(whole: Path) -> None:
+    reader = RolloutReader(whole)
+    reader.look()
+    for step, row in _rows(whole).items():
+        if step == STEPS:
+            continue
+        rewards = [max(record.reward, 0.0) for record in reader.read(step)]
+        assert row["env/all/reward/total"] == approx(sum(rewards) / len(rewards))
+        groups = {record.group for record in reader.read(step)}
+        for group in groups:
+            advantages = [record.advantage for record in reader.read(step) if record.group == group]
+            known = [one for one in advantages if one is not None]
+            assert sum(known) == approx(0.0, abs=1e-5)
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_been(whole: Path, tmp_path: Path) -> None:
+    rng = random.Random(4)
+    run = tmp_path / "run"
+    kills = 0
+    for _ in range(12):
+        process = _start(tmp_path)
+        began = time.monotonic()
+        seen = len(_lines(run))
+        # Somewhere after it has got on by at least one row, so that the test comes to an end.
+        while len(_lines(run)) <= seen and process.poll() is None and time.monotonic() - began < 90:
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0.0, 1.5))
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.communicate()
+        kills += 1
+        if kills == 2:
+            break
+    assert kills
+    code, said = _finish(_start(tmp_path))
+    assert code == 0, said
+    expected, found = _rows(whole), _rows(run)
+    assert sorted(found) == sorted(expected)
+    for step, row in expected.items():
+        assert found[step].keys() == row.keys()
+        for key, value in row.items():
+            assert found[step][key] == approx(value, rel=1e-4, abs=1e-6), (step, key)
+    reader, other = RolloutReader(whole), RolloutReader(run)
+    reader.look()
+    other.look()
+    assert reader.steps == other.steps
+    for step in reader.steps:
+        assert [r.text for r in reader.read(step)] == [r.text for r in other.read(step)]
+
+
+def _lines(run: Path) -> list[str]:
+    path = run / "metrics.jsonl"
+    return path.read_text().splitlines() if path.is_file() else []
+
+
+def test_a_run_that_is_asked_to_stop_saves_and_goes_on(whole: Path, tmp_path: Path) -> None:
+    process = _start(tmp_path, "save_every=100")
+    run = tmp_path / "run"
+    while not _lines(run) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    code, said = _finish(process)
+    assert code == 128 + signal.SIGTERM, said
+    assert json.loads((run / "heartbeat.json").read_text())["state"] == "stopped"
+    (saved,) = [row for row in read_checkpoints(run) if row.state_path]
+    assert saved.batch is not None
+    assert 0 < saved.batch < STEPS
+    code, said = _finish(_start(tmp_path, "save_every=100"))
+    assert code == 0, said
+    rewards = [_rows(run)[step]["env/all/reward/total"] for step in range(STEPS)]
+    expected = [_rows(whole)[step]["env/all/reward/total"] for step in range(STEPS)]
+    assert rewards == approx(expected, abs=1e-6)
