@@ -11,13 +11,16 @@ import json
 import math
 import os
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
-from geospot.errors import GeospotError
+from geospot.errors import GeospotError, UsageError
 
 LOCK: Final = ".lock"
+ASIDE: Final = ".aside-"
+"""In the name of a folder that was set aside, so that nobody takes it for a current one."""
 
 
 class WriteError(GeospotError, OSError):
@@ -161,6 +164,31 @@ def take_lock(folder: Path, advice: str) -> int:
         os.close(descriptor)
         raise unwritable(path, error) from error
     return descriptor
+
+
+def set_aside(folder: Path, advice: str) -> Path:
+    """Renames a folder to `NAME.aside-DATE-TIME`; returns its new name. Nothing is destroyed.
+
+    Raises:
+        BusyError: another process is writing into it; says what to do with `advice`.
+        UsageError: it can't be renamed.
+    """
+    folder = folder.absolute()  # "." has no name of its own
+    plain = folder.with_name(f"{folder.name}{ASIDE}{time.strftime('%Y%m%d-%H%M%S')}")
+    target, taken = plain, 0
+    while target.exists():
+        taken += 1
+        target = plain.with_name(f"{plain.name}-{taken}")
+    lock = take_lock(folder, advice)  # nobody may be writing into what is renamed
+    try:
+        folder.rename(target)
+    except OSError as error:
+        raise UsageError(
+            f"{folder} can't be set aside: {error.strerror}.", "Rename it yourself."
+        ) from error
+    finally:
+        os.close(lock)
+    return target
 
 
 def mend_torn_end(path: Path) -> None:

@@ -1,18 +1,13 @@
 """Whether a run may be written into a directory, and whether it goes on with the one that is there."""
 
-import os
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from geospot.config.learning import IfExists
-from geospot.durable import LOCK, plain_json, take_lock
+from geospot.durable import LOCK, plain_json, set_aside, take_lock
 from geospot.errors import ResultMismatchError, UsageError
 from geospot.runs.checkpoints import CONFIG
-
-ASIDE: Final = ".aside-"
-"""In the name of a directory that `behavior_if_log_dir_exists=delete` set aside."""
 
 BUSY_ADVICE: Final = "Wait for it, stop it, or give another log_path."
 
@@ -64,7 +59,7 @@ def lock_for_run(path: Path, if_exists: IfExists, ask: Ask | None) -> int:
     if _is_taken(path):
         _refuse_strangers(path)
         if if_exists == "delete":
-            set_aside(path)
+            set_aside(path, BUSY_ADVICE)
         elif if_exists == "raise" or (if_exists == "ask" and ask is None):
             raise UsageError(
                 f"{path} already holds a run.",
@@ -87,30 +82,6 @@ def lock_for_run(path: Path, if_exists: IfExists, ask: Ask | None) -> int:
             f"The run directory {path} can't be made: {error.strerror}.", "Give another log_path."
         ) from error
     return take_lock(path, BUSY_ADVICE)
-
-
-def set_aside(path: Path) -> Path:
-    """Renames a run's directory out of the way; returns its new name.
-
-    Raises:
-        BusyError: another process is writing into it.
-    """
-    path = path.absolute()  # "." has no name of its own
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    names = (f"{path.name}{ASIDE}{stamp}{f'-{count}' if count else ''}" for count in range(1000))
-    target = next((path.with_name(n) for n in names if not path.with_name(n).exists()), None)
-    if target is None:
-        raise UsageError(f"{path} can't be set aside.", "Remove some of its old copies.")
-    lock = take_lock(path, BUSY_ADVICE)  # nobody may be writing into what is renamed
-    try:
-        path.rename(target)
-    except OSError as error:
-        raise UsageError(
-            f"{path} can't be set aside: {error.strerror}.", "Give another log_path."
-        ) from error
-    finally:
-        os.close(lock)
-    return target
 
 
 def changes(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
