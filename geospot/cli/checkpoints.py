@@ -163,7 +163,12 @@ def delete(
 
 @contextmanager
 def _archive(service: str, state_dir: Path | None, api_key_env: str | None) -> Generator[Archive]:
-    archive = open_archive(service, ServiceOptions(api_key_env=api_key_env, state_dir=state_dir))
+    options = ServiceOptions(
+        api_key_env=api_key_env,
+        state_dir=state_dir,
+        tell=lambda line: typer.echo(printable(line), err=True),
+    )
+    archive = open_archive(service, options)
     try:
         yield archive
     finally:

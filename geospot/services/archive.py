@@ -180,7 +180,10 @@ class RemoteArchive:
 
         training = self._service.trainer_from(path, optimizer=False)
         try:
-            return training.save_weights_external(_EXPORT, _EXPORT_LIVES_S).result().path
+            return self._service.wait_for(
+                f"the files of {printable(path)}",
+                lambda: training.save_weights_external(_EXPORT, _EXPORT_LIVES_S).result().path,
+            )
         except tinker.RequestFailedError as error:
             raise UsageError(
                 f"{printable(path)} can't be exported: {failure_of(error)}.",

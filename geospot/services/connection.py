@@ -209,38 +209,51 @@ class Service:
             if model.model_name
         ]
 
-    def _ready(self, model: str, purpose: str, create: Callable[[], T]) -> T:
-        """A client for a model, however long that takes to load while the service goes on answering.
+    def wait_for(self, what: str, work: Callable[[], T]) -> T:
+        """What may take long, for as long as the service goes on answering.
 
         Engines load a model when a client for it is made; the hosted service does so behind it, and
-        answers at once. A silent service can't be told from a loading one by its silence: it is asked
-        something else meanwhile.
-        """
-        import tinker
+        answers at once. A silent service can't be told from a busy one by its silence: it is asked
+        something else meanwhile, and the person is told what is waited for.
 
-        errand = Errand(create)
+        Args:
+            what: for messages: "waiting for …", "asked for …".
+            work: waits for its answer; what it raises comes as it is.
+
+        Raises:
+            UnreachableError: the service falls silent, or isn't done within half an hour.
+        """
+        errand = Errand(work)
         began_s = told_s = time.monotonic()
         done = errand.wait(min(_PATIENCE_S, self._allowance.left_s))
         self._allowance.charge(time.monotonic() - began_s)
         while done is None:
-            self._answer(f"for {printable(model)} to {purpose}", self._models)
+            self._answer(f"for {what}", self._models)
             self._allowance.renew()
             waited_s = time.monotonic() - began_s
             if waited_s > _LOADING_S:
                 raise UnreachableError(
-                    f"{self.title} has had {waited_s / 60:.0f} minutes to load {printable(model)}, "
-                    "and isn't ready.",
+                    f"{self.title} has had {waited_s / 60:.0f} minutes for {what}, and isn't ready.",
                     "Its log may say why.",
                 )
             if told_s == began_s or time.monotonic() - told_s >= _TELL_EVERY_S:
                 told_s = time.monotonic()
                 self._tell(
-                    f"Waiting for {printable(model)}: {self.title[0].lower()}{self.title[1:]} answers, "
-                    f"and is loading it or busy ({waited_s:.0f} s so far)."
+                    f"Waiting for {what}: {self.title[0].lower()}{self.title[1:]} answers, and is "
+                    f"loading it or busy ({waited_s:.0f} s so far)."
                 )
             done = errand.wait(_CHECK_EVERY_S)
+        self._allowance.renew()
+        return done()
+
+    def _ready(self, model: str, purpose: str, create: Callable[[], T]) -> T:
+        """A client for a model."""
+        import tinker
+
         try:
-            client = done()
+            return self.wait_for(f"{printable(model)} to {purpose}", create)
+        except GeospotError:
+            raise
         except (tinker.NotFoundError, tinker.BadRequestError) as error:
             raise self._not_there(model, purpose) from error
         except tinker.RequestFailedError as error:
@@ -253,8 +266,6 @@ class Service:
             ) from error
         except Exception as error:
             raise self._explained(error) from error
-        self._allowance.renew()
-        return client
 
     def _not_there(self, model: str, purpose: str) -> ModelNotFoundError:
         return ModelNotFoundError(

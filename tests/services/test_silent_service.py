@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 import tinker
@@ -67,6 +68,11 @@ def listed(service: Service) -> object:
     return RemoteArchive(service).all()
 
 
+def exported(service: Service) -> object:
+    folder = Path(mkdtemp(prefix="export-"))
+    return RemoteArchive(service).export("tinker://run/weights/final", folder)
+
+
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("held", "do", "about"),
@@ -79,6 +85,7 @@ def listed(service: Service) -> object:
         ("create_model|capabilities", trained, f"for {BASE} to train"),
         ("load_weights|capabilities", trained_on, "for tinker://run/weights/final to train"),
         ("/checkpoints", listed, "for its checkpoints"),
+        ("weights_external|capabilities", exported, "for the files of tinker://run/weights/final"),
     ],
 )
 def test_a_service_that_falls_silent_is_given_up_at_every_step(
@@ -137,7 +144,7 @@ def test_a_model_that_is_never_ready_is_given_up(
     front.held = "create_sampling_session"
     with (
         open_service(front.url) as service,
-        pytest.raises(UnreachableError, match="to load scripted/vlm, and isn't ready"),
+        pytest.raises(UnreachableError, match="minutes for scripted/vlm to sample from, and isn't"),
     ):
         service.sampler(base_model=BASE)
 
