@@ -7,10 +7,11 @@ import pytest
 import tinker
 from tinker import types
 
+from geospot_backends.local.api import AdamParams
 from geospot_backends.local.engine import LocalEngine
 from geospot_backends.local.models import load_tokenizer
 from geospot_backends.local.server import EmbeddedServer
-from tests.support.engines import tiny_folder
+from tests.support.engines import engine_at, question, supervised, tiny_folder
 
 
 @pytest.mark.filterwarnings("error::DeprecationWarning")
@@ -41,3 +42,25 @@ def test_rank_0_trains_all_weights_and_samples_what_it_learned(tmp_path: Path) -
     folder = engine.checkpoints.find(path).folder
     assert (folder / "model.safetensors").is_file()
     assert len(load_tokenizer(folder)) == len(load_tokenizer(tiny_folder()))
+
+
+def test_a_second_model_begins_with_the_base_weights_and_not_with_the_first_ones(
+    tmp_path: Path,
+) -> None:
+    engine = engine_at(tmp_path)
+    datums = [supervised(question("photo"), [30, 31, 32, 33])]
+
+    def loss(model: str) -> float:
+        result = engine.forward_backward(model, datums, "cross_entropy", forward_only=True)
+        return result.metrics["loss:sum"]
+
+    engine.create_model("first", str(tiny_folder()), None)
+    untrained = loss("first")
+    for _ in range(3):
+        engine.forward_backward("first", datums, "cross_entropy")
+        engine.optim_step("first", AdamParams(learning_rate=1e-2))
+    assert loss("first") < untrained - 1
+
+    engine.create_model("second", str(tiny_folder()), None)
+
+    assert loss("second") == untrained

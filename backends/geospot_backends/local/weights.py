@@ -33,11 +33,20 @@ Weights = dict[str, torch.nn.Parameter]
 
 @dataclass(frozen=True, slots=True)
 class _Slots:
-    """A network and where its trainable weights go: for each name the modules' attributes."""
+    """A network and where its trainable weights go: for each name the modules' attributes.
+
+    `loaded` are the weights that were there before anything was bound: what a new model begins with.
+    """
 
     network: Any
     places: dict[str, list[tuple[torch.nn.Module, str]]]
     adapter: str | None
+    loaded: dict[str, torch.Tensor]
+
+
+def _first(places: Mapping[str, list[tuple[torch.nn.Module, str]]]) -> dict[str, torch.Tensor]:
+    """What stands at each name's first place now."""
+    return {name: getattr(*where[0]) for name, where in places.items()}
 
 
 class WeightsHost:
@@ -66,9 +75,8 @@ class WeightsHost:
         slots = self._slots_of(lora)
         random = torch.Generator().manual_seed(seed % 2**63)
         weights: Weights = {}
-        for name, places in slots.places.items():
-            module, attribute = places[0]
-            now: torch.Tensor = getattr(module, attribute)
+        for name in slots.places:
+            now = slots.loaded[name]
             if lora is None:
                 value = now.detach().clone()
             elif ".lora_A." in name:
@@ -122,7 +130,7 @@ class WeightsHost:
             path, _, attribute = name.rpartition(".")
             first = names.setdefault(id(parameter), name)  # tied weights are one, under one name
             places.setdefault(first, []).append((network.get_submodule(path), attribute))
-        return _Slots(network, places, None)
+        return _Slots(network, places, None, _first(places))
 
     def _adapter(self, lora: LoraSpec) -> _Slots:
         peft = untyped("peft")
@@ -149,7 +157,7 @@ class WeightsHost:
         for path, module in self._peft.named_modules():
             if match := pattern.match(path):
                 places[f"{match[1]}.weight"] = [(module, "weight")]
-        return _Slots(self.base.network, places, name)
+        return _Slots(self.base.network, places, name, _first(places))
 
     def _targets(self, lora: LoraSpec) -> str:
         """Regular expression of the layers that get an adapter: those of the text model, never vision.
