@@ -158,6 +158,11 @@ class RLConfig(LearnConfig):
     batch_size: Count = _setting(16, "Groups a step, one photo each.", "photos")
 
     # Rollouts.
+    env: Literal["geo", "telescoping"] = _setting(
+        "geo",
+        "geo: one answer. telescoping: a rough guess, a better one and the final one, each rewarded "
+        "for what it gains; the first has tau_start.",
+    )
     group_size: Annotated[int, Field(ge=2)] = _setting(
         4, "Answers sampled for a photo.", "rollouts"
     )

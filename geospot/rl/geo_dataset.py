@@ -1,8 +1,9 @@
 """The photos of a run, step by step."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from geospot.config.learning import RLConfig
 from geospot.data.progress import Progress, silent
@@ -10,10 +11,11 @@ from geospot.learning.order import steps
 from geospot.learning.photos import TrainingData, open_training_data
 from geospot.prompts import Prompt
 from geospot.renderers import Renderer
-from geospot.rl.geo_env import GeoGroupBuilder
+from geospot.rl.geo_env import GeoEnv, GeoGroupBuilder, Task
 from geospot.rl.geo_reward import GeoReward
 from geospot.rl.tau import tau_at
-from geospot.rl.types import RLDataset
+from geospot.rl.telescoping import TelescopingGeoEnv
+from geospot.rl.types import Env, RLDataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class GeoRLDataset(RLDataset):
                 reward=reward,
                 group_size=config.group_size,
                 max_image_size=self._builder.max_image_size,
+                make_env=_environment(config),
             )
             for number in self._order.batch(index, config.batch_size)
         ]
@@ -91,3 +94,10 @@ class GeoRLDataset(RLDataset):
     def close(self) -> None:
         """Lets go of the photos' files and connections."""
         self.data.close()
+
+
+def _environment(config: RLConfig) -> Callable[[Task], Env]:
+    """What is played, given what a group shares."""
+    if config.env == "telescoping":
+        return partial(TelescopingGeoEnv, coarse_tau_km=config.tau_start)
+    return GeoEnv

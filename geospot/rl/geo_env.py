@@ -1,7 +1,7 @@
 """One photo, one question, one answer, one reward."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from geospot.evaluation.records import SampleRecord
 from geospot.learning.photos import question, read_photo
 from geospot.outcomes import Outcome
 from geospot.prompts import Prompt
-from geospot.renderers import Renderer
+from geospot.renderers import Message, Renderer
 from geospot.rl.geo_reward import GeoReward, RewardTerms
 from geospot.rl.types import Action, Env, EnvGroupBuilder, StepResult, Stop
 
@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What all environments of a group share: photo, chat format, reward. Made by `GeoGroupBuilder`."""
+    """What all environments of a group share. Made by `GeoGroupBuilder`.
+
+    `observation` is `question` rendered: one object for all, so that they are asked in one call.
+    """
 
     sample: GeoSample
     renderer: Renderer
     reward: GeoReward
+    question: list[Message] = field(repr=False)
     observation: "tinker.ModelInput" = field(repr=False)
 
 
@@ -47,7 +51,7 @@ class GeoEnv(Env):
         The metrics are at a fixed scale whatever tau is: `answered` (0 or 1), `distance_km`, `geoscore`
         and the accuracies, a failure at its worst; and `reward/<term>` for the terms that count.
         """
-        record = judged(self._task, action)
+        _, record = read_answer(self._task, action)
         worth = self._task.reward(record)
         return StepResult(
             reward=worth.total,
@@ -63,6 +67,7 @@ class GeoGroupBuilder(EnvGroupBuilder):
 
     Args:
         max_image_size: longest side in pixels; larger photos shrink.
+        make_env: what is played, given what the group shares.
     """
 
     dataset: GeoDataset
@@ -72,6 +77,7 @@ class GeoGroupBuilder(EnvGroupBuilder):
     reward: GeoReward
     group_size: int
     max_image_size: int | None = None
+    make_env: Callable[[Task], Env] = GeoEnv
 
     @property
     def group_id(self) -> str:
@@ -85,19 +91,21 @@ class GeoGroupBuilder(EnvGroupBuilder):
             ImageError, SourceUnavailableError: the photo can't be had.
             RenderError: the prompt can't be put into the model's tokens.
         """
-        observation = await asyncio.to_thread(self._render)
-        task = Task(self.sample, self.renderer, self.reward, observation)
-        return [GeoEnv(task) for _ in range(self.group_size)]
+        task = await asyncio.to_thread(self._task)
+        return [self.make_env(task) for _ in range(self.group_size)]
 
-    def _render(self) -> "tinker.ModelInput":
+    def _task(self) -> Task:
         photo = read_photo(self.dataset, self.sample, self.max_image_size)
-        return self.renderer.build_generation_prompt(question(self.prompt, photo))
+        asked = question(self.prompt, photo)
+        observation = self.renderer.build_generation_prompt(asked)
+        return Task(self.sample, self.renderer, self.reward, asked, observation)
 
 
-def judged(task: Task, action: Action) -> SampleRecord:
-    """The answer read and measured by the evaluation's own code, so that both mean the same."""
+def read_answer(task: Task, action: Action) -> tuple[Message, SampleRecord]:
+    """What the model said; and the same judged by the evaluation's own code, so that both mean the same."""
     parsed = task.renderer.parse_response(action)
-    return judge(task.sample, Reply(parsed.raw, truncated=parsed.truncated))
+    record = judge(task.sample, Reply(parsed.raw, truncated=parsed.truncated))
+    return parsed.message, record
 
 
 def metrics_of(record: SampleRecord, worth: RewardTerms) -> dict[str, float]:
