@@ -239,8 +239,8 @@ def test_a_malformed_request_holds_up_nothing(
 def test_what_is_not_offered_is_refused_and_not_left_out(service: tinker.ServiceClient) -> None:
     client = sampler(service)
     params = types.SamplingParams(max_tokens=1)
-    with pytest.raises(tinker.RequestFailedError, match="doesn't offer topk_prompt_logprobs"):
-        client.sample(prompt(1), 1, params, topk_prompt_logprobs=3).result()
+    with pytest.raises(tinker.RequestFailedError, match="doesn't offer prompt_alt_tokens_k"):
+        client.sample(prompt(1), 1, params, prompt_alt_tokens_k=3).result()
 
 
 def test_unknown_model_says_what_is_served(service: tinker.ServiceClient) -> None:

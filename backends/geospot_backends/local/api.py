@@ -134,9 +134,15 @@ class SampleRequest:
     params: SamplingParams = field(default_factory=SamplingParams)
     num_samples: int = 1
     prompt_logprobs: bool = False
+    top_sampled: int = 0
+    """How many of the likeliest tokens to list at each sampled position."""
+    top_of_prompt: int = 0
+    """The same for each position of the prompt."""
 
 
 StopReason = Literal["stop", "length"]
+TopTokens = list[tuple[int, float]]
+"""The likeliest tokens of a position with their log-probabilities at temperature 1, the likeliest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +152,8 @@ class SampledSequence:
     tokens: list[int]
     logprobs: list[float]
     stop_reason: StopReason
+    top: list[TopTokens] | None = None
+    """One entry a token; None where it wasn't asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +161,12 @@ class SampleResult:
     """Answers to one request.
 
     `prompt_logprobs` has one entry a prompt position: None for the first and for positions of images.
+    So has `prompt_top`, the likeliest tokens there.
     """
 
     sequences: list[SampledSequence]
     prompt_logprobs: list[float | None] | None = None
+    prompt_top: list[TopTokens | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from geospot_backends.local.api import (
     SampleResult,
     SamplingParams,
     StopReason,
+    TopTokens,
 )
 from geospot_backends.local.families import Heads
 from geospot_backends.local.forward import logprobs, read_heads, target_logprobs
@@ -21,6 +22,9 @@ from geospot_backends.local.inputs import InputReader
 from geospot_backends.local.models import BaseModel
 from geospot_backends.local.sequences import Sequence
 from geospot_backends.local.tensors import list_of, tensor_of
+from geospot_backends.local.toplist import check_top, top_of_prompt, top_tokens
+
+T = TypeVar("T")
 
 MAX_SAMPLES: Final = 4096
 POSITIONS_AT_ONCE: Final = 1 << 18
@@ -58,6 +62,7 @@ class _Running:
     random: np.random.Generator
     tokens: list[int] = field(default_factory=list[int])
     logprobs: list[float] = field(default_factory=list[float])
+    top: list[TopTokens] = field(default_factory=list[TopTokens])
     stop_reason: StopReason | None = None
     _uniforms: list[float] = field(default_factory=list[float])
 
@@ -69,7 +74,8 @@ class _Running:
 
     def finished(self) -> SampledSequence:
         """What was sampled."""
-        return SampledSequence(self.tokens, self.logprobs, self.stop_reason or "length")
+        top = self.top if self.read.request.top_sampled else None
+        return SampledSequence(self.tokens, self.logprobs, self.stop_reason or "length", top)
 
 
 def read_request(reader: InputReader, base: BaseModel, request: SampleRequest) -> ReadRequest:
@@ -82,6 +88,7 @@ def read_request(reader: InputReader, base: BaseModel, request: SampleRequest) -
     if not 1 <= request.num_samples <= MAX_SAMPLES:
         raise EngineUserError(f"num_samples of {request.num_samples} is not in 1 … {MAX_SAMPLES}.")
     _check(params)
+    check_top(request, base)
     prompt = reader.read(request.prompt, room=params.max_tokens or 1)
     room = base.context_length - prompt.length
     tokens, texts = _stops(params, base)
@@ -165,6 +172,10 @@ def _sample_portion(base: BaseModel, network: Any, reads: list[ReadRequest]) -> 
         else None
         for read, head in zip(reads, heads_of_reads, strict=True)
     ]
+    tops = [
+        _prompt_top(base, network, heads, head, read)
+        for read, head in zip(reads, heads_of_reads, strict=True)
+    ]
     running: list[_Running] = []
     for owner, (read, head) in enumerate(zip(reads, heads_of_reads, strict=True)):
         seed = read.request.params.seed
@@ -176,7 +187,9 @@ def _sample_portion(base: BaseModel, network: Any, reads: list[ReadRequest]) -> 
     sequences = list(running)
     _decode(base, network, heads, prompts, running)
     return [
-        SampleResult([one.finished() for one in sequences if one.owner == owner], asked[owner])
+        SampleResult(
+            [one.finished() for one in sequences if one.owner == owner], asked[owner], tops[owner]
+        )
         for owner in range(len(reads))
     ]
 
@@ -192,10 +205,25 @@ def _prompt_logprobs(
     )  # placeholders may not be
     target_T = tensor_of(said_L[1:], base.device)
     values = list_of(target_logprobs(base, hidden_T_D, target_T, network))
-    result: list[float | None] = [None, *values]
+    return _without_images([None, *values], prompt)
+
+
+def _prompt_top(
+    base: BaseModel, network: Any, heads: Heads, head: int, read: ReadRequest
+) -> list[TopTokens | None] | None:
+    """The likeliest tokens at each position after the first, None for images; None if not asked for."""
+    if not read.request.top_of_prompt:
+        return None
+    first = heads.first_H[head]
+    hidden_T_D = heads.hidden_H_L_D[head, first : first + read.prompt.length - 1]
+    found = top_of_prompt(base, hidden_T_D, read.request.top_of_prompt, network)
+    return _without_images([None, *found], read.prompt)
+
+
+def _without_images(values: list[T | None], prompt: Sequence) -> list[T | None]:
     for image in prompt.images:
-        result[image.start : image.start + image.tokens] = [None] * image.tokens
-    return result
+        values[image.start : image.start + image.tokens] = [None] * image.tokens
+    return values
 
 
 def _decode(
@@ -241,6 +269,9 @@ def _draw(logprob_N_V: torch.Tensor, running: list[_Running], base: BaseModel) -
     )
     chosen_N: list[float] = list_of(logprob_N_V.gather(1, token_N[:, None])[:, 0])
     tokens: list[int] = list_of(token_N)
+    if most := max(one.read.request.top_sampled for one in running):
+        for one, top in zip(running, top_tokens(logprob_N_V, most), strict=True):
+            one.top.append(top[: one.read.request.top_sampled])
     for one, token, logprob in zip(running, tokens, chosen_N, strict=True):
         one.tokens.append(token)
         one.logprobs.append(logprob)

@@ -98,6 +98,8 @@ class SamplingRequests:
             params=wire.sampling_params(fields),
             num_samples=wire.num_samples(fields),
             prompt_logprobs=fields.flag("prompt_logprobs", default=False),
+            top_sampled=fields.whole_or_none("topk_sample_logprobs") or 0,
+            top_of_prompt=fields.whole_or_none("topk_prompt_logprobs") or 0,
         )
 
         def begin() -> asyncio.Future[SampleResult]:

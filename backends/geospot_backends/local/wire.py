@@ -7,7 +7,7 @@ goes; whether it makes sense is the engine's to say.
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
@@ -23,15 +23,15 @@ from geospot_backends.local.api import (
     SampleResult,
     SamplingParams,
     TokenChunk,
+    TopTokens,
 )
 from geospot_backends.local.checkpoints import check_life
 from geospot_backends.local.fields import BadMessageError, Fields, in_range
 from geospot_backends.local.futures import PROTO, Payload
 
 _MAX_SAMPLES: Final = 1024
+_NO_TOKEN_LOGPROB: Final = -99999.0
 _NOT_OFFERED: Final = (
-    "topk_prompt_logprobs",
-    "topk_sample_logprobs",
     "target_prompt_logprobs",
     "prompt_alt_tokens_k",
 )
@@ -169,6 +169,11 @@ def sample_payload(result: SampleResult, last_n: int | None) -> Payload:
         sent.stop_reason = pb.STOP_REASON_STOP if stopped else pb.STOP_REASON_LENGTH
         sent.tokens = np.asarray(sequence.tokens, dtype=np.int32).tobytes()
         sent.logprobs = np.asarray(sequence.logprobs, dtype=np.float32).tobytes()
+        if sequence.top is not None:
+            sent.topk_sampled_logprobs.CopyFrom(_top_message(sequence.top))
+    if result.prompt_top is not None:
+        rows = result.prompt_top
+        message.topk_prompt_logprobs.CopyFrom(_top_message(_last(rows, last_n)))
     if result.prompt_logprobs is not None:
         known = [np.nan if logprob is None else logprob for logprob in result.prompt_logprobs]
         scored = np.asarray(known, dtype=np.float32)
@@ -176,6 +181,27 @@ def sample_payload(result: SampleResult, last_n: int | None) -> Payload:
             scored[: max(0, len(scored) - last_n)] = np.nan
         message.prompt_logprobs = scored.tobytes()
     return Payload(message.SerializeToString(), PROTO)
+
+
+def _last(rows: Sequence[TopTokens | None], last_n: int | None) -> list[TopTokens | None]:
+    """The rows, all but the last `last_n` emptied."""
+    left_out = 0 if last_n is None else max(0, len(rows) - last_n)
+    return [None] * left_out + list(rows[left_out:])
+
+
+def _top_message(rows: Sequence[TopTokens | None]) -> Any:
+    """A TopkLogprobs: as wide as the longest row, its gaps filled as the SDK knows them."""
+    from tinker.proto import tinker_public_pb2 as pb
+
+    width = max((len(row) for row in rows if row), default=0)
+    token_T_K = np.zeros((len(rows), width), dtype=np.int32)
+    logprob_T_K = np.full((len(rows), width), _NO_TOKEN_LOGPROB, dtype=np.float32)
+    for at, row in enumerate(rows):
+        for place, (token, logprob) in enumerate(row or ()):
+            token_T_K[at, place], logprob_T_K[at, place] = token, logprob
+    return pb.TopkLogprobs(
+        token_ids=token_T_K.tobytes(), logprobs=logprob_T_K.tobytes(), k=width, length=len(rows)
+    )
 
 
 def json_payload(value: Mapping[str, Any]) -> Payload:
