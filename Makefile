@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt requirements-oracle.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-oracle.txt
 	touch $@
 
-demo: $(STAMP)  ## baselines on the procedural world, ranked and exported
+demo: $(STAMP)  ## SFT and GRPO from random weights on the procedural world, evaluated and ranked
 	$(BIN)/geospot demo
 
 test: $(STAMP)  ## every test

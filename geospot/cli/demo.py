@@ -1,9 +1,8 @@
 """`geospot demo`."""
 
 import asyncio
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -11,44 +10,53 @@ from geospot.cli.leaderboard import show
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-BASELINES: Final = ("constant", "prior")
-TINY: Final = "local"
-
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Where the results go.")] = Path("results/demo"),
-    limit: Annotated[int, typer.Option(min=1, help="Images of each evaluation.")] = 500,
+    out: Annotated[Path, typer.Option(help="Where runs and results go.")] = Path("results/demo"),
+    seed: Annotated[int, typer.Option(help="Of weights, order and sampling.")] = 0,
+    limit: Annotated[int, typer.Option(min=2, help="Photos of each evaluation.")] = 512,
+    sft_steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of supervised training. Default: the recipe's.")
+    ] = None,
+    rl_steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of GRPO. Default: the recipe's.")
+    ] = None,
 ) -> None:
-    """Score the baselines and a tiny model on the procedural world, rank them, export the leaderboard.
+    """Train a tiny model from random weights, SFT and then GRPO, and rank what comes of it.
 
-    Needs no key, no download and no GPU, and takes some seconds. The baselines don't look at the
-    photos: what they score is what a model has to beat. The model, which came with the package, needs
-    the extra `local`; without it the baselines stand alone.
+    Needs no key, no download and no GPU: a vision-language model of 0.6 million parameters learns to
+    say where on a procedural world a picture was taken, in some minutes on two cores. It is evaluated
+    before, between and after, beside baselines that don't look. What was done stays done: the same
+    command goes on where it was interrupted. Needs the extra `local`.
 
     \b
     geospot demo --out results/demo
     """
     from geospot.cli.console import stderr_console
-    from geospot.config.evaluation import EvalConfig
-    from geospot.evaluation.evaluate import evaluate
+    from geospot.demo import RL_STEPS, SFT_STEPS, Demo, Scale
     from geospot.evaluation.progress import TerminalView
+    from geospot.learning.display import TerminalRunView
     from geospot_leaderboard.collect import collect
     from geospot_leaderboard.export import to_csv
     from geospot_leaderboard.ranking import rank
 
-    view = TerminalView(stderr_console())
-    local = (TINY,) if find_spec("torch") and find_spec("transformers") else ()
-    for backend in (*BASELINES, *local):
-        view.say(f"Scoring {backend!r} on {limit} images of the world.")
-        config = EvalConfig(
-            backend=backend, dataset="world", limit=limit, out=out / f"{backend}-{limit}"
-        )
-        asyncio.run(evaluate(config, view))
-    found = collect(out)
-    groups = rank(found.results)
-    show(out)
+    console = stderr_console()
+    scale = Scale(sft_steps or SFT_STEPS, rl_steps or RL_STEPS, limit)
+    run = Demo(out, scale, seed, TerminalView(console), TerminalRunView(console))
+    lift = asyncio.run(run.go())
+    show(run.results)
     table = out / "leaderboard.csv"
-    table.write_text(to_csv(groups), encoding="utf-8")
-    typer.echo(f"Written to {out}: a result directory each, and {table}")
-    typer.echo("Next: geospot eval --help, and `geospot predict PHOTO` with a model of yours.")
+    table.write_text(to_csv(rank(collect(run.results).results)), encoding="utf-8")
+    typer.echo(
+        f"Sampled answers to {limit} held-out photos (temperature 1), before and after GRPO: reward "
+        f"{lift.before.reward:.3f} -> {lift.after.reward:.3f} "
+        f"(difference {lift.reward:+.3f}, 95% interval {lift.interval.low:+.3f} to "
+        f"{lift.interval.high:+.3f}), median error {lift.before.median_km:,.0f} km -> "
+        f"{lift.after.median_km:,.0f} km"
+    )
+    typer.echo(f"Runs are in {out / 'runs'}, results in {run.results}, the table in {table}.")
+    typer.echo(
+        f"Next: geospot eval --backend local --model {run.rl_run} --dataset world --limit 200, or "
+        "`geospot sft --help` for a model and photos of your own."
+    )

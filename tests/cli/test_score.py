@@ -163,14 +163,21 @@ def test_doctor_says_what_answers_and_never_a_key() -> None:
     assert "planted-without-prefix" not in bad.stdout
 
 
-def test_the_demo_ranks_a_model_above_the_baselines_and_exports_them(tmp_path: Path) -> None:
-    done = geospot("demo", "--out", tmp_path / "demo", "--limit", "60")
+def test_the_demo_trains_evaluates_and_ranks_and_goes_on_where_it_stood(tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    small = ("--limit", "6", "--sft-steps", "2", "--rl-steps", "1")
+    state = {"GEOSPOT_STATE_DIR": str(tmp_path / "state")}
+    done = geospot("demo", "--out", out, *small, env=state)
     assert done.returncode == 0, done.stderr
-    with (tmp_path / "demo" / "leaderboard.csv").open() as file:
+    with (out / "leaderboard.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["rank"] for row in rows] == ["1", "2", "3"]
-    assert rows[0]["backend"] == "local"
-    assert {row["backend"] for row in rows[1:]} == {"constant", "prior"}
+    models = {row["model"] for row in rows if row["backend"] == "local"}
+    assert models == {"geospot/tiny-vlm-scratch", "sft@final", "rl@final"}
+    assert {row["backend"] for row in rows} == {"constant", "prior", "local"}
     assert len({row["fingerprint"] for row in rows}) == 1
-    again = geospot("demo", "--out", tmp_path / "demo", "--limit", "60")
+    assert "Sampled answers to 6 held-out photos" in done.stdout
+    metrics = (out / "runs" / "rl" / "metrics.jsonl").read_bytes()
+    again = geospot("demo", "--out", out, *small, env=state)
     assert again.returncode == 0, again.stderr
+    assert (out / "runs" / "rl" / "metrics.jsonl").read_bytes() == metrics
+    assert again.stdout == done.stdout
