@@ -120,7 +120,7 @@ class ModelProcessor:
             )
         except _UNUSABLE as error:
             raise ImageError(
-                f"{type(self._processor).__name__} refuses an image: {_first_line(error)}"
+                f"{type(self._processor).__name__} refuses an image: {_first_sentence(error)}"
             ) from error
         return cast(Mapping[str, Any], read)
 
@@ -145,7 +145,7 @@ def model_folder(model: str) -> Path:
         return Path(hub.snapshot_download(model, allow_patterns=list(_FILES)))
     except _UNUSABLE as error:
         raise RenderError(
-            f"The model {model} isn't found: {_first_line(error)}",
+            f"The model {model} isn't found: {_first_sentence(error)}",
             "Give its folder or its id on the Hugging Face hub.",
         ) from error
 
@@ -179,7 +179,7 @@ def load_processor(folder: Path, tokenizer: Any = None) -> ModelProcessor:
         return ModelProcessor(images_only.from_args_and_dict(parts, settings))
     except _UNUSABLE as error:
         raise RenderError(
-            f"The processor in {folder} can't be made: {_first_line(error)}",
+            f"The processor in {folder} can't be made: {_first_sentence(error)}",
             "Without it nobody knows what an image becomes in this model's prompt.",
         ) from error
 
@@ -220,6 +220,6 @@ def _json(file: Path) -> dict[str, Any]:
     return cast(dict[str, Any], content) if isinstance(content, dict) else {}
 
 
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+def _first_sentence(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"{text.partition('. ')[0].rstrip('.')}."

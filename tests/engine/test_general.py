@@ -14,7 +14,7 @@ from PIL import Image
 from tinker import types
 
 from geospot.renderers import Message, get_renderer
-from geospot.renderers.processors import load_processor
+from geospot.renderers.processors import end_tokens, load_processor
 from geospot_backends.local.api import (
     AdamParams,
     Chunks,
@@ -32,7 +32,7 @@ from geospot_backends.local.inputs import InputReader
 from geospot_backends.local.models import BaseModel, ModelRegistry
 from geospot_backends.local.tensors import list_of
 from tests.support.engines import answered
-from tests.support.general_models import GENERAL
+from tests.support.general_models import GENERAL, paligemma_folder
 from tests.support.photos import make_photo
 
 PHOTO, WIDE = make_photo("a", size=(96, 96)), make_photo("b", size=(130, 50))
@@ -145,7 +145,8 @@ def test_what_is_asked_is_read_and_answered_as_by_transformers(kind: str, tmp_pa
         written = base.network.generate(
             **read, do_sample=False, max_new_tokens=20, suppress_tokens=silent
         )
-        params = SamplingParams(max_tokens=20, temperature=0)
+        ends = end_tokens(base.folder)
+        params = SamplingParams(max_tokens=20, temperature=0, stop=ends)
         answer = answered(engine.sample([SampleRequest("base", prompt, params)])[0])
         assert answer.sequences[0].tokens == list_of(written[0, len(ids) :])
 
@@ -277,6 +278,13 @@ def test_bounded_logits_are_those_of_transformers(tmp_path: Path) -> None:
     # Gemma 3 itself doesn't bound them here, so what is read and what is answered differ.
     with pytest.raises(EngineUserError, match="output layer"):
         ModelRegistry(device="cpu").get(str(folder))
+
+
+def test_a_model_whose_prompt_sees_its_answer_is_refused(tmp_path: Path) -> None:
+    """PaliGemma without its masks reads all of a sequence both ways."""
+    engine = LocalEngine(tmp_path, device="cpu", models=[str(paligemma_folder())])
+    with pytest.raises(EngineUserError, match=r"can't be served: .* token by token"):
+        engine.create_model("m", str(paligemma_folder()), LORA)
 
 
 def test_a_processor_that_can_not_be_made_is_the_reason_given(tmp_path: Path) -> None:

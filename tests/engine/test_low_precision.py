@@ -13,13 +13,16 @@ from tests.support.engines import (
     answered,
     question,
     qwen25_folder,
+    qwen35_folder,
     rollout,
     supervised,
     tiny_folder,
 )
 
 
-@pytest.mark.parametrize("folder", [tiny_folder, qwen25_folder], ids=["qwen3", "qwen2.5"])
+@pytest.mark.parametrize(
+    "folder", [tiny_folder, qwen25_folder, qwen35_folder], ids=["qwen3", "qwen2.5", "qwen3.5"]
+)
 def test_a_bfloat16_base_trains_samples_and_comes_back(
     folder: Callable[[], Path], tmp_path: Path
 ) -> None:

@@ -266,6 +266,26 @@ def internvl_folder() -> Path:
     return folder
 
 
+@cache
+def paligemma_folder() -> Path:
+    """PaliGemma, which is no causal model: not among those served."""
+    transformers = untyped("transformers")
+    made = tokenizer(["<image>"], "<image>", image_token="<image>")  # noqa: S106 - a token of text
+    config = transformers.PaliGemmaConfig(
+        text_config={"model_type": "gemma", **TEXT, "vocab_size": len(made)},
+        vision_config={"model_type": "siglip_vision_model", **VISION, "projection_dim": 32},
+        projection_dim=32,
+        **_ids(made, image_token_id="<image>"),  # noqa: S106
+    )
+
+    def parts() -> tuple[Any, ...]:
+        pil = transformers.SiglipImageProcessorPil(size=SIDE)
+        pil.image_seq_length = 16
+        return (made, pil)
+
+    return _saved("paligemma", _network("PaliGemma", config), parts)
+
+
 GENERAL = {
     "gemma3": gemma3_folder,
     "gemma4": gemma4_folder,

@@ -178,13 +178,13 @@ def _try(family: GeneralFamily, network: Any) -> None:
     ]
     allowed = _EXACT if network.dtype == torch.float32 else _ROUNDED
     stepped_L_V = family.logits(network, torch.cat(steps))
-    if _far(stepped_L_V, wanted_L_V[-len(words) :]) > allowed:
+    if not _far(stepped_L_V, wanted_L_V[-len(words) :]) <= allowed:  # also where it is NaN
         raise EngineUserError("it answers otherwise token by token than read at once.")
     text = tensor_of(words, network.device)[None]
     theirs: torch.Tensor = network(input_ids=text).logits[0].float()
     alone = Sequence(words, np.tile(np.arange(len(words)), (3, 1)), (), len(words))
     ours = family.logits(network, family.read(network, [alone], remember=False).hidden_H_L_D[0])
-    if _far(ours, theirs) > allowed:
+    if not _far(ours, theirs) <= allowed:
         raise EngineUserError("more than an output layer makes its logits.")
 
 
