@@ -36,8 +36,8 @@ from geospot.renderers import (
     renderer_name_of,
 )
 from geospot.services import ServedModel, Service, ServiceOptions, open_service
-from geospot.services.connection import failure_of
 from geospot.services.endpoint import address_of
+from geospot.services.failures import failure_of
 from geospot.services.probing import key_refused
 from geospot.textsafe import printable
 from geospot_backends.tinker_target import (

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from geospot.errors import GeospotError, UsageError
 from geospot.plugins import SERVICES, STORES, installed, load
-from geospot.services.connection import Service, failure_of, open_service
+from geospot.services.connection import Service, open_service
 from geospot.services.endpoint import ServiceOptions
+from geospot.services.failures import failure_of
 from geospot.textsafe import printable
 
 if TYPE_CHECKING:

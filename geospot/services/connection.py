@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-from geospot.errors import BackendError, GeospotError, ModelNotFoundError, UnreachableError
+from geospot.errors import GeospotError, ModelNotFoundError, UnreachableError
 from geospot.plugins import SERVICES, load
 from geospot.services.endpoint import HOSTED_URL, Endpoint, ServiceFactory, ServiceOptions, hosted
+from geospot.services.failures import explained, failure_of
 from geospot.services.loopback import bypass_proxy
 from geospot.services.models import ServedModel, choose_model
-from geospot.services.probing import key_refused, probe
+from geospot.services.probing import probe
 from geospot.services.waiting import SETUP_S, Allowance, Errand, within
 from geospot.textsafe import printable
 
@@ -258,14 +259,14 @@ class Service:
             raise self._not_there(model, purpose) from error
         except tinker.RequestFailedError as error:
             if error.category is not tinker.types.RequestErrorCategory.User:
-                raise self._explained(error) from error
+                raise explained(error, self.title, self.endpoint) from error
             raise ModelNotFoundError(
                 f"{self.title} can't {purpose} {printable(model)}: {failure_of(error)}.",
                 "`geospot doctor` lists the models that it serves, `geospot checkpoints list` the "
                 "checkpoints.",
             ) from error
         except Exception as error:
-            raise self._explained(error) from error
+            raise explained(error, self.title, self.endpoint) from error
 
     def _not_there(self, model: str, purpose: str) -> ModelNotFoundError:
         return ModelNotFoundError(
@@ -290,24 +291,7 @@ class Service:
         except (GeospotError, *as_they_are):
             raise
         except Exception as error:
-            raise self._explained(error) from error
-
-    def _explained(self, error: Exception) -> BackendError:
-        import tinker
-
-        if isinstance(error, tinker.AuthenticationError | tinker.PermissionDeniedError):
-            return key_refused(self.endpoint)
-        if isinstance(error, tinker.BillingError):
-            return BackendError(
-                f"{self.title} asks for payment first: {error.message}.", "Check the account."
-            )
-        if isinstance(error, tinker.APIConnectionError):
-            return UnreachableError(
-                f"{self.title} doesn't answer: {_said(error)}.", "Try again later."
-            )
-        return BackendError(
-            f"{self.title} can't be used: {_said(error)}.", "Is it a Tinker service?"
-        )
+            raise explained(error, self.title, self.endpoint) from error
 
 
 def open_service(spec: str, options: ServiceOptions | None = None) -> Service:
@@ -337,13 +321,3 @@ def open_service(spec: str, options: ServiceOptions | None = None) -> Service:
         endpoint.stop()
         raise
     return Service(endpoint, allowance, options.tell)
-
-
-def failure_of(error: "tinker.RequestFailedError") -> str:
-    """Why a service carried a request out in vain, in its own words and without our ids."""
-    said = str(error).partition(" for self.request_id")[0].removeprefix("Request failed: ")
-    return printable(said)[:300].rstrip(". ")
-
-
-def _said(error: Exception) -> str:
-    return printable(str(error) or type(error).__name__)[:300].rstrip(". ")
