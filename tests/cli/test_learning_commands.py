@@ -1,0 +1,141 @@
+"""`geospot sft` and `geospot rl`: what they can be told, and how they answer what makes no sense."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from geospot.cli.keyvalue import complete_key, read_settings, setting_rows
+from geospot.cli.rl import app as rl
+from geospot.cli.sft import app as sft
+from geospot.config.evaluation import EvalConfig
+from geospot.config.learning import LearnConfig, RLConfig, SFTConfig
+from geospot.errors import UsageError
+from geospot.evaluation.evaluate import evaluate
+from geospot.evaluation.progress import TerminalView
+from tests.support.learning import checkpoint_rows, geospot_sft, rows_of
+
+
+def test_settings_are_read_as_they_are_written() -> None:
+    config = read_settings(
+        RLConfig,
+        [
+            "hf_repo=world",
+            "coord_tau=25,2000",
+            "learning-rate=1e-4",
+            "balance_by_country=true",
+            "max_image_size=none",
+            "columns=lat=y,lon=x",
+            "prompt=Where = here?",
+            "eval_limit=all",
+            "batch_size=2",
+            "batch_size=3",
+        ],
+        None,
+    )
+    assert config.coord_tau == [25.0, 2000.0]
+    assert config.learning_rate == 1e-4
+    assert config.balance_by_country
+    assert config.max_image_size is None
+    assert config.columns == ["lat=y", "lon=x"]
+    assert config.prompt == "Where = here?"
+    assert config.eval_limit == "all"
+    assert config.batch_size == 3
+
+
+def test_what_is_said_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "sft.toml"
+    file.write_text('batch_size = 4\nseed = 7\ncolumns = ["lat=y"]\n')
+    for arguments, config in ((["seed=8"], file), (["seed=8", f"config={file}"], None)):
+        read = read_settings(SFTConfig, arguments, config)
+        assert (read.batch_size, read.seed, read.columns) == (4, 8, ["lat=y"])
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("batchsize=3", "Did you mean 'batch_size'"),
+        ("group_size=3", "There is no setting 'group_size'"),  # belongs to rl
+        ("batch_size", "is no setting"),
+        ("=3", "is no setting"),
+        ("batch_size=three", "batch-size"),
+        ("batch_size=0", "batch-size"),
+        ("lr_schedule=sine", "lr-schedule"),
+        ("config=nowhere.toml", "nowhere.toml"),
+    ],
+)
+def test_what_makes_no_sense_is_told(argument: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read_settings(SFTConfig, [argument], None)
+
+
+@pytest.mark.parametrize(("app", "model"), [(sft, SFTConfig), (rl, RLConfig)])
+def test_help_lists_every_setting(app: typer.Typer, model: type[LearnConfig]) -> None:
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "100"}).output
+    lines = [
+        line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line.strip()
+    ]
+    assert set(model.model_fields) <= set(lines)
+
+
+def test_help_tells_unit_default_and_what_a_tiny_model_gets() -> None:
+    told = dict(setting_rows(RLConfig, "rl"))
+    assert "[km, default: 25]" in told["coord_tau"]
+    assert "[steps, default: 20]" in told["save_every"]
+    assert "[default: 32, tiny models: 0]" in told["lora_rank"]
+    assert "[default: false]" in told["balance_by_country"]
+    assert told["api_key_env"].endswith("key.")
+
+
+def test_the_shell_completes_keys() -> None:
+    assert complete_key(SFTConfig, "batch") == ["batch_size="]
+    assert complete_key(SFTConfig, "batch_size=") == []
+    assert "config=" in complete_key(SFTConfig, "")
+
+
+def test_from_nothing_to_a_model_that_can_be_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {"GEOSPOT_STATE_DIR": str(tmp_path / "state")}
+    settings = {
+        "service": "local",
+        "hf_repo": "world",
+        "max_samples": 64,
+        "test_size": 8,
+        "eval_limit": 4,
+        "max_tokens": 24,
+        "log_path": tmp_path / "sft",
+    }
+    child = geospot_sft(settings, **state)
+    out, error = child.communicate(timeout=240)
+    assert child.returncode == 0, error
+    assert "2 of 2 steps done." in out
+    assert "Training all weights of geospot/tiny-vlm-scratch on 64 photos of world" in error
+    assert [row["name"] for row in checkpoint_rows(tmp_path / "sft")][-2:] == [
+        "final",
+        "eval-000002",
+    ]
+    assert {"train_mean_nll", "eval/geoscore"} <= rows_of(tmp_path / "sft")[0].keys()
+    written = json.loads((tmp_path / "sft" / "config.json").read_bytes())
+    assert (written["batch_size"], written["lora_rank"], written["prompt"]) == (32, 0, "tiny")
+
+    config = EvalConfig(
+        backend="local",
+        model=str(tmp_path / "sft"),
+        limit=3,
+        max_tokens=24,
+        out=tmp_path / "result",
+    )
+    monkeypatch.setenv("GEOSPOT_STATE_DIR", state["GEOSPOT_STATE_DIR"])
+    done = asyncio.run(evaluate(config, TerminalView()))
+    assert done.ending == "complete"
+    assert done.manifest["prompt"]["text"] == "Where was this photo taken?"
+
+    child = geospot_sft(settings, **state)
+    _, error = child.communicate(timeout=240)
+    assert child.returncode == 2
+    assert "already holds a run" in error
+    assert "Traceback" not in error

@@ -1,0 +1,51 @@
+"""A signal asks for the end, a second one makes it; in a process of its own, since it dies of it."""
+
+import signal
+import subprocess
+import sys
+from typing import IO
+
+import pytest
+
+PROGRAM = """
+import asyncio, sys
+from geospot.learning.stopping import stop_on_signals
+
+async def main():
+    with stop_on_signals(lambda line: print(line, flush=True)) as stop:
+        print("ready", flush=True)
+        while not (stop.is_set and sys.argv[1] == "finish"):
+            await asyncio.sleep(0.01)
+        return stop.exit_code
+
+sys.exit(asyncio.run(main()))
+"""
+
+
+def _started(how: str) -> tuple[subprocess.Popen[str], IO[str]]:
+    child = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, how], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    return child, child.stdout
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_the_first_signal_lets_the_step_be_finished(number: signal.Signals, code: int) -> None:
+    child, out = _started("finish")
+    child.send_signal(number)
+    assert child.wait(20) == code
+    assert out.read().startswith(f"{number.name}: finishing the step and saving")
+    out.close()
+
+
+def test_the_second_signal_ends_at_once() -> None:
+    child, out = _started("never")
+    child.send_signal(signal.SIGTERM)
+    assert "finishing" in out.readline()
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(20) == -signal.SIGTERM
+    out.close()

@@ -1,0 +1,72 @@
+"""Training runs for tests: a server of their own, small settings, and what a run left behind."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from geospot.config.recipes import TINY_SCRATCH
+from geospot.services import ServiceOptions, open_service
+
+
+@contextmanager
+def embedded_url(folder: Path) -> Generator[str]:
+    """The address of an embedded engine whose checkpoints lie in the folder."""
+    service = open_service("local", ServiceOptions(state_dir=folder))
+    try:
+        yield service.endpoint.base_url
+    finally:
+        service.close()
+
+
+def small(url: str, log_path: Path, **changed: Any) -> dict[str, Any]:
+    """Settings of an SFT run that takes seconds."""
+    settings: dict[str, Any] = {
+        "service": url,
+        "model_name": TINY_SCRATCH,
+        "hf_repo": "world",
+        "max_samples": 24,
+        "batch_size": 4,
+        "num_epochs": 2,
+        "warmup_steps": 2,
+        "test_size": 8,
+        "nll_every": 4,
+        "save_every": 3,
+        "eval_every": 0,
+        "eval_limit": 6,
+        "max_tokens": 24,
+        "log_path": log_path,
+    }
+    return settings | changed
+
+
+def geospot_sft(settings: dict[str, Any], **environment: str) -> "subprocess.Popen[str]":
+    """`geospot sft` with these settings, in a process of its own."""
+    arguments = [f"{key}={value}" for key, value in settings.items()]
+    return subprocess.Popen(
+        [sys.executable, "-m", "geospot", "sft", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )
+
+
+def rows_of(log_path: Path) -> dict[int, dict[str, Any]]:
+    """The run's metrics merged by step, without what depends on the clock."""
+    merged: dict[int, dict[str, Any]] = {}
+    for line in (log_path / "metrics.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        own = {key: value for key, value in row.items() if not key.startswith("time/")}
+        merged.setdefault(row["step"], {}).update(own)
+    return {step: dict(sorted(merged[step].items())) for step in sorted(merged)}
+
+
+def checkpoint_rows(log_path: Path) -> list[dict[str, Any]]:
+    """The rows of checkpoints.jsonl."""
+    return [json.loads(line) for line in (log_path / "checkpoints.jsonl").read_text().splitlines()]
