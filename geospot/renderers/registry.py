@@ -80,6 +80,8 @@ def get_renderer(
             tokenizer, image_processor, style=STYLES[name], max_image_side=max_image_side
         )
     if name == CHAT_TEMPLATE:
+        if renderer_name is None and not getattr(tokenizer, "chat_template", None):
+            raise _unknown(name_or_model)
         return _by_chat_template(name_or_model, tokenizer, image_processor, max_image_side)
     if name.startswith(PREFIX) or importlib.util.find_spec("tinker_cookbook") is not None:
         theirs = cookbook_renderer(
@@ -87,9 +89,6 @@ def get_renderer(
         )
         if theirs is not None:
             return theirs
-    is_model = renderer_name is None and ("/" in name or Path(name).is_dir())
-    if is_model and getattr(tokenizer, "chat_template", None):
-        return _by_chat_template(name_or_model, tokenizer, image_processor, max_image_side)
     raise _unknown(name)
 
 
@@ -116,6 +115,9 @@ def _by_chat_template(
 def renderer_name_of(name_or_model: str) -> str:
     """The name of the renderer that belongs to a model; any other name is returned as it is.
 
+    A model of a family that isn't known (a directory with a chat template, or an id with a `/`) is asked
+    by its chat template.
+
     Of a model directory config.json is believed first. Its own name, never that of a folder above it,
     says only what config.json leaves open: which of the models that share a `model_type` it is.
     """
@@ -123,13 +125,20 @@ def renderer_name_of(name_or_model: str) -> str:
         return name_or_model
     directory = Path(name_or_model)
     if not directory.is_dir():
-        return _by_name(name_or_model) or name_or_model
+        other = CHAT_TEMPLATE if "/" in name_or_model else name_or_model
+        return _by_name(name_or_model) or other
     model_type = _model_type(directory)
     usual = _MODEL_TYPES.get(model_type)
     named = _by_name(_own_name(directory))
     if usual is None or named in _SAME_TYPE.get(model_type, ()):
-        return named or name_or_model
+        return named or (CHAT_TEMPLATE if _has_template(directory) else name_or_model)
     return usual
+
+
+def _has_template(directory: Path) -> bool:
+    if (directory / "chat_template.jinja").is_file():
+        return True
+    return bool(_json(directory / "tokenizer_config.json").get("chat_template"))
 
 
 def _own_name(directory: Path) -> str:
@@ -159,13 +168,15 @@ def _tiny_grid(name: str) -> VisionGrid | None:
 
 def _model_type(directory: Path) -> str:
     """What a model directory says it is, empty where there is none or it says nothing."""
+    return str(_json(directory / "config.json").get("model_type", ""))
+
+
+def _json(file: Path) -> dict[str, Any]:
     try:
-        config: Any = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        content: Any = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ""
-    return (
-        str(cast(dict[str, Any], config).get("model_type", "")) if isinstance(config, dict) else ""
-    )
+        return {}
+    return cast(dict[str, Any], content) if isinstance(content, dict) else {}
 
 
 def _unknown(name: str) -> UsageError:

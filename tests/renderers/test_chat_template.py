@@ -12,7 +12,7 @@ from PIL import Image
 from tinker import types
 
 from geospot.errors import RenderError, UsageError
-from geospot.renderers import Message, Renderer, get_renderer
+from geospot.renderers import Message, Renderer, get_renderer, renderer_name_of
 from geospot.renderers.processors import load_processor
 from geospot_backends.local.untyped import untyped
 from tests.support.general_models import END, GENERAL, TURN_END
@@ -110,6 +110,24 @@ def test_prompts_and_examples_are_those_of_transformers(kind: str, chat: str) ->
     assert weights.tolist() == [0.0] * len(prompt) + [1.0] * (len(tokens) - len(prompt))
     learned = tokenizer_of(kind).decode(tokens[len(prompt) :])
     assert learned == f"{ANSWER['content']}{TURN_END}"
+
+
+def test_models_of_unknown_families_are_asked_by_their_template(tmp_path: Path) -> None:
+    assert renderer_name_of(str(GENERAL["llava"]())) == "chat_template"
+    assert renderer_name_of("google/gemma-3-4b-it") == "chat_template"
+    assert renderer_name_of("Qwen/Qwen3-VL-4B-Instruct") == "qwen3_vl_instruct"
+    assert renderer_name_of(str(tmp_path)) == str(tmp_path)
+    named = get_renderer(
+        str(GENERAL["llava"]()), tokenizer_of("llava"), renderer_name="chat_template"
+    )
+    assert named.name == "chat_template"
+    by_processor = get_renderer(
+        "chat_template",
+        tokenizer_of("llava"),
+        load_processor(GENERAL["llava"]())._processor,  # pyright: ignore[reportPrivateUsage]
+    )
+    chat = CHATS["photo"]
+    assert by_processor.build_generation_prompt(chat) == named.build_generation_prompt(chat)
 
 
 def test_every_answer_or_everything_can_be_learned() -> None:
