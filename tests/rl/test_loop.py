@@ -1,16 +1,18 @@
 """The loop against the real server and SDK, over an engine that answers from a script."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tinker
 
 from geospot.config.learning import RLConfig
-from geospot.errors import TooFewRolloutsError
+from geospot.errors import DivergedError, TooFewRolloutsError
 from geospot.learning.trainer import Trainer
 from geospot.rl.batch import Batch
 from geospot.rl.grpo import GRPO
@@ -20,6 +22,7 @@ from geospot.rl.types import Action, Env, EnvGroupBuilder, RLDataset, StepResult
 from geospot_backends.local.api import (
     EngineError,
     EngineUserError,
+    ForwardBackwardResult,
     ModelInfo,
     SampleRequest,
     SampleResult,
@@ -270,3 +273,28 @@ def test_substeps_are_sent_together(tmp_path: Path) -> None:
     assert loss == "ppo"
     assert dict(settings) == {"clip_low_threshold": approx(0.7)}
     assert told.reports[0].row()["optim/substeps"] == 3
+
+
+class NaNEngine(Engine):
+    """Its second gradient is not a number."""
+
+    def forward_backward(self, *arguments: Any, **named: Any) -> ForwardBackwardResult:
+        result = super().forward_backward(*arguments, **named)
+        if self.names().count("forward_backward") < 2:
+            return result
+        return ForwardBackwardResult(result.outputs, {"loss:sum": math.nan})
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    engine = NaNEngine()
+    told = Told()
+
+    async def go() -> int:
+        async with _loop(engine, Groups(5), told, tmp_path) as loop:
+            with pytest.raises(DivergedError, match="The loss is nan"):
+                await loop.run(0)
+            return loop.done
+
+    assert asyncio.run(go()) == 1
+    assert len(told.reports) == 1
+    assert engine.names().count("forward_backward") == 2
