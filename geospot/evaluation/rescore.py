@@ -35,7 +35,7 @@ def rescore(path: Path) -> Rescored:
 
     Raises:
         ResultFormatError: not a result directory, or a damaged one.
-        DirectoryBusyError: an evaluation is writing into it.
+        BusyError: an evaluation is writing into it.
     """
     if not (path / EVAL).is_file():
         raise ResultFormatError(

@@ -4,7 +4,6 @@ Lines are only appended, each in one write; whole files are replaced atomically.
 process is killed at, the next one finds every line that was written and repairs at most a torn end.
 """
 
-import fcntl
 import json
 import os
 import time
@@ -13,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
-from geospot.errors import GeospotError, ResultFormatError, ResultMismatchError, UsageError
+from geospot import durable
+from geospot.durable import LineFile, mend_torn_end, replace_bytes, take_lock
+from geospot.errors import ResultFormatError, ResultMismatchError, UsageError
 from geospot.evaluation.records import SampleRecord
 from geospot.outcomes import Outcome
 
@@ -23,8 +24,10 @@ SAMPLES: Final = "samples.jsonl"
 EVENTS: Final = "events.jsonl"
 SUMMARY: Final = "summary.json"
 OUR_FILES: Final = frozenset([EVAL, SAMPLES, EVENTS, SUMMARY, ".lock"])
-ASIDE: Final = ".aside-"
+ASIDE: Final = durable.ASIDE
 """In the name of a directory that `--no-resume` set aside; the leaderboard passes it over."""
+
+_BUSY_ADVICE: Final = "Wait for it, or give another --out."
 
 # What makes two runs the same evaluation. Everything else (concurrency, retries, prices, …) may
 # change between one session and the next.
@@ -46,23 +49,14 @@ IDENTITY: Final = (
 )
 
 
-class DirectoryBusyError(GeospotError, BlockingIOError):
-    """Another process is writing into this result directory."""
-
-
-class ResultWriteError(GeospotError, OSError):
-    """The disk is full, or gone."""
-
-
 class ResultDirectory:
     """One evaluation on disk, open for writing by one process at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: int | None = None
-        self._samples: int | None = None
-        self._events: int | None = None
-        self._broken: ResultWriteError | None = None
+        self._samples = LineFile(path / SAMPLES)
+        self._events = LineFile(path / EVENTS)
 
     @classmethod
     def open(cls, path: Path, manifest: Mapping[str, Any], *, resume: bool) -> "ResultDirectory":
@@ -74,7 +68,7 @@ class ResultDirectory:
 
         Raises:
             ResultMismatchError: it holds an evaluation of another configuration.
-            DirectoryBusyError: another process is writing into it.
+            BusyError: another process is writing into it.
         """
         if not resume:
             set_aside(path)
@@ -89,7 +83,7 @@ class ResultDirectory:
             else:
                 _refuse_other(path, known, manifest)
             for name in (SAMPLES, EVENTS):
-                _mend_torn_end(path / name)
+                mend_torn_end(path / name)
         except BaseException:
             directory.close()
             raise
@@ -100,24 +94,26 @@ class ResultDirectory:
         """Opens an existing directory for writing, whatever it was configured as.
 
         Raises:
-            DirectoryBusyError: another process is writing into it.
+            BusyError: another process is writing into it.
         """
         directory = cls(path)
         directory._take_lock()
         for name in (SAMPLES, EVENTS):
-            _mend_torn_end(path / name)
+            mend_torn_end(path / name)
         return directory
 
     @contextmanager
     def writing_to(self, path: Path) -> Generator[None]:
         """Within the block `append` writes into another file, which then takes the samples' place."""
-        self._close_samples()
-        self._samples = _open_for_append(path)
+        self._samples.close()
+        ours, self._samples = self._samples, LineFile(path)
         try:
+            self._samples.append()  # the file is there even if it stays empty
             yield
-            os.fsync(self._samples)
+            self._samples.sync()
         finally:
-            self._close_samples()
+            self._samples.close()
+            self._samples = ours
 
     def manifest(self) -> dict[str, Any] | None:
         """Content of eval.json, None if there is none."""
@@ -137,21 +133,12 @@ class ResultDirectory:
 
     def append(self, record: SampleRecord) -> None:
         """Appends one sample's line. When this returns, a kill of the process can't lose it."""
-        if self._broken is not None:
-            raise self._broken  # what follows a line that wasn't written whole would be lost with it
-        if self._samples is None:
-            self._samples = _open_for_append(self.path / SAMPLES)
-        try:
-            _append_line(self._samples, record.to_json())
-        except ResultWriteError as error:
-            self._broken = error
-            raise
+        self._samples.append_bytes(_line(record.to_json()))
 
     def event(self, name: str, **details: Any) -> None:
         """Appends one event: a session's start, a retry, a change of pace, an interruption."""
-        if self._events is None:
-            self._events = _open_for_append(self.path / EVENTS)
-        _append_line(self._events, {"time": round(time.time(), 3), "event": name, **details})
+        row = {"time": round(time.time(), 3), "event": name, **details}
+        self._events.append_bytes(_line(row))
 
     def records(self) -> Iterator[SampleRecord]:
         """Every sample's latest record; see `read_records`."""
@@ -159,30 +146,14 @@ class ResultDirectory:
 
     def close(self) -> None:
         """Lets go of files and lock."""
-        self._close_samples()
-        for descriptor in (self._events, self._lock):
-            if descriptor is not None:
-                os.close(descriptor)
-        self._events = self._lock = None
-
-    def _close_samples(self) -> None:
-        if self._samples is not None:
-            os.close(self._samples)
-            self._samples = None
+        self._samples.close()
+        self._events.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _take_lock(self) -> None:
-        try:
-            self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self.close()
-            raise DirectoryBusyError(
-                f"Another process is writing into {self.path}.",
-                "Wait for it, or give another --out.",
-            ) from error
+        self._lock = take_lock(self.path, _BUSY_ADVICE)
 
     def _refuse_strangers(self) -> None:
         # What a process leaves that was killed before its first eval.json was whole.
@@ -200,21 +171,9 @@ def set_aside(path: Path) -> Path | None:
     """Renames an existing directory out of the way; returns its new name, None if there was none.
 
     Raises:
-        DirectoryBusyError: another process is writing into it.
+        BusyError: another process is writing into it.
     """
-    if not path.exists():
-        return None
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    names = (f"{path.name}{ASIDE}{stamp}{f'-{count}' if count else ''}" for count in range(1000))
-    target = next((path.with_name(n) for n in names if not path.with_name(n).exists()), None)
-    if target is None:
-        raise UsageError(f"{path} can't be set aside.", "Remove some of its old copies.")
-    holder = ResultDirectory.reopen(path)  # nobody may be writing into what is renamed
-    try:
-        path.rename(target)
-    finally:
-        holder.close()
-    return target
+    return durable.set_aside(path, _BUSY_ADVICE) if path.exists() else None
 
 
 def read_records(path: Path) -> Iterator[SampleRecord]:
@@ -295,27 +254,10 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Replaces a file by a JSON object: readers see the old one or the new one, never a part.
 
     Raises:
-        ResultWriteError: the disk is full or read-only.
+        WriteError: the disk is full or read-only.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as out:
-            out.write(text.encode("utf-8", "backslashreplace"))
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> ResultWriteError:
-    return ResultWriteError(
-        f"{path} can't be written: {error.strerror}.",
-        "Make room on the disk, or mend its permissions, and run the same command again; nothing "
-        "written so far is lost.",
-    )
+    replace_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def _make(path: Path) -> None:
@@ -346,43 +288,7 @@ def _at(manifest: Mapping[str, Any], dotted: str) -> Any:
     return manifest.get(section, {}).get(name)
 
 
-def _open_for_append(path: Path) -> int:
-    try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _append_line(descriptor: int, row: Mapping[str, Any]) -> None:
-    line = json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+def _line(row: Mapping[str, Any]) -> bytes:
+    text = json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # A model may send half of a surrogate pair, which isn't UTF-8; as an escape it is valid JSON.
-    data = line.encode("utf-8", "backslashreplace") + b"\n"
-    whole = os.lseek(descriptor, 0, os.SEEK_END)
-    try:
-        while data:
-            data = data[os.write(descriptor, data) :]
-    except OSError as error:
-        os.ftruncate(descriptor, whole)  # half a line would spoil the next one
-        raise ResultWriteError(
-            f"A result line can't be written: {error.strerror}.",
-            "Make room on the disk and run the same command again; nothing written so far is lost.",
-        ) from error
-
-
-def _mend_torn_end(path: Path) -> None:
-    """Cuts off what a kill left of a line that wasn't written whole."""
-    if not path.is_file():
-        return
-    with path.open("r+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        keep = end
-        while keep > 0:
-            start = max(0, keep - 65_536)
-            file.seek(start)
-            newline = file.read(keep - start).rfind(b"\n")
-            if newline >= 0:
-                keep = start + newline + 1
-                break
-            keep = start
-        if keep < end:
-            file.truncate(keep)
+    return text.encode("utf-8", "backslashreplace") + b"\n"

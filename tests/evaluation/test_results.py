@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from geospot.durable import BusyError
 from geospot.errors import ResultFormatError, ResultMismatchError, UsageError
 from geospot.evaluation.records import SampleRecord
-from geospot.evaluation.results import DirectoryBusyError, ResultDirectory, read_records, write_json
+from geospot.evaluation.results import ResultDirectory, read_records, write_json
 from geospot.outcomes import Outcome
 
 MANIFEST: dict[str, Any] = {
@@ -144,7 +145,7 @@ def test_two_processes_cannot_write_into_one_directory(tmp_path: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "open\n"
-        with pytest.raises(DirectoryBusyError):
+        with pytest.raises(BusyError):
             ResultDirectory.open(tmp_path / "r", MANIFEST, resume=True)
         holder.kill()
     ResultDirectory.open(tmp_path / "r", MANIFEST, resume=True).close()

@@ -12,6 +12,7 @@ import pytest
 from geospot.config.evaluation import EvalConfig
 from geospot.config.load import build
 from geospot.data.sample import GeoSample
+from geospot.durable import BusyError
 from geospot.errors import (
     KeyMissingError,
     ResultMismatchError,
@@ -22,7 +23,7 @@ from geospot.evaluation.backend import Reply
 from geospot.evaluation.evaluate import make_backend
 from geospot.evaluation.harness import Settings
 from geospot.evaluation.judge import judge
-from geospot.evaluation.results import DirectoryBusyError, ResultDirectory, read_records
+from geospot.evaluation.results import ResultDirectory, read_records
 from geospot.outcomes import Outcome
 from geospot_backends.openai_chat import ChatBackend
 from tests.support.evaluating import FAST, Listener, environment, records, run
@@ -96,7 +97,7 @@ def test_a_directory_in_use_is_not_set_aside(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
-        with pytest.raises(DirectoryBusyError):
+        with pytest.raises(BusyError):
             ResultDirectory.open(tmp_path / "r", manifest, resume=False)
         process.kill()
     assert (tmp_path / "r" / "eval.json").exists()
