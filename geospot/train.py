@@ -15,7 +15,9 @@ from geospot.rl.geo_dataset import GeoDatasetBuilder, GeoRLDataset
 from geospot.rl.grpo import GRPO
 from geospot.rl.journal import Journal
 from geospot.rl.tau import weak_signal
+from geospot.runs.directory import METRICS
 from geospot.runs.opening import Ask
+from geospot.runs.tail import StepTail
 
 
 async def run(
@@ -87,6 +89,7 @@ class _Run:
         """All steps that are still to be done."""
         session, start = self.session, self.session.first_step
         session.directory.start(start, self.total)
+        self._recall_errors()
         session.view.say(self._opening_words(start))
         if warning := weak_signal(session.config, session.trainer.model_name):
             self._warn(warning)
@@ -130,7 +133,16 @@ class _Run:
         self.session.directory.beat("evaluating", self.total)
         return await self.session.stop.unless(self.evaluator.finish())
 
+    def _recall_errors(self) -> None:
+        """What the steps before were, for a tau that follows it."""
+        rows = StepTail(self.session.directory.path / METRICS)
+        rows.look()
+        for step, median_km in zip(*rows.series(_MEDIAN), strict=True):
+            self.dataset.tau.observe(step, median_km)
+
     def _tell(self, step: int, row: Mapping[str, float]) -> None:
+        if _MEDIAN in row:
+            self.dataset.tau.observe(step, row[_MEDIAN])
         self.figures |= row
         self.draw(step + 1, self._shown())
 
@@ -164,6 +176,8 @@ class _Run:
             f"Run directory: {self.session.directory.path}"
         )
 
+
+_MEDIAN: Final = "geo/median_km"
 
 _SHOWN: Final[Mapping[str, tuple[str, str]]] = {
     "env/all/reward/total": ("reward", "{:.3f}"),

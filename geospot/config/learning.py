@@ -181,10 +181,12 @@ class RLConfig(LearnConfig):
         description="Distance at which the reward is 1/e; several, comma-separated, are averaged.",
         json_schema_extra={"unit": "km"},
     )
-    tau_schedule: Literal["constant", "geometric"] = _setting(
-        "constant", "geometric: tau falls from tau_start to coord_tau as the run goes on."
+    tau_schedule: Literal["constant", "geometric", "adaptive"] = _setting(
+        "constant",
+        "geometric: tau falls from tau_start to coord_tau as the run goes on. adaptive: it follows the "
+        "median error between the two.",
     )
-    tau_start: Positive = _setting(2000.0, "First tau of the geometric schedule.", "km")
+    tau_start: Positive = _setting(2000.0, "First tau of these schedules.", "km")
     coord_coef: NotNegative = _setting(1.0, "Weight of the distance in the reward.")
     city_coef: NotNegative = _setting(0.0, "Weight of the right city.")
     region_coef: NotNegative = _setting(0.0, "Weight of the right region.")

@@ -13,7 +13,7 @@ from geospot.prompts import Prompt
 from geospot.renderers import Renderer
 from geospot.rl.geo_env import GeoEnv, GeoGroupBuilder, Task
 from geospot.rl.geo_reward import GeoReward
-from geospot.rl.tau import tau_at
+from geospot.rl.tau import TauSchedule
 from geospot.rl.telescoping import TelescopingGeoEnv
 from geospot.rl.types import Env, RLDataset
 
@@ -46,6 +46,8 @@ class GeoDatasetBuilder:
 class GeoRLDataset(RLDataset):
     """Step by step the photos that are asked, one group each; a pure function of the step.
 
+    So is tau, unless it is adaptive: then of the figures that `tau` was told of earlier steps.
+
     With `balance_by_country` countries are drawn evenly instead of as often as they occur, so the
     photos of a rare country come back sooner (`geospot.learning.order.SampleOrder`).
     """
@@ -58,6 +60,7 @@ class GeoRLDataset(RLDataset):
         self._steps = steps(
             len(data.samples), config.batch_size, config.num_epochs, config.max_steps
         )
+        self.tau = TauSchedule(config, self._steps)
 
     def get_batch(self, index: int) -> Sequence[GeoGroupBuilder]:
         """The groups of step `index`, 0 … len−1; photos are not read yet.
@@ -84,8 +87,8 @@ class GeoRLDataset(RLDataset):
         ]
 
     def tau_km(self, index: int) -> tuple[float, ...]:
-        """Tau of step `index`, after index/len of the run."""
-        return tau_at(self._builder.config, index / self._steps)
+        """Tau of step `index`."""
+        return self.tau.at(index)
 
     def __len__(self) -> int:
         """Steps of the run."""

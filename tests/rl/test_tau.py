@@ -1,6 +1,13 @@
 """Tau over a run, and the warning for a tau from which the tiny model learns nothing."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from itertools import pairwise
+from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -9,7 +16,8 @@ from hypothesis import strategies as st
 
 from geospot.config.learning import RLConfig
 from geospot.config.recipes import TINY_MODEL, TINY_SCRATCH
-from geospot.rl.tau import tau_at, weak_signal
+from geospot.rl.tau import TauSchedule, tau_at, weak_signal
+from geospot.runs.tail import StepTail
 from tests.support.approx import approx
 
 
@@ -63,3 +71,77 @@ def test_a_tau_that_falls_too_far_is_warned_of() -> None:
 )
 def test_nothing_is_said_where_there_is_signal(model: str, settings: dict[str, Any]) -> None:
     assert weak_signal(RLConfig(**settings), model) is None
+
+
+def adaptive(**more: Any) -> RLConfig:
+    return RLConfig(tau_schedule="adaptive", coord_tau=[100.0], **more)
+
+
+def test_an_adaptive_tau_follows_the_median_error_of_steps_that_are_on_record() -> None:
+    schedule = TauSchedule(adaptive(), total=100)
+    for step in range(20):
+        schedule.observe(step, 1000.0 - 10 * step)
+    assert [schedule.at(step) for step in (0, 2)] == [(2000.0,), (2000.0,)]
+    assert schedule.at(3) == (1000.0,)  # step 0 alone
+    assert schedule.at(5) == (990.0,)  # 0, 1 and 2
+    assert schedule.at(20) == approx([1000.0 - 10 * 13.5])  # 10 to 17
+
+
+def test_an_adaptive_tau_stays_between_its_ends() -> None:
+    schedule = TauSchedule(adaptive(), total=100)
+    schedule.observe(0, 20015.0)
+    assert schedule.at(3) == (2000.0,)
+    for step in range(1, 9):
+        schedule.observe(step, 3.0)
+    assert schedule.at(11) == (100.0,)
+    mixture = TauSchedule(RLConfig(tau_schedule="adaptive", coord_tau=[25.0, 5000.0]), total=9)
+    mixture.observe(0, 700.0)
+    assert mixture.at(3) == (700.0, 5000.0)
+
+
+@given(ahead=st.integers(0, 3), later=st.lists(st.floats(1, 9000), max_size=9))
+@settings(deadline=None)
+def test_an_adaptive_tau_does_not_depend_on_when_it_is_asked(
+    ahead: int, later: list[float]
+) -> None:
+    """Steps that may be under way when a step is prepared leave its tau alone."""
+    schedule = TauSchedule(adaptive(max_steps_off_policy=ahead), total=100)
+    for step in range(10):
+        schedule.observe(step, 300.0 + step)
+    early = schedule.at(12 + ahead)
+    for step, median_km in enumerate(later, start=10):
+        schedule.observe(step, median_km)
+    assert schedule.at(12 + ahead) == early == approx([300.0 + 5.5])
+
+
+def test_other_schedules_take_no_notice_of_errors() -> None:
+    schedule = TauSchedule(RLConfig(tau_schedule="geometric", coord_tau=[20.0]), total=4)
+    schedule.observe(0, 77.0)
+    assert schedule.at(2) == approx([200.0])
+
+
+def test_an_adaptive_tau_goes_on_after_a_kill_where_it_was(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    said = [
+        *("service=local", "model_name=geospot/tiny-vlm", "hf_repo=world", "tau_schedule=adaptive"),
+        *("max_steps=9", "batch_size=3", "group_size=2", "eval_every=0", "save_every=3"),
+        *(f"log_path={run}", "behavior_if_log_dir_exists=resume", "tau_start=9000"),
+    ]
+    command = [sys.executable, "-m", "geospot", "rl", *said]
+    state = os.environ | {"GEOSPOT_STATE_DIR": str(tmp_path / "state")}
+    first = subprocess.Popen(command, env=state, stdout=subprocess.DEVNULL)
+    while first.poll() is None and not (run / "checkpoints.jsonl").is_file():
+        time.sleep(0.02)
+    first.kill()
+    assert first.wait() == -signal.SIGKILL
+    subprocess.run(command, env=state, check=True, capture_output=True, timeout=200)
+
+    rows = StepTail(run / "metrics.jsonl")
+    rows.look()
+    medians = dict(zip(*rows.series("geo/median_km"), strict=True))
+    taus = dict(zip(*rows.series("reward/tau_km"), strict=True))
+    assert sorted(taus) == list(range(9))
+    for step, tau in taus.items():
+        known = [medians[before] for before in range(step - 2)]
+        assert tau == approx(min(max(median(known), 25.0), 9000.0) if known else 9000.0)
+    assert len(set(taus.values())) > 3
