@@ -15,6 +15,7 @@ from geospot.evaluation.harness import Stats
 from geospot.evaluation.limiter import AdaptiveLimiter
 from geospot.evaluation.metrics import HEADLINE
 from geospot.evaluation.results import ASIDE, SUMMARY, read_json
+from geospot.learning.keeping import discard
 from geospot.learning.trainer import Trainer
 from geospot.runs.checkpoints import RunCheckpoint
 from geospot.runs.directory import RunDirectory
@@ -77,8 +78,7 @@ class RunEvaluator:
         lost = [row for row in self._checkpoints() if (row.batch or 0) > step]
         for row in lost:
             _set_aside(self._folder(row.batch or 0), f"before-resume-{step:06d}")
-            await self._trainer.delete(row)
-        self._directory.forget_checkpoints(lost)
+        await discard(self._trainer, self._directory, lost)
         for row in self._checkpoints():
             done = row.batch or 0
             if done < step and _complete_summary(self._folder(done)) is None:

@@ -1,7 +1,7 @@
 """Checkpoints of a run: when one is due, how it gets on record, and which old ones go."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,13 +85,23 @@ class CheckpointKeeper:
         await self._prune()
 
     async def _prune(self) -> None:
-        gone: list[RunCheckpoint] = []
-        for row in self.directory.checkpoints_to_prune(self.config.keep_checkpoints):
-            try:
-                await self.trainer.delete(row)
-            except BackendError as error:
-                # It stays on record, and the next checkpoint's pruning tries again.
-                self.directory.log(f"{row.name} couldn't be deleted: {error}", level="WARNING")
-            else:
-                gone.append(row)
-        self.directory.forget_checkpoints(gone)
+        old = self.directory.checkpoints_to_prune(self.config.keep_checkpoints)
+        await discard(self.trainer, self.directory, old)
+
+
+async def discard(
+    trainer: Trainer[Any], directory: RunDirectory, rows: Iterable[RunCheckpoint]
+) -> None:
+    """Deletes checkpoints on the service and takes them off the record.
+
+    One that the service couldn't delete stays on record, for the next time.
+    """
+    gone: list[RunCheckpoint] = []
+    for row in rows:
+        try:
+            await trainer.delete(row)
+        except BackendError as error:
+            directory.log(f"{row.name} couldn't be deleted: {error}", level="WARNING")
+        else:
+            gone.append(row)
+    directory.forget_checkpoints(gone)

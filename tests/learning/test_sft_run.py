@@ -102,7 +102,7 @@ def test_a_run_can_be_asked_as_it_was_trained(whole: Path) -> None:
 def test_killed_and_resumed_is_as_if_nothing_had_happened(
     whole: Path, url: str, tmp_path: Path
 ) -> None:
-    settings = small(url, tmp_path / "run", eval_every=6)
+    settings = small(url, tmp_path / "run", eval_every=6, save_every=5)
     child = geospot_sft(settings)
     _wait_for_step(child, tmp_path / "run", 7)
     child.kill()
@@ -123,14 +123,16 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(
 
 
 def test_stopped_by_a_signal_it_saves_and_goes_on_later(url: str, tmp_path: Path) -> None:
-    settings = small(url, tmp_path / "run", save_every=1000)
+    # The evaluation of the starting weights is usually still under way when the signal comes.
+    settings = small(url, tmp_path / "run", save_every=1000, eval_every=1000, eval_limit=250)
     child = geospot_sft(settings)
     _wait_for_step(child, tmp_path / "run", 2)
     child.send_signal(signal.SIGTERM)
     out, error = child.communicate(timeout=60)
     assert child.returncode == 143, error
     assert "stopped by SIGTERM" in out
-    (saved,) = checkpoint_rows(tmp_path / "run")
+    assert "Traceback" not in error
+    (saved,) = [row for row in checkpoint_rows(tmp_path / "run") if "state_path" in row]
     assert 3 <= saved["batch"] < 12
     beat = read_heartbeat(tmp_path / "run")
     assert beat is not None
@@ -140,7 +142,9 @@ def test_stopped_by_a_signal_it_saves_and_goes_on_later(url: str, tmp_path: Path
     done = asyncio.run(run(SFTConfig(**settings)))
 
     assert (done.steps, done.exit_code) == (12, 0)
-    assert list(rows_of(tmp_path / "run")) == list(range(13))
+    rows = rows_of(tmp_path / "run")
+    assert list(rows) == list(range(13))
+    assert [step for step in rows if "eval/geoscore" in rows[step]] == [0, 12]
 
 
 def test_a_finished_run_has_nothing_left_to_do(whole: Path, url: str) -> None:
