@@ -221,6 +221,8 @@ class _Loop:
         """Test NLL and evaluation of the weights after the last step; False where it was stopped."""
         self.session.directory.beat("evaluating", self.total)
         self.evaluator.begin(self.total)
+        if self.evaluator.is_due(self.total):
+            self.session.view.say("Training is done; its last evaluation is under way.")
         if None in self.reading:
             held_out = await self.reading[None]
             row = await self._nll(self.trainer.forward(held_out.datums, LOSS))

@@ -41,7 +41,7 @@ def read_settings(model: type[Model], arguments: Sequence[str], config: Path | N
             config = Path(text)
         else:
             said[name] = _value(model.model_fields.get(name), text)
-    return build(model, read_toml(config) if config else {}, said)
+    return build(model, read_toml(config) if config else {}, said, dashes=False)
 
 
 def complete_key(model: type[BaseModel], incomplete: str) -> list[str]:

@@ -20,13 +20,13 @@ EPILOG: Final = (
     "was stopped goes on when the same command is run again with behavior_if_log_dir_exists=resume."
 )
 _FIGURES: Final = {
-    "train_mean_nll": "NLL of the last batch, nats a token",
-    "test/nll": "NLL of the held-out photos, nats a token",
-    "env/all/reward/total": "mean reward of the last step",
-    "eval/geoscore": "GeoScore of the last evaluation",
-    "eval/median_km": "its median error, km",
-    "eval/coverage": "share of its photos answered",
-    "cost/usd": "USD",
+    "train_mean_nll": "NLL of the last batch: {:.3f} nats a token",
+    "test/nll": "NLL of the held-out photos: {:.3f} nats a token",
+    "env/all/reward/total": "Mean reward of the last step: {:.3f}",
+    "eval/geoscore": "GeoScore of the last evaluation: {:,.0f}",
+    "eval/median_km": "Median error: {:,.0f} km",
+    "eval/coverage": "Answered: {:.1%}",
+    "cost/usd": "Cost: {:.2f} USD",
 }
 
 
@@ -51,9 +51,11 @@ def closing_lines(done: Finished) -> list[str]:
     path = printable(str(done.directory))
     head = f"{done.steps} of {done.total} steps done"
     lines = [f"{head}, {done.reason}." if done.reason else f"{head}."]
-    for key, name in _FIGURES.items():
-        if key in done.figures:
-            lines.append(f"  {name}: {done.figures[key]:,.4g}")
+    lines += [
+        f"  {form.format(done.figures[key])}"
+        for key, form in _FIGURES.items()
+        if key in done.figures
+    ]
     lines.append(f"Run directory: {path}")
     if done.reason:
         lines.append("Run the same command with behavior_if_log_dir_exists=resume to go on.")

@@ -13,10 +13,13 @@ from geospot.errors import UsageError
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def build(model: type[Model], *layers: Mapping[str, Any]) -> Model:
+def build(model: type[Model], *layers: Mapping[str, Any], dashes: bool = True) -> Model:
     """The model filled from layers of values; a later layer wins over an earlier one.
 
     Dashes in names are as good as underscores.
+
+    Args:
+        dashes: messages name settings as options are written, `batch-size`, and not `batch_size`.
 
     Raises:
         UsageError: an unknown name (the nearest known one is given), or values that don't fit.
@@ -28,7 +31,8 @@ def build(model: type[Model], *layers: Mapping[str, Any]) -> Model:
     try:
         return model(**values)
     except ValidationError as error:
-        raise UsageError(_sentence(error), "See --help for what each setting takes.") from None
+        sentence = _sentence(error, dashes=dashes)
+        raise UsageError(sentence, "See --help for what each setting takes.") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -56,11 +60,12 @@ def refuse_unknown(names: Iterable[str], known: Iterable[str], *, what: str) -> 
         raise UsageError(f"There is no {what} {name!r}.", hint)
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, *, dashes: bool) -> str:
     """All that is wrong in one line; the branches of a union are one complaint."""
     complaints: dict[str, list[str]] = {}
     for item in error.errors(include_url=False, include_context=False, include_input=False):
-        name = str(item["loc"][0]).replace("_", "-") if item["loc"] else ""
+        name = str(item["loc"][0]) if item["loc"] else ""
+        name = name.replace("_", "-") if dashes else name
         text = item["msg"].removeprefix("Value error, ").rstrip(".")
         complaints.setdefault(name, []).append(f"{text[:1].lower()}{text[1:]}")
     parts = [

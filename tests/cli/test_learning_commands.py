@@ -61,9 +61,9 @@ def test_what_is_said_wins_over_the_file(tmp_path: Path) -> None:
         ("group_size=3", "There is no setting 'group_size'"),  # belongs to rl
         ("batch_size", "is no setting"),
         ("=3", "is no setting"),
-        ("batch_size=three", "batch-size"),
-        ("batch_size=0", "batch-size"),
-        ("lr_schedule=sine", "lr-schedule"),
+        ("batch_size=three", "batch_size: input should be a valid integer"),
+        ("batch_size=0", "batch_size"),
+        ("lr_schedule=sine", "lr_schedule"),
         ("config=nowhere.toml", "nowhere.toml"),
     ],
 )
