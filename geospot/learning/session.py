@@ -11,6 +11,7 @@ from geospot.config.learning import LearnConfig
 from geospot.config.recipes import Kind
 from geospot.errors import GeospotError, ResultMismatchError
 from geospot.learning.display import RunView
+from geospot.learning.sdklog import sdk_speaks_into
 from geospot.learning.stopping import StopRequest, stop_on_signals
 from geospot.learning.trainer import Trainer
 from geospot.provenance import git_state, versions
@@ -99,6 +100,10 @@ async def open_session(
             if_exists=config.behavior_if_log_dir_exists,
             ask=ask,
         )
+    except BaseException:
+        await trainer.aclose()
+        raise
+    with sdk_speaks_into(directory, view.warn):
         try:
             await trainer.load(directory.resume_from)
             with stop_on_signals(view.warn) as stop:
@@ -107,12 +112,10 @@ async def open_session(
         except BaseException as error:
             directory.close(*_ending(error))
             raise
-        if session.stopped:
-            directory.close("stopped", stop.reason)
         else:
-            directory.close("finished")
-    finally:
-        await trainer.aclose()
+            directory.close(*(("stopped", stop.reason) if session.stopped else ("finished", "")))
+        finally:
+            await trainer.aclose()
 
 
 def _provenance() -> dict[str, Any]:
