@@ -14,6 +14,7 @@ from geospot.learning.display import RunView
 from geospot.learning.sdklog import sdk_speaks_into
 from geospot.learning.stopping import StopRequest, stop_on_signals
 from geospot.learning.trainer import Trainer
+from geospot.learning.watching import ended_if_away
 from geospot.provenance import git_state, versions
 from geospot.runs.directory import RunDirectory
 from geospot.runs.heartbeat import State
@@ -108,7 +109,8 @@ async def open_session(
             await trainer.load(directory.resume_from)
             with stop_on_signals(view.warn) as stop:
                 session = Session(trainer, directory, stop, view)
-                yield session
+                async with ended_if_away(trainer.endpoint, stop, view.warn):
+                    yield session
         except BaseException as error:
             directory.close(*_ending(error))
             raise

@@ -12,6 +12,7 @@ from geospot.learning.steps import PendingStep, StepOutcome, answer, outcome_of
 from geospot.prompts import Prompt
 from geospot.renderers import Renderer, Tokenizer, get_renderer
 from geospot.runs.checkpoints import FINAL, RunCheckpoint
+from geospot.services import Endpoint
 from geospot.textsafe import printable
 
 if TYPE_CHECKING:
@@ -94,9 +95,14 @@ class Trainer(Generic[ConfigT]):
         return self._connected.settings()
 
     @property
+    def endpoint(self) -> Endpoint:
+        """Where the service is."""
+        return self._connected.service.endpoint
+
+    @property
     def base_url(self) -> str:
         """Address of the service."""
-        return self._connected.service.endpoint.base_url
+        return self.endpoint.base_url
 
     @property
     def model_name(self) -> str:
