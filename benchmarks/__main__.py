@@ -7,7 +7,15 @@ import time
 from importlib import import_module
 from typing import Any, Final
 
-MODULES: Final = ("evaluation", "scoring", "osv5m", "engine", "tinker_server")
+MODULES: Final = (
+    "evaluation",
+    "scoring",
+    "osv5m",
+    "engine",
+    "tinker_server",
+    "trl_peer",
+    "learning",
+)
 
 
 def _processor() -> str:
