@@ -15,7 +15,7 @@ from geospot.rl.geo_dataset import GeoDatasetBuilder, GeoRLDataset
 from geospot.rl.grpo import GRPO
 from geospot.rl.journal import Journal
 from geospot.rl.tau import weak_signal
-from geospot.runs.directory import METRICS
+from geospot.runs.directory import METRICS, PHOTOS
 from geospot.runs.opening import Ask
 from geospot.runs.tail import StepTail
 
@@ -68,6 +68,7 @@ class _Run:
             directory,
             config,
             tau_km=dataset.tau_km,
+            replay=dataset.replay,
             counts=TokenCounts.of(session.kept.get("tokens")),
             tell=self._tell,
             warn=self._warn,
@@ -89,7 +90,7 @@ class _Run:
         """All steps that are still to be done."""
         session, start = self.session, self.session.first_step
         session.directory.start(start, self.total)
-        self._recall_errors()
+        self._recall()
         session.view.say(self._opening_words(start))
         if warning := weak_signal(session.config, session.trainer.model_name):
             self._warn(warning)
@@ -133,12 +134,18 @@ class _Run:
         self.session.directory.beat("evaluating", self.total)
         return await self.session.stop.unless(self.evaluator.finish())
 
-    def _recall_errors(self) -> None:
-        """What the steps before were, for a tau that follows it."""
-        rows = StepTail(self.session.directory.path / METRICS)
-        rows.look()
-        for step, median_km in zip(*rows.series(_MEDIAN), strict=True):
-            self.dataset.tau.observe(step, median_km)
+    def _recall(self) -> None:
+        """What the steps before were, for a tau that follows it and for photos shown again."""
+        dataset, path = self.dataset, self.session.directory.path
+        metrics = StepTail(path / METRICS)
+        metrics.look()
+        for step, median_km in zip(*metrics.series(_MEDIAN), strict=True):
+            dataset.tau.observe(step, median_km)
+        if dataset.replay is not None:
+            shown = StepTail(path / PHOTOS)
+            shown.look()
+            for step, row in shown.rows.items():
+                dataset.replay.recall(step, row["photos"])
 
     def _tell(self, step: int, row: Mapping[str, float]) -> None:
         if _MEDIAN in row:

@@ -156,6 +156,9 @@ class RLConfig(LearnConfig):
 
     log_path: Path = _setting(Path("runs/rl"), "Run directory.")
     batch_size: Count = _setting(16, "Groups a step, one photo each.", "photos")
+    replay_hard: Annotated[float, Field(ge=0, le=0.5)] = _setting(
+        0.0, "Share of a step's photos that are shown again, for they were answered badly."
+    )
 
     # Rollouts.
     env: Literal["geo", "telescoping"] = _setting(
@@ -219,4 +222,13 @@ class RLConfig(LearnConfig):
             raise ValueError("all reward weights are 0; nothing would be learned")
         if self.batch_size < self.num_substeps:
             raise ValueError("num_substeps is larger than batch_size, so some would be empty")
+        if self.replay_hard and not self.replayed_photos:
+            raise ValueError(
+                f"replay_hard={self.replay_hard:g} of {self.batch_size} photos isn't one photo"
+            )
         return self
+
+    @property
+    def replayed_photos(self) -> int:
+        """How many photos of a step may be shown again."""
+        return round(self.replay_hard * self.batch_size)

@@ -2,7 +2,8 @@
 
 Whatever tau and coefficients a run has, `geo/*` means the same: GeoScore, distances and accuracies
 over all rollouts that came back, a failure at its worst, as in an evaluation (docs/metrics.md).
-Rollouts lost to service or network are no answers, and count elsewhere.
+Rollouts lost to service or network are no answers, and count elsewhere. Photos that are shown again
+because they are hard are left out: with them the figures would tell how many those are.
 """
 
 from collections import Counter
@@ -14,7 +15,7 @@ import numpy as np
 from geospot.evaluation.metrics import score_distances
 from geospot.outcomes import Outcome
 from geospot.rl.collapse import answers_of, collapse_figures
-from geospot.rl.types import Trajectory, TrajectoryGroup
+from geospot.rl.types import Trajectory, TrajectoryGroup, Transition
 
 OUTCOMES: Final = (
     Outcome.OK,
@@ -33,7 +34,8 @@ def step_figures(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
 
     Keys: `env/all/*` with tinker-cookbook's names, and `env/<tag>/*` for tags of some of the groups;
     `env/all/reward/total` counts a failure as 0, `env/all/reward/raw` at what it costs. `geo/*` at a
-    fixed scale; `outcome/*` are counts; `collapse/*` say how varied the answers are.
+    fixed scale, over fresh photos; `outcome/*` are counts; `collapse/*` say how varied the answers
+    are.
     """
     returned = [group for group in groups if group.trajectories]
     if not returned:
@@ -43,8 +45,22 @@ def step_figures(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
         tagged = [group for group in returned if tag in group.builder.logging_tags()]
         if len(tagged) < len(returned):
             figures |= _env_figures(f"env/{tag}", tagged)
-    trajectories = [trajectory for group in returned for trajectory in group.trajectories]
-    return figures | _geo_figures(trajectories) | collapse_figures(answers_of(returned))
+    final = final_transitions(returned)
+    outcomes = Counter(str(one.logs.get("outcome")) for one in final)
+    if any("distance_km" in one.metrics for one in final):
+        figures |= {f"outcome/{outcome}": float(outcomes[str(outcome)]) for outcome in OUTCOMES}
+    figures |= _geo_figures(final_transitions(fresh_groups(returned)))
+    return figures | collapse_figures(answers_of(returned))
+
+
+def fresh_groups(groups: Sequence[TrajectoryGroup]) -> list[TrajectoryGroup]:
+    """Those whose photo wasn't chosen for how badly it was answered."""
+    return [group for group in groups if not group.builder.is_replayed]
+
+
+def final_transitions(groups: Sequence[TrajectoryGroup]) -> list[Transition]:
+    """The last turn of each rollout that came back."""
+    return [one.transitions[-1] for group in groups for one in group.trajectories]
 
 
 def reported_reward(trajectory: Trajectory) -> float:
@@ -88,9 +104,8 @@ def _group_shares(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
     return {f"by_group/frac_{name}": kinds[name] / len(groups) for name in names}
 
 
-def _geo_figures(trajectories: Sequence[Trajectory]) -> dict[str, float]:
-    """Headline figures of the final answers, and what became of them."""
-    final = [trajectory.transitions[-1] for trajectory in trajectories]
+def _geo_figures(final: Sequence[Transition]) -> dict[str, float]:
+    """Headline figures of the final answers."""
     located = [one.metrics for one in final if "distance_km" in one.metrics]
     if not located:
         return {}
@@ -101,9 +116,7 @@ def _geo_figures(trajectories: Sequence[Trajectory]) -> dict[str, float]:
     figures = {
         f"geo/{name}": value for name, value in scores.over_all().items() if value is not None
     }
-    outcomes = Counter(str(one.logs.get("outcome")) for one in final)
-    counts = {f"outcome/{outcome}": float(outcomes[str(outcome)]) for outcome in OUTCOMES}
-    return figures | {"geo/answered": scores.coverage} | counts
+    return figures | {"geo/answered": scores.coverage}
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -11,11 +11,12 @@ from geospot.learning.order import steps
 from geospot.learning.photos import TrainingData, open_training_data
 from geospot.prompts import Prompt
 from geospot.renderers import Renderer
-from geospot.rl.geo_env import GeoEnv, GeoGroupBuilder, Task
+from geospot.rl.geo_env import FRESH, GeoEnv, GeoGroupBuilder, Task
 from geospot.rl.geo_reward import GeoReward
+from geospot.rl.replay import HardReplay
 from geospot.rl.tau import TauSchedule
 from geospot.rl.telescoping import TelescopingGeoEnv
-from geospot.rl.types import Env, RLDataset
+from geospot.rl.types import REPLAYED, Env, RLDataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,10 @@ class GeoDatasetBuilder:
 class GeoRLDataset(RLDataset):
     """Step by step the photos that are asked, one group each; a pure function of the step.
 
-    So is tau, unless it is adaptive: then of the figures that `tau` was told of earlier steps.
+    So is tau, unless it is adaptive: then of the figures that `tau` was told of earlier steps. And so
+    are photos that are shown again: of what `replay`, which is None without `replay_hard`, was told.
+
+    A photo is fresh once an epoch; what is shown again comes on top, and makes an epoch longer.
 
     With `balance_by_country` countries are drawn evenly instead of as often as they occur, so the
     photos of a rare country come back sooner (`geospot.learning.order.SampleOrder`).
@@ -57,9 +61,9 @@ class GeoRLDataset(RLDataset):
         self.data = data
         self._builder = builder
         self._order = data.order(config.seed)
-        self._steps = steps(
-            len(data.samples), config.batch_size, config.num_epochs, config.max_steps
-        )
+        n, fresh = len(data.samples), config.batch_size - config.replayed_photos
+        self._steps = steps(n, fresh, config.num_epochs, config.max_steps)
+        self.replay = HardReplay(config, self._order, n) if config.replay_hard else None
         self.tau = TauSchedule(config, self._steps)
 
     def get_batch(self, index: int) -> Sequence[GeoGroupBuilder]:
@@ -70,21 +74,30 @@ class GeoRLDataset(RLDataset):
         """
         if not 0 <= index < self._steps:
             raise IndexError(f"step {index} of {self._steps}")
-        config = self._builder.config
-        reward = GeoReward.of(config, self.tau_km(index))
+        reward = GeoReward.of(self._builder.config, self.tau_km(index))
+        if self.replay is None:
+            fresh = self._order.batch(index, self._builder.config.batch_size)
+            return [self._group(number, reward, FRESH) for number in fresh]
+        fresh, replayed = self.replay.photos(index)
         return [
-            GeoGroupBuilder(
-                dataset=self.data.dataset,
-                sample=self.data.samples[number],
-                renderer=self._builder.renderer,
-                prompt=self._builder.prompt,
-                reward=reward,
-                group_size=config.group_size,
-                max_image_size=self._builder.max_image_size,
-                make_env=_environment(config),
-            )
-            for number in self._order.batch(index, config.batch_size)
+            *(self._group(number, reward, FRESH) for number in fresh),
+            *(self._group(number, reward, REPLAYED) for number in replayed),
         ]
+
+    def _group(self, number: int, reward: GeoReward, tag: str) -> GeoGroupBuilder:
+        """What asks about one of the photos."""
+        config = self._builder.config
+        return GeoGroupBuilder(
+            dataset=self.data.dataset,
+            sample=self.data.samples[number],
+            renderer=self._builder.renderer,
+            prompt=self._builder.prompt,
+            reward=reward,
+            group_size=config.group_size,
+            max_image_size=self._builder.max_image_size,
+            make_env=_environment(config),
+            tag=tag,
+        )
 
     def tau_km(self, index: int) -> tuple[float, ...]:
         """Tau of step `index`."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from geospot.data import GeoDataset, GeoSample
 from geospot.evaluation.backend import Reply
@@ -19,6 +19,10 @@ from geospot.rl.types import Action, Env, EnvGroupBuilder, StepResult, Stop
 
 if TYPE_CHECKING:
     import tinker
+
+
+FRESH: Final = "fresh"
+"""Tag of a group whose photo came as the order has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class GeoGroupBuilder(EnvGroupBuilder):
     Args:
         max_image_size: longest side in pixels; larger photos shrink.
         make_env: what is played, given what the group shares.
+        tag: `fresh`, or `replayed` where the photo is shown again because it is hard.
     """
 
     dataset: GeoDataset
@@ -78,6 +83,7 @@ class GeoGroupBuilder(EnvGroupBuilder):
     group_size: int
     max_image_size: int | None = None
     make_env: Callable[[Task], Env] = GeoEnv
+    tag: str = FRESH
 
     @property
     def group_id(self) -> str:
@@ -93,6 +99,10 @@ class GeoGroupBuilder(EnvGroupBuilder):
         """
         task = await asyncio.to_thread(self._task)
         return [self.make_env(task) for _ in range(self.group_size)]
+
+    def logging_tags(self) -> list[str]:
+        """Fresh photos and those shown again have figures of their own."""
+        return [self.tag]
 
     def _task(self) -> Task:
         photo = read_photo(self.dataset, self.sample, self.max_image_size)

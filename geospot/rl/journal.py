@@ -10,10 +10,13 @@ from geospot.config.learning import RLConfig
 from geospot.learning.costs import Prices, TokenCounts, cost_figures
 from geospot.rl.batch import Batch
 from geospot.rl.collapse import CollapseWatch
+from geospot.rl.figures import fresh_groups
 from geospot.rl.geo_env import photo_bytes
 from geospot.rl.pipeline import Sampled
 from geospot.rl.records import rollout_records
+from geospot.rl.replay import HardReplay
 from geospot.rl.report import StepReport
+from geospot.rl.types import TrajectoryGroup
 from geospot.runs.directory import RunDirectory
 
 _MISMATCH_NATS: Final = 0.01
@@ -27,6 +30,7 @@ class Journal:
 
     Args:
         tau_km: tau of a step, one or several.
+        replay: told what each step was, where hard photos are shown again.
         counts: tokens that were used before this process took over.
         tell: shown the row of each finished step.
         warn: told once what a person has to know.
@@ -38,6 +42,7 @@ class Journal:
         config: RLConfig,
         *,
         tau_km: Callable[[int], Sequence[float]],
+        replay: HardReplay | None,
         counts: TokenCounts,
         tell: Callable[[int, dict[str, Any]], None],
         warn: Callable[[str], None],
@@ -46,6 +51,7 @@ class Journal:
         self._run = run
         self._config = config
         self._tau_km = tau_km
+        self._replay = replay
         self._prices = Prices.of(config)
         self._tell = tell
         self._warn = warn
@@ -62,8 +68,12 @@ class Journal:
         self.counts += report.counts
         row = report.row() | cost_figures(self.counts, self._prices)
         row["reward/tau_km"] = float(np.mean(self._tau_km(report.step)))
+        groups = report.sampled.groups
+        if self._replay is not None:
+            row["replay/share"] = float(np.mean([group.builder.is_replayed for group in groups]))
+            self._run.photos(report.step, self._replay.observe(report.step, groups))
         self._run.metrics(report.step, row)
-        reward_N, distance_km_N = _spread(report.sampled)
+        reward_N, distance_km_N = _spread(groups)
         shares = {
             name.removeprefix(_GROUP_SHARES): value
             for name, value in row.items()
@@ -71,7 +81,7 @@ class Journal:
         }
         self._run.histogram(report.step, reward_N, distance_km_N, shares)
         self._check_logprobs(report)
-        if (collapsed := self._collapse.observe(report.sampled.groups)) is not None:
+        if (collapsed := self._collapse.observe(groups)) is not None:
             self._warn(collapsed)
         self._tell(report.step, row)
 
@@ -97,9 +107,9 @@ class Journal:
         )
 
 
-def _spread(sampled: Sampled) -> tuple[Any, Any]:
-    """Reward and final distance in km of all N rollouts that came back."""
-    played = [one for group in sampled.groups for one in group.trajectories]
+def _spread(groups: Sequence[TrajectoryGroup]) -> tuple[Any, Any]:
+    """Reward and final distance in km of all N rollouts of fresh photos that came back."""
+    played = [one for group in fresh_groups(groups) for one in group.trajectories]
     reward_N = np.array([one.reward for one in played])
     distance_km_N = np.array([one.transitions[-1].metrics["distance_km"] for one in played])
     return reward_N, distance_km_N

@@ -13,8 +13,6 @@ _ADVISED_KM: Final = 2000.0
 
 _REMEMBERED: Final = 8  # steps over which the adaptive tau takes the median
 _STEPS_UNDER_WAY: Final = 3
-"""A step is prepared while the one before it is sampled, and that begins before the figures of the one
-before that are on record: so its tau rests on steps at least this much earlier."""
 
 
 class TauSchedule:
@@ -33,7 +31,7 @@ class TauSchedule:
     def __init__(self, config: RLConfig, total: int) -> None:
         self._config = config
         self._total = total
-        self._lag = _STEPS_UNDER_WAY + config.max_steps_off_policy
+        self._lag = record_lag(config)
         self._median_km: dict[int, float] = {}
 
     def observe(self, step: int, median_km: float) -> None:
@@ -51,6 +49,15 @@ class TauSchedule:
         return tuple(
             max(tau, min(followed_km, self._config.tau_start)) for tau in self._config.coord_tau
         )
+
+
+def record_lag(config: RLConfig) -> int:
+    """How many steps earlier the newest step is whose figures are surely known when one is prepared.
+
+    A step is prepared while the one before it is sampled, and that begins before the figures of the one
+    before that are on record; or earlier, where sampling runs ahead of training.
+    """
+    return _STEPS_UNDER_WAY + config.max_steps_off_policy
 
 
 def tau_at(config: RLConfig, done: float) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import numpy as np
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 Action = list[int]
 """Sampled tokens, the one that ended the turn included."""
+
+REPLAYED: Final = "replayed"
+"""Tag of a group that asks a second time, because the first answers were bad."""
 
 Stop = list[int] | list[str]
 """Tokens, or strings, at which sampling ends."""
@@ -122,6 +125,11 @@ class EnvGroupBuilder(ABC):
     def logging_tags(self) -> list[str]:
         """Under which names the group's metrics are also summed up."""
         return []
+
+    @property
+    def is_replayed(self) -> bool:
+        """Whether it was chosen for how badly it was answered, so that it says nothing of all photos."""
+        return REPLAYED in self.logging_tags()
 
 
 class RLDataset(ABC):

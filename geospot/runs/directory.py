@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METRICS: Final = "metrics.jsonl"
+PHOTOS: Final = "photos.jsonl"
 LOGS: Final = "logs.log"
 
 
@@ -56,6 +57,7 @@ class RunDirectory:
         """The newest checkpoint to go on from; None begins at the beginning."""
         self._lock: int | None = lock
         self._metrics = LineFile(path / METRICS)
+        self._photos = LineFile(path / PHOTOS)
         self._checkpoints = LineFile(path / CHECKPOINTS)
         self._logs = LineFile(path / LOGS)
         self._histograms = HistogramWriter(path)
@@ -105,7 +107,7 @@ class RunDirectory:
         Rows and rollouts of these steps, written by a process that got farther than its last checkpoint,
         are moved into `*.pre_resume_NNNNNN` beside their file.
         """
-        gone = rewind_rows(self.path / METRICS, step)
+        gone = rewind_rows(self.path / METRICS, step) + rewind_rows(self.path / PHOTOS, step)
         gone += self._histograms.rewind(step) + self._rollouts.rewind(step)
         gone += rewind_folders(self.path, step)
         if gone:
@@ -139,6 +141,10 @@ class RunDirectory:
             groups: shares of the groups by name: frac_mixed, frac_all_good, frac_all_bad.
         """
         self._histograms.write(step, reward_N, distance_km_N, groups)
+
+    def photos(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Appends which photos a step showed, a row for each; what a run needs to choose among them."""
+        self._photos.append({"step": step, "photos": list(rows)})
 
     def rollouts(self, step: int, records: Sequence[RolloutRecord]) -> None:
         """Appends the step's rollouts, and writes them once more in tinker-cookbook's format."""
@@ -268,7 +274,13 @@ class RunDirectory:
         self._heartbeat = heartbeat
 
     def _line_files(self) -> Iterable[LineFile]:
-        return (self._metrics, self._logs, self._histograms.file, *self._rollouts.files)
+        return (
+            self._metrics,
+            self._photos,
+            self._logs,
+            self._histograms.file,
+            *self._rollouts.files,
+        )
 
     def _let_go(self) -> None:
         for file in (*self._line_files(), self._checkpoints):

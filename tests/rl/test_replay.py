@@ -1,0 +1,196 @@
+"""Hard photos shown again: which, when, and that a killed run goes on with the same ones."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from geospot.config.learning import RLConfig
+from geospot.data import GeoSample
+from geospot.evaluation.metrics import HEADLINE
+from geospot.learning.order import SampleOrder
+from geospot.rl.figures import step_figures
+from geospot.rl.replay import MOST_REPLAYS, REST_STEPS, HardReplay
+from geospot.rl.types import REPLAYED, TrajectoryGroup
+from geospot.runs.tail import StepTail
+from tests.support.approx import approx
+from tests.support.geo_rollouts import group_of, located
+
+DEGREE_KM = 111.19492664455873
+LAG = 3
+REST = LAG + REST_STEPS
+
+
+def a_config(**more: Any) -> RLConfig:
+    return RLConfig(batch_size=4, replay_hard=0.5, **more)
+
+
+def a_replay(n: int = 40, **more: Any) -> HardReplay:
+    return HardReplay(a_config(**more), SampleOrder(n, 0), n)
+
+
+def groups_at(degrees_off: list[float]) -> list[TrajectoryGroup]:
+    """A group for each, whose answers are so far off on average."""
+    spot = GeoSample("spot", 0.0, 10.0, "spot")
+    return [group_of(spot, [located(off, 10.0), located(off, 10.0)]) for off in degrees_off]
+
+
+def play(replay: HardReplay, steps: int, hard: dict[int, float] | None = None) -> list[list[int]]:
+    """So many steps as a run does them; who is shown again in each. Photos not in `hard` are 1° off."""
+    again: list[list[int]] = []
+    for step in range(steps):
+        fresh, replayed = replay.photos(step)
+        again.append(replayed)
+        errors = [(hard or {}).get(number, 1.0) for number in (*fresh, *replayed)]
+        replay.observe(step, groups_at(errors))
+    return again
+
+
+def test_the_hardest_come_again_after_a_rest_and_not_too_often() -> None:
+    order = SampleOrder(40, 0)
+    worst, bad, later = order.batch(0, 2)[0], order.batch(0, 2)[1], order.batch(1, 2)[0]
+    again = play(a_replay(), 20, {worst: 60.0, bad: 30.0, later: 20.0})
+
+    first = REST + 1
+    assert again[:first] == [[]] * first
+    assert again[first] == [worst, bad]  # by how far off, not by their order
+    assert again[first + 1] == [later]
+    assert again[first + 2 : first + REST + 1] == [[]] * (REST - 1)
+    assert again[first + REST + 1] == [worst, bad]
+
+
+def test_a_photo_comes_again_a_few_times_until_its_next_turn() -> None:
+    order = SampleOrder(400, 0)
+    worst = order.batch(0, 2)[0]
+    again = play(a_replay(400), 80, {worst: 60.0})
+    assert [step for step, shown in enumerate(again) if worst in shown] == [
+        (REST + 1) * turn for turn in range(1, MOST_REPLAYS + 1)
+    ]
+    # 20 photos: an epoch is 10 steps, and with each the count begins anew.
+    worst = SampleOrder(20, 0).batch(0, 2)[0]
+    again = play(a_replay(20), 120, {worst: 60.0})
+    assert sum(worst in shown for shown in again) > MOST_REPLAYS
+
+
+def test_a_photo_that_is_answered_well_at_last_is_left_alone() -> None:
+    replay, order = a_replay(400), SampleOrder(400, 0)
+    worst, bad = order.batch(0, 2)
+    errors = {worst: 60.0, bad: 30.0}
+    shown: list[int] = []
+    for step in range(30):
+        fresh, replayed = replay.photos(step)
+        shown += replayed
+        errors[worst] = 0.1 if worst in shown else 60.0  # it is right when it is shown again
+        replay.observe(step, groups_at([errors.get(number, 1.0) for number in (*fresh, *replayed)]))
+    assert shown.count(worst) == 1
+    assert shown.count(bad) > 1
+
+
+def test_photos_alike_are_not_shown_again() -> None:
+    assert play(a_replay(), 30) == [[]] * 30
+
+
+def test_a_photo_is_never_fresh_and_shown_again_in_one_step() -> None:
+    replay = a_replay(24)
+    for step in range(60):
+        fresh, replayed = replay.photos(step)
+        assert not set(fresh) & set(replayed)
+        replay.observe(step, groups_at([float(number) for number in (*fresh, *replayed)]))
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_what_is_shown_does_not_depend_on_when_it_is_asked(ahead: int) -> None:
+    """Asked at once, or as early as a step that is prepared ahead: the same."""
+    early, late = (a_replay(24, max_steps_off_policy=ahead) for _ in range(2))
+    lag = LAG + ahead
+    for step in range(50):
+        early.photos(step + lag - 1)
+        assert early.photos(step) == late.photos(step)
+        for replay in (early, late):
+            fresh, replayed = replay.photos(step)
+            errors = [float(7 * number % 24) for number in (*fresh, *replayed)]
+            replay.observe(step, groups_at(errors))
+
+
+def test_told_of_the_record_it_goes_on_as_if_nothing_had_been() -> None:
+    whole = a_replay(60)
+    rows: list[list[dict[str, Any]]] = []
+    for step in range(40):
+        fresh, replayed = whole.photos(step)
+        errors = [float(5 * number % 60 + step % 3) for number in (*fresh, *replayed)]
+        rows.append(whole.observe(step, groups_at(errors)))
+    resumed = a_replay(60)
+    for step in range(25):
+        resumed.recall(step, rows[step])
+    assert all(whole.photos(step)[1] for step in range(25, 28))
+    for step in range(25, 28):
+        assert resumed.photos(step) == whole.photos(step)
+
+
+def test_a_lost_group_says_nothing_of_its_photo() -> None:
+    spot = GeoSample("spot", 0.0, 10.0, "spot")
+    replay = a_replay()
+    rows = replay.observe(0, [group_of(spot, [], lost=2), *groups_at([2.0])])
+    assert [row["mean_km"] for row in rows] == [None, approx(2 * DEGREE_KM)]
+    assert [row["number"] for row in rows] == SampleOrder(40, 0).batch(0, 2)
+
+
+def test_figures_at_a_fixed_scale_leave_them_out() -> None:
+    spot = GeoSample("spot", 0.0, 10.0, "spot")
+    fresh = group_of(spot, [located(1.0, 10.0), "no idea"], tags=("fresh",))
+    again = group_of(spot, [located(50.0, 10.0), located(60.0, 10.0)], tags=(REPLAYED,))
+
+    alone, both = step_figures([fresh]), step_figures([fresh, again])
+
+    assert {f"geo/{name}" for name in HEADLINE} < both.keys()
+    fixed = [key for key in alone if key.startswith("geo/")]
+    assert {key: both[key] for key in fixed} == {key: alone[key] for key in fixed}
+    assert both["env/replayed/distance_km"] == approx(55 * DEGREE_KM)
+    assert both["env/fresh/answered"] == 0.5
+    assert both["outcome/ok"] == 3
+    assert both["env/all/total_episodes"] == 4
+
+
+@pytest.mark.parametrize("share", [0.1, 0.6])
+def test_a_share_that_cannot_be_is_refused(share: float) -> None:
+    with pytest.raises(ValidationError):
+        RLConfig(batch_size=4, replay_hard=share)
+
+
+def test_a_killed_run_shows_the_same_photos_again(tmp_path: Path) -> None:
+    run, steps = tmp_path / "run", 18
+    said = [
+        *("service=local", "model_name=geospot/tiny-vlm", "hf_repo=world", "max_samples=100"),
+        *(f"max_steps={steps}", "batch_size=4", "replay_hard=0.5", "group_size=2", "eval_every=0"),
+        *("save_every=2", "rollouts_every=1000", "coord_tau=2000", "keep_checkpoints=20"),
+        *(f"log_path={run}", "behavior_if_log_dir_exists=resume"),
+    ]
+    command = [sys.executable, "-m", "geospot", "rl", *said]
+    state = os.environ | {"GEOSPOT_STATE_DIR": str(tmp_path / "state")}
+    saved = run / "checkpoints.jsonl"
+    first = subprocess.Popen(command, env=state, stdout=subprocess.DEVNULL)
+    while first.poll() is None and not (saved.is_file() and "000010" in saved.read_text()):
+        time.sleep(0.02)
+    first.kill()
+    assert first.wait() == -signal.SIGKILL
+    subprocess.run(command, env=state, check=True, capture_output=True, timeout=200)
+
+    shown, metrics = StepTail(run / "photos.jsonl"), StepTail(run / "metrics.jsonl")
+    shown.look()
+    metrics.look()
+    assert list(shown.rows) == list(range(steps))
+    expected = HardReplay(a_config(), SampleOrder(100, 0), 100)
+    for step, row in shown.rows.items():
+        fresh, replayed = expected.photos(step)
+        photos = row["photos"]
+        assert [one["number"] for one in photos] == [*fresh, *replayed]
+        assert [one["replayed"] for one in photos] == [False, False] + [True] * len(replayed)
+        assert metrics.rows[step]["replay/share"] == approx(len(replayed) / len(photos))
+        expected.recall(step, photos)
+    assert [bool(expected.photos(step)[1]) for step in (REST, steps - 2)] == [False, True]
