@@ -6,6 +6,7 @@ import unicodedata
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from geospot.data.world import open_world
 from geospot.evaluation.backend import BackendOptions
 from geospot.prompts import TINY
 from geospot_backends.local import tiny_vlm
-from geospot_backends.local.api import Engine, ImageChunk, LoraSpec, TokenChunk
+from geospot_backends.local.api import Datum, Engine, ImageChunk, LoraSpec, TokenChunk
 from geospot_backends.local.engine import LocalEngine
 from geospot_backends.local.models import load_tokenizer
 from geospot_backends.local.train_tiny import evaluate, prompt, train, write_scratch
@@ -56,6 +57,24 @@ def test_scratch_is_the_same_every_time_and_leaves_random_state_alone(tmp_path: 
     engine = LocalEngine(tmp_path, device="cpu")
     engine.create_model("m", tiny_vlm.SCRATCH_NAME, LoraSpec(rank=1))
     assert engine.info("m").base_model == tiny_vlm.SCRATCH_NAME
+
+
+def test_random_weights_are_drawn_from_the_seed_that_is_asked_for(tmp_path: Path) -> None:
+    engine = LocalEngine(tmp_path, device="cpu")
+
+    def drawn(model_id: str, base: str, seed: int | None) -> float:
+        engine.create_model(model_id, base, None, seed=seed)
+        tokens = np.array([3, 4, 5, 6])
+        datum = Datum((TokenChunk((2, 3, 4, 5)),), {"target_tokens": tokens})
+        result = engine.forward_backward(model_id, [datum], "cross_entropy", forward_only=True)
+        return result.metrics["loss:sum"]
+
+    scratch, shipped = tiny_vlm.SCRATCH_NAME, tiny_vlm.NAME
+    first = drawn("a", scratch, 1)
+    assert drawn("b", scratch, 1) == first
+    assert drawn("c", scratch, 2) != first
+    assert drawn("d", scratch, None) == drawn("e", scratch, 0) != first
+    assert drawn("f", shipped, 1) == drawn("g", shipped, 2)
 
 
 @given(st.text(max_size=60))

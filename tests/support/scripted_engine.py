@@ -66,7 +66,9 @@ class ScriptedEngine:
     def supported_models(self) -> list[ServedModel]:
         return [ServedModel(BASE, CONTEXT)]
 
-    def create_model(self, model_id: str, base_model: str, lora: LoraSpec | None) -> None:
+    def create_model(
+        self, model_id: str, base_model: str, lora: LoraSpec | None, *, seed: int | None = None
+    ) -> None:
         self._note("create_model", lora)
         if base_model != BASE:
             raise EngineUserError(f"the model {base_model} isn't served; served: {BASE}")

@@ -201,8 +201,13 @@ class Engine(Protocol):
         """The base models served; the embedded one first."""
         ...
 
-    def create_model(self, model_id: str, base_model: str, lora: LoraSpec | None) -> None:
-        """A trainable model. `lora=None` trains all weights (small models only)."""
+    def create_model(
+        self, model_id: str, base_model: str, lora: LoraSpec | None, *, seed: int | None = None
+    ) -> None:
+        """A trainable model. `lora=None` trains all weights (small models only).
+
+        `seed` is for all weights of a base whose weights are random: they are drawn from it.
+        """
         ...
 
     def load_model(self, model_id: str, path: str, *, optimizer: bool) -> None:

@@ -104,15 +104,22 @@ class LocalEngine:
                 for name in self._registry.names
             ]
 
-    def create_model(self, model_id: str, base_model: str, lora: LoraSpec | None) -> None:
+    def create_model(
+        self, model_id: str, base_model: str, lora: LoraSpec | None, *, seed: int | None = None
+    ) -> None:
         """A trainable model with a fresh adapter, or all weights of a copy."""
         with self._lock:
             self._is_new(model_id)
             host, reader = self._listed_host(base_model)
             if lora is not None:
                 check_lora(host.base, lora)
-            seed = lora.seed if lora is not None and lora.seed is not None else secrets.randbits(62)
-            self._models[model_id] = _Model(host, reader, lora, host.initial(lora, seed))
+            if lora is None:
+                weights = host.all_weights(seed)
+            else:
+                weights = host.adapter(
+                    lora, secrets.randbits(62) if lora.seed is None else lora.seed
+                )
+            self._models[model_id] = _Model(host, reader, lora, weights)
 
     def load_model(self, model_id: str, path: str, *, optimizer: bool) -> None:
         """A new trainable model from a checkpoint."""

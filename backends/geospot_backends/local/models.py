@@ -112,9 +112,17 @@ class ModelRegistry:
         config = untyped("transformers").AutoConfig.from_pretrained(str(folder), **_LOCAL)
         return _context_length(name, config)
 
-    def fresh_network(self, base: BaseModel) -> Any:
-        """Another copy of the weights as they were loaded, to be trained in all of them."""
-        return _network(base.name, base.folder, base.network.dtype, base.device)
+    def is_random(self, base: BaseModel) -> bool:
+        """Whether the base's weights are drawn from a seed."""
+        return base.name == tiny_vlm.SCRATCH_NAME
+
+    def fresh_network(self, base: BaseModel, seed: int = _SCRATCH_SEED) -> Any:
+        """Another copy of the weights as they were loaded, to be trained in all of them.
+
+        Args:
+            seed: what random weights are drawn from; others are the file's.
+        """
+        return _network(base.name, base.folder, base.network.dtype, base.device, seed)
 
     def network_from(self, base: BaseModel, folder: Path) -> Any:
         """A network of the base's kind with the weights in a folder that transformers wrote."""
@@ -207,14 +215,16 @@ def _find(name: str, *, download: bool) -> Path:
     return Path(found)
 
 
-def _network(name: str, folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
+def _network(
+    name: str, folder: Path, dtype: torch.dtype, device: torch.device, seed: int = _SCRATCH_SEED
+) -> Any:
     """The model's weights, frozen, in evaluation mode; there is no dropout anywhere."""
     logging = untyped("transformers").logging
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     if name == tiny_vlm.SCRATCH_NAME:
         token_id = tiny_vlm.special_ids(load_tokenizer(folder))
-        network = tiny_vlm.build_model(token_id, _SCRATCH_SEED).to(dtype)
+        network = tiny_vlm.build_model(token_id, seed).to(dtype)
     else:
         transformers = untyped("transformers")
         architecture = ARCHITECTURES.get(_kind(name, folder), "AutoModelForImageTextToText")

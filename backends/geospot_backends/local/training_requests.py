@@ -51,9 +51,10 @@ class TrainingRequests:
         session = self._sessions.get(fields.text("session_id"))
         model_id = f"{session.id}:train:{fields.whole('model_seq_id')}"
         base_model, lora = fields.text("base_model"), wire.lora_spec(fields)
+        seed = wire.weights_seed(fields)
 
         def create() -> ModelInfo:
-            self._engine.create_model(model_id, base_model, lora)
+            self._engine.create_model(model_id, base_model, lora, seed=seed)
             return self._engine.info(model_id)
 
         def made(info: ModelInfo) -> Payload:

@@ -59,27 +59,40 @@ class WeightsHost:
         self._peft: Any = None
         self._slots: dict[LoraSpec | None, _Slots] = {}
 
-    def initial(self, lora: LoraSpec | None, seed: int) -> Weights:
-        """Weights to begin with: the base's own, or an adapter that changes nothing yet.
+    def all_weights(self, seed: int | None = None) -> Weights:
+        """A copy of the base's weights to begin with.
 
-        A is uniform in ±1/√(inputs), drawn on the CPU from `seed`; B is 0 (Hu et al. 2021).
+        Args:
+            seed: where the base's weights are random, the copy's are drawn from it.
 
         Raises:
-            EngineUserError: the model is too large for all weights, or the adapter makes no sense.
+            EngineUserError: the model is too large for that.
         """
-        if lora is None and self.base.parameters > SMALL_PARAMETERS:
+        if self.base.parameters > SMALL_PARAMETERS:
             raise EngineUserError(
                 f"All weights are trained only of models up to {SMALL_PARAMETERS:,} parameters; "
                 f"{self.base.name} has more. Ask for a LoRA rank."
             )
+        loaded = self._slots_of(None).loaded
+        if seed is not None and self._registry.is_random(self.base):
+            drawn = self._registry.fresh_network(self.base, seed)
+            loaded = {name: drawn.get_parameter(name) for name in loaded}
+        return {name: torch.nn.Parameter(one.detach().clone()) for name, one in loaded.items()}
+
+    def adapter(self, lora: LoraSpec, seed: int) -> Weights:
+        """An adapter that changes nothing yet.
+
+        A is uniform in ±1/√(inputs), drawn on the CPU from `seed`; B is 0 (Hu et al. 2021).
+
+        Raises:
+            EngineUserError: it makes no sense for this model.
+        """
         slots = self._slots_of(lora)
         random = torch.Generator().manual_seed(seed % 2**63)
         weights: Weights = {}
         for name in slots.places:
             now = slots.loaded[name]
-            if lora is None:
-                value = now.detach().clone()
-            elif ".lora_A." in name:
+            if ".lora_A." in name:
                 bound = 1 / math.sqrt(now.shape[1])
                 value = torch.empty(now.shape).uniform_(-bound, bound, generator=random)
             else:

@@ -56,6 +56,11 @@ def lora_spec(fields: Fields) -> LoraSpec | None:
     )
 
 
+def weights_seed(fields: Fields) -> int | None:
+    """The seed of `lora_config`, which is that of all weights where these are trained."""
+    return fields.object("lora_config").whole_or_none("seed") if "lora_config" in fields else None
+
+
 def adam_params(fields: Fields) -> AdamParams:
     """`adam_params` of an optim_step request.
 
