@@ -1,9 +1,10 @@
 """The tiny models as Hugging Face folders, for transformers and the servers that stand on it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from geospot_backends.local.models import ModelRegistry
+from geospot_backends.local.qwen_family import QwenFamily
 from geospot_backends.local.tiny_processor import TinyVlmProcessor
 
 
@@ -20,8 +21,9 @@ def export_tiny(name: str, folder: Path) -> list[Path]:
     base.network.save_pretrained(str(folder))
     writer: Any = TinyVlmProcessor
     writer.register_for_auto_class()  # its code is written too, and named in processor_config.json
+    family = cast(QwenFamily, base.family)  # the tiny models are Qwen3-VL
     processor = writer(
-        base.image_processor, base.tokenizer, chat_template=base.tokenizer.chat_template
+        family.image_processor, base.tokenizer, chat_template=base.tokenizer.chat_template
     )
     processor.save_pretrained(str(folder))
     return sorted(folder.iterdir())
