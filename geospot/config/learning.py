@@ -17,6 +17,7 @@ Count = Annotated[int, Field(ge=1)]
 IfExists = Literal["ask", "resume", "delete", "raise"]
 Schedule = Literal["cosine", "linear", "constant"]
 Tracker = Literal["wandb", "trackio", "tensorboard"]
+KLReference = Literal["start", "base"]
 
 
 def _setting(default: Any, description: str, unit: str = "") -> Any:
@@ -212,7 +213,10 @@ class RLConfig(LearnConfig):
         1e-4, "Groups whose rewards lie closer together give no gradient."
     )
     kl_penalty_coef: NotNegative = _setting(
-        0.0, "Weight of the divergence from the starting model, taken off the reward."
+        0.0, "Weight of the divergence from kl_reference, in nats an answer, taken off the reward."
+    )
+    kl_reference: KLReference = _setting(
+        "start", "start: the weights that the run started from. base: the base model."
     )
     rollouts_every: Count = _setting(1, "Steps between those whose rollouts are written.", "steps")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeVar, cast
 
-from geospot.config.learning import LearnConfig
+from geospot.config.learning import KLReference, LearnConfig
 from geospot.errors import ModelNotFoundError
 from geospot.learning.connect import Connected, connect, unheard
 from geospot.learning.steps import PendingStep, StepOutcome, answer, outcome_of
@@ -176,10 +176,14 @@ class Trainer(Generic[ConfigT]):
         future = self._training.save_weights_and_get_sampling_client()
         return asyncio.ensure_future(answer(future, "to hand out the weights for sampling"))
 
-    async def reference_sampler(self) -> "tinker.SamplingClient":
-        """A client that samples from the weights that the run started from, resumed or not."""
+    async def reference_sampler(self, of: KLReference = "start") -> "tinker.SamplingClient":
+        """A client that samples from a model that this training leaves as it is.
+
+        Args:
+            of: `start`, the weights that the run started from, resumed or not; or `base`, the base model.
+        """
         path, service = self._connected.start.state_path, self._connected.service
-        if path is None:
+        if path is None or of == "base":
             return await asyncio.to_thread(service.sampler, base_model=self.model_name)
         client = await asyncio.to_thread(service.trainer_from, path, optimizer=False)
         return await answer(client.save_weights_and_get_sampling_client(), "the starting weights")

@@ -1,4 +1,4 @@
-"""How far the policy has gone from the model that it started from, as a penalty in the reward."""
+"""How far the policy is from the model that it started from, or from the base: a penalty in the reward."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from geospot.config.learning import KLReference
+from geospot.errors import BackendError
 from geospot.learning.steps import answer
 from geospot.rl.batch import RolloutKey
 from geospot.rl.datums import scoring_input
@@ -24,10 +26,12 @@ class Divergence:
 
     Args:
         coefficient: 0 asks for nothing.
+        name: of π₀, for the figures.
     """
 
-    def __init__(self, coefficient: float) -> None:
+    def __init__(self, coefficient: float, name: KLReference = "start") -> None:
         self._coefficient = coefficient
+        self._name = name
         self.reference: tinker.SamplingClient | None = None
         """Samples from π₀."""
 
@@ -37,7 +41,7 @@ class Divergence:
         Raises:
             BackendError: the service doesn't tell the log-probabilities.
         """
-        if not self._coefficient or self.reference is None:
+        if self.reference is None:
             return {}
         keyed = [
             ((number, trajectory.index), trajectory)
@@ -53,7 +57,16 @@ class Divergence:
         """The mean divergence, in nats an answer."""
         if not penalties:
             return {}
-        return {"kl/start_nats": float(np.mean(list(penalties.values()))) / self._coefficient}
+        return {
+            f"kl/{self._name}_nats": float(np.mean(list(penalties.values()))) / self._coefficient
+        }
+
+    def tokens(self, groups: Sequence[TrajectoryGroup]) -> int:
+        """What `penalties` has the reference read."""
+        if self.reference is None:
+            return 0
+        turns = [turn for group in groups for one in group.trajectories for turn in one.transitions]
+        return sum(turn.observation.length + len(turn.action) for turn in turns if turn.action)
 
     async def _nats(self, reference: "tinker.SamplingClient", trajectory: Trajectory) -> float:
         total = 0.0
@@ -62,6 +75,12 @@ class Divergence:
             if not count:
                 continue
             future = reference.compute_logprobs(scoring_input(transition), count)
-            started = (await answer(future, "the log-probabilities of the start"))[-count:]
-            total += float(transition.logprobs_T.sum()) - sum(value or 0.0 for value in started)
+            told = await answer(future, f"the log-probabilities of the {self._name}")
+            referred = [value for value in told[-count:] if value is not None]
+            if len(referred) != count:
+                raise BackendError(
+                    f"The service told {len(referred)} of {count} log-probabilities of the {self._name}.",
+                    "Without them there is no divergence: set kl_penalty_coef=0.",
+                )
+            total += float(transition.logprobs_T.sum(dtype=np.float64)) - sum(referred)
         return total

@@ -85,7 +85,7 @@ class GRPO:
             segment=config.save_every,
             ahead=config.max_steps_off_policy,
         )
-        self._divergence = Divergence(config.kl_penalty_coef)
+        self._divergence = Divergence(config.kl_penalty_coef, config.kl_reference)
 
     async def run(self, start: int) -> int:
         """Steps `start` … len − 1. Returns how many are done, fewer than all where it was stopped.
@@ -97,7 +97,8 @@ class GRPO:
         """
         try:
             if self._config.kl_penalty_coef:
-                self._divergence.reference = await self._trainer.reference_sampler()
+                reference = await self._trainer.reference_sampler(self._config.kl_reference)
+                self._divergence.reference = reference
             self.done = start
             client = await self._trainer.snapshot()
             self._pipeline.weights(start, client)
@@ -147,6 +148,7 @@ class GRPO:
                 learning_rate=learning_rate(self._config, step, self._total),
                 drift=drift_figures(batch.parts, [one.logprobs for one in outcomes]),
                 divergence=self._divergence.figures(penalties),
+                scored_tokens=self._divergence.tokens(sampled.groups),
                 waited_s=waited_s,
                 seconds=time.monotonic() - began,
             )

@@ -14,7 +14,8 @@ from geospot.rl.pipeline import Sampled
 class StepReport:
     """All that is known of a step when it is done.
 
-    `waited_s`: for rollouts. `seconds`: from the end of the step before to the end of this one.
+    `scored_tokens`: read by the reference of the divergence. `waited_s`: for rollouts. `seconds`: from
+    the end of the step before to the end of this one.
     """
 
     step: int
@@ -25,6 +26,7 @@ class StepReport:
     learning_rate: float
     drift: dict[str, float]
     divergence: dict[str, float]
+    scored_tokens: int
     waited_s: float
     seconds: float
 
@@ -54,7 +56,7 @@ class StepReport:
         """What the step used."""
         log = self.sampled.log
         return TokenCounts(
-            prefill=log.prompt_tokens,
+            prefill=log.prompt_tokens + self.scored_tokens,
             cached_prefill=log.cached_prompt_tokens,
             sample=log.sampled_tokens,
             train=self.batch.trained_tokens,
