@@ -195,3 +195,11 @@ def test_a_description_leads_nowhere_else(tmp_path: Path, files: object) -> None
     description.write_text(json.dumps(json.loads(description.read_text()) | {"files": files}))
     with pytest.raises(EngineUserError, match="can't be read"):
         store.find(str(PATH))
+
+
+@pytest.mark.parametrize("part", ["..", ".lock", "", "a b", "x" * 201, "\ud800", "é"])
+def test_what_is_no_name_is_the_callers_error(part: str, tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    for text in (f"tinker://run/weights/{part}", f"tinker://{part}/weights/last"):
+        with pytest.raises(EngineUserError, match="can't be part of"):
+            store.find(text)

@@ -244,12 +244,13 @@ class CheckpointStore:
             yield
 
     def _place(self, path: CheckpointPath) -> Path:
-        run, name = quote(path.run, safe=""), quote(path.name, safe="")
-        for part, encoded in ((path.run, run), (path.name, name)):
+        for part in (path.run, path.name):
             if not _NAME.fullmatch(part):
                 raise EngineUserError(
                     f"{part!r} can't be part of a checkpoint's path; use letters, digits, . _ : + -"
                 )
+        run, name = quote(path.run, safe=""), quote(path.name, safe="")
+        for part, encoded in ((path.run, run), (path.name, name)):
             if len(encoded) > _LONGEST:
                 raise EngineUserError(
                     f"{part!r} is too long for part of a checkpoint's path: up to {_LONGEST} "
