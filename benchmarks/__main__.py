@@ -15,6 +15,7 @@ MODULES: Final = (
     "tinker_server",
     "trl_peer",
     "learning",
+    "demo",
 )
 
 
