@@ -5,7 +5,7 @@ command lines go on working. A field's `unit` stands in its `json_schema_extra`,
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -48,6 +48,13 @@ class LearnConfig(BaseModel):
     )
     lora_rank: Annotated[int, Field(ge=0, le=512)] | None = _setting(
         None, "Rank of the LoRA adapter; 0 trains all weights, where the service can."
+    )
+    train_attn: bool = _setting(True, "LoRA on the layers of attention.")
+    train_mlp: bool = _setting(True, "LoRA on the layers of MLPs.")
+    train_unembed: bool = _setting(
+        True,
+        "LoRA on the output layer. vLLM refuses such an adapter of Qwen2-VL and Qwen2.5-VL: false "
+        "there.",
     )
     renderer_name: str | None = _setting(None, "Chat format. Default: what the model's name says.")
     prompt: str | None = _setting(
@@ -136,6 +143,12 @@ class LearnConfig(BaseModel):
         4, "Tries after a fault of service or network, with growing pauses.", "tries"
     )
 
+    @model_validator(mode="after")
+    def _some_layers(self) -> Self:
+        if not (self.train_attn or self.train_mlp or self.train_unembed):
+            raise ValueError("train_attn, train_mlp and train_unembed are all false")
+        return self
+
     @property
     def eval_limit_or_none(self) -> int | None:
         """The limit of an evaluation as a number, None for all."""
@@ -221,7 +234,7 @@ class RLConfig(LearnConfig):
     rollouts_every: Count = _setting(1, "Steps between those whose rollouts are written.", "steps")
 
     @model_validator(mode="after")
-    def _some_reward(self) -> "RLConfig":
+    def _some_reward(self) -> Self:
         if self.coord_coef + self.city_coef + self.region_coef + self.country_coef <= 0:
             raise ValueError("all reward weights are 0; nothing would be learned")
         if self.batch_size < self.num_substeps:

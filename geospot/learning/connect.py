@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from geospot.config.learning import LearnConfig, RLConfig
 from geospot.config.recipes import TINY_MODELS, TINY_SCRATCH, Kind, with_recipe
@@ -14,6 +14,8 @@ from geospot.services import ServedModel, Service, ServiceOptions, open_service
 from geospot.textsafe import printable
 
 ConfigT = TypeVar("ConfigT", bound=LearnConfig)
+
+_PARTS: Final = ("train_attn", "train_mlp", "train_unembed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +62,19 @@ def connect(config: ConfigT, tell: Callable[[str], None] = unheard) -> Connected
         config.service, ServiceOptions(api_key_env=config.api_key_env, models=own, tell=tell)
     )
     try:
-        base, rank = _of_checkpoint(service, start)
-        _agree("model_name", config.model_name, base)
-        _agree("lora_rank", config.lora_rank, rank)
-        model = service.choose_model(base or wanted)
+        found = _of_checkpoint(service, start)
+        for name, value in found.items():
+            said = getattr(config, name) if name in config.model_fields_set else None
+            _agree(name, said, value)
+        model = service.choose_model(found.get("model_name") or wanted)
         prompt = _prompt(config, start, model.name)
         full = with_recipe(config, _kind(config), model.name)
-        known = {
+        _refuse_parts(full.model_copy(update=found))
+        known = found | {
             "model_name": model.name,
             "renderer_name": _renderer_name(config, start, model.name),
             "prompt": prompt.name,
             "system_prompt": prompt.system,
-            "lora_rank": full.lora_rank if rank is None else rank,
             "max_image_size": _max_image_size(config, start),
         }
         return Connected(full.model_copy(update=known), service, model, prompt, start)
@@ -84,11 +87,14 @@ def _kind(config: LearnConfig) -> Kind:
     return "rl" if isinstance(config, RLConfig) else "sft"
 
 
-def _of_checkpoint(service: Service, start: Start) -> tuple[str | None, int | None]:
-    """Base model and rank of the checkpoint to start from; rank 0 is all weights."""
+def _of_checkpoint(service: Service, start: Start) -> dict[str, Any]:
+    """Settings that the checkpoint to start from has decided, as far as the service tells them.
+
+    Base model, rank (0 is all weights), and which layers have an adapter.
+    """
     path = start.state_path
     if path is None:
-        return None, None
+        return {}
     import tinker
 
     try:
@@ -101,15 +107,31 @@ def _of_checkpoint(service: Service, start: Start) -> tuple[str | None, int | No
             "It may have expired or been deleted, or belong to another service or account; "
             "`geospot checkpoints list` shows those that are there.",
         ) from error
-    return info.base_model, (info.lora_rank if info.is_lora else 0)
+    parts = {name: getattr(info, name) for name in _PARTS if info.is_lora}
+    found = {"model_name": info.base_model, "lora_rank": info.lora_rank if info.is_lora else 0}
+    return {name: value for name, value in (found | parts).items() if value is not None}
+
+
+def _refuse_parts(config: LearnConfig) -> None:
+    """All weights are trained or none of them is left out."""
+    left_out = [name for name in _PARTS if not getattr(config, name)]
+    if left_out and not config.lora_rank:
+        raise UsageError(
+            f"{left_out[0]}=false is about a LoRA adapter, and lora_rank=0 trains all weights.",
+            f"Give a lora_rank, such as 32, or leave {left_out[0]} out.",
+        )
 
 
 def _agree(name: str, said: Any, found: Any) -> None:
     if said is not None and found is not None and said != found:
         raise UsageError(
-            f"{name} is {said}, and the checkpoint to start from has {found}.",
+            f"{name} is {_written(said)}, and the checkpoint to start from has {_written(found)}.",
             f"Leave {name} out, or start from another checkpoint.",
         )
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else printable(str(value))
 
 
 def _prompt(config: LearnConfig, start: Start, model_name: str) -> Prompt:

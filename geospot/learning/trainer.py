@@ -250,7 +250,14 @@ class Trainer(Generic[ConfigT]):
             return service.trainer_from(resume_path, optimizer=True)
         if start_path is not None:
             return service.trainer_from(start_path, optimizer=False)
-        return service.trainer(self.model_name, rank=self.lora_rank, seed=self.config.seed)
+        return service.trainer(
+            self.model_name,
+            rank=self.lora_rank,
+            seed=self.config.seed,
+            train_attn=self.config.train_attn,
+            train_mlp=self.config.train_mlp,
+            train_unembed=self.config.train_unembed,
+        )
 
 
 def _tokenizer(client: "tinker.TrainingClient") -> Tokenizer:
