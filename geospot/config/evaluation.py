@@ -85,12 +85,12 @@ class AskConfig(BaseModel):
         if value is None:
             return None
         parts = urlsplit(value)
+        if "@" in value or parts.query:  # before a message shows it
+            raise ValueError("put the key into an environment variable, not into the address")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(
                 f"{value!r} is no http address; write it like http://127.0.0.1:8000/v1"
             )
-        if parts.username or parts.password or parts.query:
-            raise ValueError("put the key into an environment variable, not into the address")
         return value.rstrip("/")
 
     @property

@@ -16,6 +16,7 @@ NO_KEY: Final = "tml-no-key-needed"
 """The SDK insists on a key, also where the server asks for none."""
 
 _KEY_STARTS: Final = ("tml-", "eyJ")
+_EXAMPLE: Final = "Write it like http://127.0.0.1:8123"
 
 
 def _unheard(_: str) -> None:
@@ -128,14 +129,17 @@ def check_url(text: str) -> str:
     Raises:
         UsageError: not an http address, or one with a key in it.
     """
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{text!r} is no http address.", "Write it like http://127.0.0.1:8123")
-    if parts.username or parts.password or parts.query:
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise UsageError(f"The address can't be read: {error}.", _EXAMPLE) from error
+    if "@" in text or parts.query:  # before a message shows it
         raise UsageError(
             "The address holds more than host, port and path.",
             "Put the key into an environment variable and name it with --api-key-env.",
         )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"{text!r} is no http address.", _EXAMPLE)
     return text.rstrip("/")
 
 

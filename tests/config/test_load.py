@@ -30,6 +30,7 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_defaults(tmp_path
         ({"max_cost": 3}, "price-in"),
         ({"base_url": "example.com"}, "no http address"),
         ({"base_url": "https://user:pass@example.com/v1"}, "environment variable"),
+        ({"base_url": "htp://user:pass@example.com/v1"}, "environment variable"),
         ({"base_url": "https://example.com/v1?key=abc"}, "environment variable"),
         ({"samples": 0}, "samples: "),
     ],

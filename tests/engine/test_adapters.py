@@ -101,6 +101,14 @@ def test_seed_and_flags_say_what_is_trained(engine: LocalEngine) -> None:
     assert any("visual" in one for one in names["all"])
     for key, weight in _weights(engine, "small").items():
         assert torch.equal(weight, _weights(engine, "same")[key])
+    engine.create_model("other", str(tiny_folder()), LoraSpec(rank=2, seed=3))
+    for name in ("unseeded", "unseeded again"):
+        engine.create_model(name, str(tiny_folder()), LoraSpec(rank=2))
+    drawn = [_weights(engine, name) for name in ("small", "other", "unseeded", "unseeded again")]
+    for key in (key for key in drawn[0] if ".lora_A." in key):
+        assert not any(
+            torch.equal(one[key], two[key]) for i, one in enumerate(drawn) for two in drawn[:i]
+        )
 
 
 def test_linear_attention_is_attention_and_every_projection_of_it_learns(

@@ -148,8 +148,12 @@ def test_an_unknown_service_and_a_wrong_address() -> None:
         open_service("tinke")
     with pytest.raises(UsageError, match="no http address"):
         open_service("ftp://127.0.0.1")
-    with pytest.raises(UsageError, match="--api-key-env"):
-        open_service("http://user:tml-key@127.0.0.1:1")
+    with pytest.raises(UsageError, match="can't be read: Invalid IPv6"):
+        open_service("http://[::1")
+    for address in ("http://user:tml-key@127.0.0.1:1", "htp://user:tml-key@127.0.0.1:1"):
+        with pytest.raises(UsageError, match="--api-key-env") as raised:
+            open_service(address)
+        assert "tml-key" not in str(raised.value)
 
 
 def test_loopback_works_behind_a_proxy(server: EmbeddedServer) -> None:
