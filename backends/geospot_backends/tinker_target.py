@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
-from geospot.errors import ModelNotFoundError, UsageError
+from geospot.errors import ModelNotFoundError, RenderError, UsageError
 from geospot.prompts import Prompt, load_prompt
 from geospot.renderers import Tokenizer
+from geospot.renderers.processors import model_folder
 from geospot.runs.checkpoints import RunSettings, choose_checkpoint, read_settings
 from geospot.textsafe import printable
 
@@ -74,11 +75,14 @@ def load_tokenizer(base_model: str) -> Tokenizer:
         place = str(FOLDER)
     loader = cast(Any, AutoTokenizer)
     try:
-        return cast(Tokenizer, loader.from_pretrained(place))
-    except (OSError, ValueError) as error:
+        # Fetched beforehand: from_pretrained goes on trying for a minute where the hub is out of reach.
+        folder = model_folder(place)
+        return cast(Tokenizer, loader.from_pretrained(str(folder), trust_remote_code=False))
+    except (OSError, ValueError, RenderError) as error:
+        why = error.message if isinstance(error, RenderError) else str(error)
         raise ModelNotFoundError(
             f"The tokenizer of {printable(base_model)} can't be loaded: "
-            f"{printable(str(error)).partition('. ')[0][:200]}.",
+            f"{printable(why.partition('. ')[0]).rstrip('.')[:200]}.",
             "It comes from the Hugging Face hub: is that reachable, and HF_TOKEN set if it is gated?",
         ) from error
 

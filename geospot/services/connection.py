@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 from geospot.errors import GeospotError, ModelNotFoundError, UnreachableError
 from geospot.plugins import SERVICES, load
 from geospot.services.endpoint import HOSTED_URL, Endpoint, ServiceFactory, ServiceOptions, hosted
-from geospot.services.failures import explained, failure_of
+from geospot.services.failures import detail_of, explained, failure_of
 from geospot.services.loopback import bypass_proxy
 from geospot.services.models import ServedModel, choose_model
 from geospot.services.probing import probe
@@ -256,7 +256,7 @@ class Service:
         except GeospotError:
             raise
         except (tinker.NotFoundError, tinker.BadRequestError) as error:
-            raise self._not_there(model, purpose) from error
+            raise self._not_there(model, purpose, detail_of(error)) from error
         except tinker.RequestFailedError as error:
             if error.category is not tinker.types.RequestErrorCategory.User:
                 raise explained(error, self.title, self.endpoint) from error
@@ -268,9 +268,10 @@ class Service:
         except Exception as error:
             raise explained(error, self.title, self.endpoint) from error
 
-    def _not_there(self, model: str, purpose: str) -> ModelNotFoundError:
+    def _not_there(self, model: str, purpose: str, why: str) -> ModelNotFoundError:
+        because = f": {why}" if why else ""
         return ModelNotFoundError(
-            f"{self.title} has no {printable(model)} to {purpose}.",
+            f"{self.title} has no {printable(model)} to {purpose}{because}.",
             "It may have expired or been deleted, or belong to another service or account; "
             "`geospot checkpoints list` shows those that are there.",
         )

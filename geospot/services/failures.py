@@ -1,6 +1,7 @@
 """What a failure of the SDK means, in a sentence of ours."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from geospot.errors import BackendError, UnreachableError
 from geospot.services.endpoint import Endpoint
@@ -34,6 +35,14 @@ def failure_of(error: "tinker.RequestFailedError") -> str:
     """Why a service carried a request out in vain, in its own words and without the SDK's ids."""
     said = str(error).partition(" for self.request_id")[0].removeprefix("Request failed: ")
     return printable(said)[:300].rstrip(". ")
+
+
+def detail_of(error: "tinker.APIStatusError") -> str:
+    """Why a service refuses a request, in its own words; empty where it doesn't say."""
+    if not isinstance(error.body, Mapping):
+        return ""
+    said = cast(Mapping[str, Any], error.body).get("detail")
+    return printable(said)[:300].rstrip(". ") if isinstance(said, str) else ""
 
 
 def _said(error: Exception) -> str:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +27,7 @@ from geospot_backends.local.server import EmbeddedServer
 from geospot_backends.tinker_sampler import create, create_local
 from geospot_backends.tinker_target import parse_target
 from tests.support.datums import shifted
-from tests.support.evaluating import FAST, Listener, geospot, records
+from tests.support.evaluating import FAST, Listener, environment, geospot, records
 
 pytestmark = [
     pytest.mark.filterwarnings("error::DeprecationWarning"),
@@ -274,6 +276,42 @@ def test_the_local_backend_says_what_it_needs(
         run(tmp_path / "a", backend="local")
     with pytest.raises(UsageError, match="--backend tinker"):
         run(tmp_path / "a", backend="local", base_url="http://127.0.0.1:1")
+
+
+def test_why_a_model_of_ones_own_cannot_be_loaded_is_said(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "qwen3_vl"}')
+    (folder / "preprocessor_config.json").write_text("{}")
+    with pytest.raises(ModelNotFoundError, match=r"to sample from: .* has no tokenizer"):
+        run(tmp_path / "a", backend="local", model=str(folder))
+
+
+def test_a_hub_out_of_reach_is_given_up_within_seconds(tmp_path: Path) -> None:
+    script = (
+        "import time\n"
+        "from transformers import AutoTokenizer\n"
+        "from geospot_backends.tinker_target import load_tokenizer\n"
+        "began = time.monotonic()\n"
+        "try:\n"
+        "    load_tokenizer('Qwen/Qwen3.6-35B-A3B')\n"
+        "except Exception as error:\n"
+        "    print(type(error).__name__, error, time.monotonic() - began, sep='|')\n"
+    )
+    dead = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "NO_PROXY": "*"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(dead),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    kind, message, seconds = done.stdout.strip().split("|")
+    assert kind == "ModelNotFoundError"
+    assert "hub: is that reachable" in message
+    assert float(seconds) < 10
+    assert "Retrying" not in done.stderr
 
 
 @pytest.fixture(scope="module")
