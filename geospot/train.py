@@ -67,6 +67,7 @@ class _Run:
         self.journal = Journal(
             directory,
             config,
+            tokenizer=trainer.tokenizer,
             tau_km=dataset.tau_km,
             replay=dataset.replay,
             counts=TokenCounts.of(session.kept.get("tokens")),

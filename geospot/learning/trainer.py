@@ -37,6 +37,7 @@ class Trainer(Generic[ConfigT]):
         self._connected = connected
         self._client: tinker.TrainingClient | None = None
         self._renderer: Renderer | None = None
+        self._tokenizer: Tokenizer | None = None
 
     @classmethod
     async def connect(cls, config: ConfigT, tell: Callable[[str], None] = unheard) -> Self:
@@ -76,7 +77,7 @@ class Trainer(Generic[ConfigT]):
         """
         path = resume.state_path if resume is not None else None
         self._client = await asyncio.to_thread(self._create, path)
-        tokenizer = await asyncio.to_thread(_tokenizer, self._client)
+        self._tokenizer = tokenizer = await asyncio.to_thread(_tokenizer, self._client)
         self._renderer = get_renderer(
             self.model_name,
             tokenizer,
@@ -135,6 +136,13 @@ class Trainer(Generic[ConfigT]):
         if self._renderer is None:
             raise _unloaded()
         return self._renderer
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's own."""
+        if self._tokenizer is None:
+            raise _unloaded()
+        return self._tokenizer
 
     @property
     def _training(self) -> "tinker.TrainingClient":

@@ -2,17 +2,20 @@
 
 Of step i + 1 the photos are read while step i is sampled, and the sampling starts the moment that
 step i's weights are there; what step i was is written meanwhile. With `max_steps_off_policy` = k the
-rollouts of a step come from weights up to k steps old, so that sampling need not wait for training.
+rollouts of a step come from weights up to k steps old, so that sampling need not wait for training;
+and a step whose rollouts are there is sent while those before it are under way, so that it is in the
+service's next cycle.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from geospot.completers import TinkerTokenCompleter
 from geospot.config.learning import RLConfig
-from geospot.errors import TooFewRolloutsError
+from geospot.errors import DivergedError, GeospotError, TooFewRolloutsError
 from geospot.learning.keeping import PendingCheckpoint
 from geospot.learning.schedule import adam_params, learning_rate
 from geospot.learning.steps import PendingStep
@@ -20,7 +23,7 @@ from geospot.learning.trainer import Trainer
 from geospot.rl.batch import Batch, RolloutKey, drift_figures, make_batch
 from geospot.rl.divergence import Divergence
 from geospot.rl.pipeline import RolloutPipeline, Sampled
-from geospot.rl.report import StepReport
+from geospot.rl.report import StepReport, lost_words
 from geospot.rl.rollouts import Sampler, SamplingLog
 from geospot.rl.types import RLDataset
 
@@ -38,6 +41,27 @@ class Chronicle(Protocol):
     def step(self, report: StepReport) -> None:
         """The figures of a step, when it is done."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sent:
+    """A step that the service is at work on. `came_s`: when its rollouts were there (monotonic)."""
+
+    step: int
+    sampled: Sampled
+    penalties: dict[RolloutKey, float]
+    batch: Batch
+    pending: list[PendingStep]
+    snapshot: "asyncio.Future[tinker.SamplingClient] | None"
+    saving: PendingCheckpoint | None
+    writing: asyncio.Task[None]
+    came_s: float
+
+    async def drop(self) -> None:
+        """Nobody will wait for it: the run ends."""
+        if self.saving is not None:
+            self.saving.drop()
+        await _forget(self.writing, *([self.snapshot] if self.snapshot is not None else []))
 
 
 class GRPO:
@@ -85,6 +109,8 @@ class GRPO:
             segment=config.save_every,
             ahead=config.max_steps_off_policy,
         )
+        self._ended_s = time.monotonic()
+        self._writing = asyncio.Lock()
         self._divergence = Divergence(config.kl_penalty_coef, config.kl_reference)
 
     async def run(self, start: int) -> int:
@@ -101,61 +127,101 @@ class GRPO:
                 self._divergence.reference = reference
             self.done = start
             client = await self._trainer.snapshot()
+            self._ended_s = time.monotonic()
             self._pipeline.weights(start, client)
             self._evaluate(start)
-            for step in range(start, self._total):
-                if self._should_stop():
-                    break
-                client = await self._step(step, client)
-                self.done = step + 1
-                self._evaluate(self.done)
+            await self._steps(start, client)
             return self.done
         finally:
             await self._pipeline.aclose()
 
-    async def _step(self, step: int, client: "tinker.SamplingClient") -> "tinker.SamplingClient":
-        """One step; gives a client of the weights after it."""
-        began = time.monotonic()
-        self._tell_phase("sampling", step)
+    async def _steps(self, start: int, client: "tinker.SamplingClient") -> None:
+        """Sends each step as soon as its rollouts are there, and lets it end behind those before it."""
+        ending = {start: asyncio.create_task(_at_once(client))}
+        last, under_way = ending[start], start
+        try:
+            for step in range(start, self._total):
+                if self._should_stop():
+                    break
+                await ending[self._pipeline.source(step)]
+                sent = await self._send(step, last)
+                last = ending[step + 1] = asyncio.create_task(self._end(sent, last))
+                under_way = step + 1
+                ending.pop(step - self._config.max_steps_off_policy, None)
+                self._evaluate(step + 1)
+            await last
+        except DivergedError as error:
+            if under_way > self.done + 1:  # steps behind it have moved the weights on
+                raise DivergedError(error.message, error.advice) from error
+            raise
+        except GeospotError:
+            await asyncio.wait({last})  # what was sent is done, and goes on record
+            raise
+        finally:
+            await _forget(last)
+
+    async def _send(self, step: int, last: "asyncio.Task[tinker.SamplingClient]") -> "_Sent":
+        """Waits for a step's rollouts and sends what is made of them.
+
+        Args:
+            last: the end of the step before. If it fails meanwhile, so does this.
+        """
+        self._tell_phase("sampling", self.done)
+        await asyncio.wait({self._pipeline.sampling(step), last}, return_when="FIRST_COMPLETED")
+        if last.done():
+            last.result()
         sampled = await self._pipeline.take(step)
-        waited_s = time.monotonic() - began
+        came = time.monotonic()
         self._refuse_too_few(step, sampled)
         penalties = await self._divergence.penalties(sampled.groups)
         batch = await asyncio.to_thread(self._batch, sampled, penalties)
-        self._tell_phase("training", step)
+        self._tell_phase("training", self.done)
         pending = await self._submit(step, batch)
         # Sent behind the step, before anything is waited for: the service takes them in this order.
-        snapshot = self._trainer.snapshot() if batch.parts else _at_once(client)
+        snapshot = self._trainer.snapshot() if batch.parts else None
         saving = self._save(step + 1)
-        writing = asyncio.create_task(self._chronicle.rollouts(step, sampled, batch))
+        writing = asyncio.create_task(self._write(step, sampled, batch))
+        return _Sent(step, sampled, penalties, batch, pending, snapshot, saving, writing, came)
+
+    async def _write(self, step: int, sampled: Sampled, batch: Batch) -> None:
+        async with self._writing:  # steps in their order, one at a time
+            await self._chronicle.rollouts(step, sampled, batch)
+
+    async def _end(
+        self, sent: "_Sent", last: "asyncio.Task[tinker.SamplingClient]"
+    ) -> "tinker.SamplingClient":
+        """What is left of a step when it is sent; gives a client of the weights after it."""
+        step, batch = sent.step, sent.batch
         try:
-            outcomes = [await one.result() for one in pending]
-            client = await snapshot
+            client = await last
+            outcomes = [await one.result() for one in sent.pending]
+            if sent.snapshot is not None:
+                client = await sent.snapshot
         except BaseException:
-            if saving is not None:
-                saving.drop()
-            await _forget(writing, snapshot)
+            await sent.drop()
             raise
         self._pipeline.weights(step + 1, client)
-        await writing
+        await sent.writing
+        before_s, self._ended_s = self._ended_s, time.monotonic()
         self._chronicle.step(
             StepReport(
                 step=step,
                 total=self._total,
-                sampled=sampled,
+                sampled=sent.sampled,
                 batch=batch,
                 outcomes=outcomes,
                 learning_rate=learning_rate(self._config, step, self._total),
                 drift=drift_figures(batch.parts, [one.logprobs for one in outcomes]),
-                divergence=self._divergence.figures(penalties),
-                scored_tokens=self._divergence.tokens(sampled.groups),
-                waited_s=waited_s,
-                seconds=time.monotonic() - began,
+                divergence=self._divergence.figures(sent.penalties),
+                scored_tokens=self._divergence.tokens(sent.sampled.groups),
+                waited_s=max(0.0, sent.came_s - before_s),
+                seconds=self._ended_s - before_s,
             )
         )
-        if saving is not None:
-            self._tell_phase("saving", step + 1)
-            await saving
+        self.done = step + 1
+        if sent.saving is not None:
+            self._tell_phase("saving", self.done)
+            await sent.saving
         return client
 
     def _batch(self, sampled: Sampled, penalties: dict[RolloutKey, float]) -> Batch:
@@ -184,10 +250,9 @@ class GRPO:
         came = sum(len(group.trajectories) for group in groups)
         if came and came >= self._config.min_rollouts * asked:
             return
-        reasons = [failure.error for group in groups for failure in group.failures]
+        reasons = "; ".join(reason.rstrip(".") for reason in lost_words(sampled))
         raise TooFewRolloutsError(
-            f"Of the {asked} rollouts of step {step} only {came} came back "
-            f"({reasons[0] if reasons else 'no reason was given'}).",
+            f"Of the {asked} rollouts of step {step} only {came} came back. {reasons}.",
             "Start the same command again to go on from the last checkpoint; min_rollouts says how "
             "few are enough.",
         )
@@ -209,9 +274,8 @@ async def _at_once(client: "tinker.SamplingClient") -> "tinker.SamplingClient":
     return client
 
 
-async def _forget(*waited: Awaitable[Any]) -> None:
+async def _forget(*waited: "asyncio.Future[Any]") -> None:
     """Ends what is still under way when a step has failed, so that nothing complains later."""
-    tasks = [asyncio.ensure_future(one) for one in waited]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for one in waited:
+        one.cancel()
+    await asyncio.gather(*waited, return_exceptions=True)

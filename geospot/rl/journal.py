@@ -8,12 +8,13 @@ import numpy as np
 
 from geospot.config.learning import RLConfig
 from geospot.learning.costs import Prices, TokenCounts, cost_figures
+from geospot.renderers import Tokenizer
 from geospot.rl.batch import Batch
 from geospot.rl.collapse import CollapseWatch
 from geospot.rl.figures import fresh_groups
 from geospot.rl.geo_env import photo_bytes
 from geospot.rl.pipeline import Sampled
-from geospot.rl.records import rollout_records
+from geospot.rl.records import TokenPieces, rollout_records
 from geospot.rl.replay import HardReplay
 from geospot.rl.report import StepReport
 from geospot.rl.types import TrajectoryGroup
@@ -29,6 +30,7 @@ class Journal:
     """The record of a run.
 
     Args:
+        tokenizer: the model's; rollouts keep the text of each token.
         tau_km: tau of a step, one or several.
         replay: told what each step was, where hard photos are shown again.
         counts: tokens that were used before this process took over.
@@ -41,6 +43,7 @@ class Journal:
         run: RunDirectory,
         config: RLConfig,
         *,
+        tokenizer: Tokenizer,
         tau_km: Callable[[int], Sequence[float]],
         replay: HardReplay | None,
         counts: TokenCounts,
@@ -50,6 +53,7 @@ class Journal:
         self.counts = counts
         self._run = run
         self._config = config
+        self._pieces = TokenPieces(tokenizer)
         self._tau_km = tau_km
         self._replay = replay
         self._prices = Prices.of(config)
@@ -66,6 +70,8 @@ class Journal:
     def step(self, report: StepReport) -> None:
         """Writes the figures of a finished step."""
         self.counts += report.counts
+        for reason in report.losses():
+            self._run.log(f"Step {report.step}: {reason}", level="WARNING")
         row = report.row() | cost_figures(self.counts, self._prices)
         row["reward/tau_km"] = float(np.mean(self._tau_km(report.step)))
         groups = report.sampled.groups
@@ -86,7 +92,7 @@ class Journal:
         self._tell(report.step, row)
 
     def _write_rollouts(self, step: int, sampled: Sampled, batch: Batch) -> None:
-        self._run.rollouts(step, list(rollout_records(step, sampled, batch)))
+        self._run.rollouts(step, list(rollout_records(step, sampled, batch, self._pieces)))
         for prepared in sampled.prepared:
             if prepared.observations:
                 photo = photo_bytes(prepared.observations[0][0])

@@ -62,6 +62,7 @@ class RolloutPipeline:
         self._segment = segment
         self._ahead = ahead
         self._begun = -1
+        self._start = 0
         self._preparing: dict[int, asyncio.Task[list[PreparedGroup]]] = {}
         self._sampling: dict[int, asyncio.Task[Sampled]] = {}
 
@@ -72,10 +73,20 @@ class RolloutPipeline:
         """
         end = min(self._total, (step // self._segment + 1) * self._segment)
         opens_segment = self._begun < 0 or step % self._segment == 0
+        if self._begun < 0:
+            self._start = step
         self._begun = step
         first = step if opens_segment else step + self._ahead
         for other in range(first, min(step + self._ahead + 1, end)):
             self._sampling[other] = asyncio.create_task(self._sample(other, client, step))
+
+    def source(self, step: int) -> int:
+        """How many steps the weights have seen that a step is sampled from."""
+        return max(self._start, step // self._segment * self._segment, step - self._ahead)
+
+    def sampling(self, step: int) -> asyncio.Task[Sampled]:
+        """The rollouts of a step, to be waited for; begun when its weights were told."""
+        return self._sampling[step]
 
     async def take(self, step: int) -> Sampled:
         """The rollouts of a step, as soon as all have come back or are lost.
@@ -83,7 +94,9 @@ class RolloutPipeline:
         Raises:
             BackendError: no call can work any more.
         """
-        return await self._sampling.pop(step)
+        sampled = await self._sampling[step]
+        del self._sampling[step]
+        return sampled
 
     async def aclose(self) -> None:
         """Drops what is under way."""

@@ -1,9 +1,10 @@
 """Rollouts as they are kept on disk, made from what was played and from what was made of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from geospot.outcomes import Outcome
+from geospot.renderers import Tokenizer
 from geospot.rl.batch import Batch
 from geospot.rl.pipeline import Sampled
 from geospot.rl.types import TrajectoryGroup, Transition
@@ -12,7 +13,28 @@ from geospot.runs.rollouts import RolloutRecord
 _TERM: Final = "reward/"
 
 
-def rollout_records(step: int, sampled: Sampled, batch: Batch) -> Iterator[RolloutRecord]:
+class TokenPieces:
+    """The text of each token by itself, for readers without a tokenizer.
+
+    A token that holds only some bytes of a character is U+FFFD. Each token is decoded once.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._known: dict[int, str] = {}
+
+    def of(self, tokens: Sequence[int]) -> list[str]:
+        """The pieces of some tokens, one for one."""
+        known = self._known
+        for token in tokens:
+            if token not in known:
+                known[token] = str(self._tokenizer.decode([token]))
+        return [known[token] for token in tokens]
+
+
+def rollout_records(
+    step: int, sampled: Sampled, batch: Batch, pieces: TokenPieces
+) -> Iterator[RolloutRecord]:
     """One record for each turn of each rollout that came back."""
     used = set(batch.used)
     for number, group in enumerate(sampled.groups):
@@ -24,6 +46,7 @@ def rollout_records(step: int, sampled: Sampled, batch: Batch) -> Iterator[Rollo
                     group,
                     transition,
                     None if advantages is None else round(float(advantages[turn]), 6),
+                    pieces.of(transition.action),
                 )
 
 
@@ -32,6 +55,7 @@ def _record(
     group: TrajectoryGroup,
     transition: Transition,
     advantage: float | None,
+    pieces: list[str],
 ) -> RolloutRecord:
     step, number, index, turn = at
     logs: dict[str, Any] = transition.logs
@@ -60,6 +84,7 @@ def _record(
         },
         advantage=advantage,
         tokens=transition.action,
+        pieces=pieces,
         logprobs=transition.logprobs_T.tolist(),
         prompt_tokens=transition.observation.length,
         truncated=logs["truncated"],

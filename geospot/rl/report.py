@@ -2,12 +2,15 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Final
 
 from geospot.learning.costs import TokenCounts
 from geospot.learning.steps import StepOutcome
 from geospot.rl.batch import Batch
 from geospot.rl.figures import step_figures
 from geospot.rl.pipeline import Sampled
+
+_REASONS: Final = 10  # told of one step
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +65,10 @@ class StepReport:
             train=self.batch.trained_tokens,
         )
 
+    def losses(self) -> list[str]:
+        """Why photos and rollouts were lost, a sentence for each reason."""
+        return lost_words(self.sampled)
+
     def _staleness(self) -> float:
         """Mean over the groups of how many steps old the weights were that sampled them."""
         groups = self.sampled.groups
@@ -75,3 +82,25 @@ class StepReport:
         if norms:
             figures["optim/grad_norm"] = sum(norms) / len(norms)
         return figures
+
+
+def lost_words(sampled: Sampled) -> list[str]:
+    """Why photos couldn't be read and rollouts didn't come back: each reason once, with its count.
+
+    The most frequent first, and no more than `_REASONS` of them.
+    """
+    photos = Counter(one.error for one in sampled.prepared if one.error is not None)
+    rollouts = Counter(
+        failure.error
+        for prepared, group in zip(sampled.prepared, sampled.groups, strict=True)
+        if prepared.error is None
+        for failure in group.failures
+    )
+    words = [_counted(count, "photo", reason) for reason, count in photos.most_common()]
+    words += [_counted(count, "rollout", reason) for reason, count in rollouts.most_common()]
+    more = len(words) - _REASONS
+    return [*words[:_REASONS], f"And {more} further reasons."] if more > 0 else words
+
+
+def _counted(count: int, what: str, reason: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''} lost: {reason}"

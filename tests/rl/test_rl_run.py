@@ -92,7 +92,8 @@ def test_a_run_leaves_everything_that_a_reader_looks_for(whole: Path) -> None:
     assert reader.steps == list(range(STEPS))
     record = reader.read(2)[5]
     assert (record.group, record.index) == (1, 1)
-    assert len(record.tokens) == len(record.logprobs) > 0
+    assert len(record.tokens) == len(record.logprobs) == len(record.pieces) > 0
+    assert "".join(record.pieces).startswith(record.text)
     assert record.terms.keys() == {"coord"}
     assert list((whole / "thumbnails").iterdir())
     assert json.loads((whole / "heartbeat.json").read_text())["state"] == "finished"
