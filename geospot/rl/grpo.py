@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from geospot.completers import TinkerTokenCompleter
 from geospot.config.learning import RLConfig
@@ -29,6 +29,10 @@ from geospot.rl.types import RLDataset
 
 if TYPE_CHECKING:
     import tinker
+
+
+_FRESH_ENOUGH: Final = 1
+"""Optimiser steps by which rollouts may be old without a bound on their ratios."""
 
 
 class Chronicle(Protocol):
@@ -268,6 +272,23 @@ class GRPO:
         return Sampler(
             completer, step, config.seed, config.rollout_timeout, config.max_retries, log
         )
+
+
+def unbounded_ratios(config: RLConfig) -> str | None:
+    """What a person must be told whose loss isn't made for rollouts as old as theirs; else None.
+
+    Importance sampling is unbiased however old they are, and its variance grows with the ratios.
+    """
+    steps, substeps = config.max_steps_off_policy, config.num_substeps
+    oldest = steps * substeps + substeps - 1
+    if config.loss_fn != "importance_sampling" or oldest <= _FRESH_ENOUGH:
+        return None
+    return (
+        f"Rollouts are up to {oldest} optimiser steps older than the weights that learn from them, and "
+        "loss_fn=importance_sampling sets no bound to how much one answer may count that has become "
+        "likelier since. Use loss_fn=ppo or cispo, which do, or a smaller "
+        f"{'max_steps_off_policy' if steps else 'num_substeps'}."
+    )
 
 
 async def _at_once(client: "tinker.SamplingClient") -> "tinker.SamplingClient":

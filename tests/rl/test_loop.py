@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Sequence
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +16,12 @@ from geospot.config.learning import RLConfig
 from geospot.errors import DivergedError, TooFewRolloutsError
 from geospot.learning.trainer import Trainer
 from geospot.rl.batch import Batch
-from geospot.rl.grpo import GRPO
+from geospot.rl.grpo import GRPO, unbounded_ratios
 from geospot.rl.pipeline import Sampled
 from geospot.rl.report import StepReport
 from geospot.rl.types import Action, Env, EnvGroupBuilder, RLDataset, StepResult, Stop
 from geospot_backends.local.api import (
+    Datum,
     EngineError,
     EngineUserError,
     ForwardBackwardResult,
@@ -42,6 +44,26 @@ class Engine(ScriptedEngine):
     """Has a tokenizer, and fails the sample calls whose prompt says so."""
 
     failing: dict[int, list[EngineError]] = field(default_factory=dict[int, list[EngineError]])
+    gradient_s: float = 0.0
+    refused: int = 0
+    """So many gradients are refused for their NaNs."""
+
+    def forward_backward(
+        self,
+        model_id: str,
+        datums: Sequence[Datum],
+        loss_fn: str,
+        loss_config: Mapping[str, float] | None = None,
+        *,
+        forward_only: bool = False,
+    ) -> ForwardBackwardResult:
+        time.sleep(self.gradient_s)
+        if self.refused:
+            self.refused -= 1
+            raise EngineUserError("the gradient is not finite")
+        return super().forward_backward(
+            model_id, datums, loss_fn, loss_config, forward_only=forward_only
+        )
 
     def info(self, model_id: str) -> ModelInfo:
         return ModelInfo(BASE, str(tiny_folder()), CONTEXT, self.models[model_id])
@@ -110,11 +132,13 @@ class Told:
     """What the loop told."""
 
     reports: list[StepReport] = field(default_factory=list[StepReport])
+    order: list[str] = field(default_factory=list[str])
 
     async def rollouts(self, step: int, sampled: Sampled, batch: Batch) -> None:
-        pass
+        self.order.append(f"sent {step}")
 
     def step(self, report: StepReport) -> None:
+        self.order.append(f"done {report.step}")
         self.reports.append(report)
 
 
@@ -231,6 +255,47 @@ def test_ahead_of_training_means_while_it_trains(tmp_path: Path) -> None:
     assert len(before) > GROUPS  # the second step's too
 
 
+def test_a_step_is_sent_while_the_one_before_is_under_way(tmp_path: Path) -> None:
+    told = _run(Engine(gradient_s=0.3), Groups(4), tmp_path, max_steps_off_policy=1, save_every=100)
+    assert told.order[:3] == ["sent 0", "sent 1", "done 0"]
+    assert [one for one in told.order if one.startswith("done")] == [f"done {n}" for n in range(4)]
+    row = told.reports[1].row()
+    assert row["time/wait_for_rollouts"] == 0
+    assert 0 < row["time/total"] == row["time/train"]
+
+
+def test_on_policy_no_step_is_sent_before_the_one_before_is_done(tmp_path: Path) -> None:
+    told = _run(Engine(gradient_s=0.1), Groups(3), tmp_path)
+    assert told.order == [f"{what} {step}" for step in range(3) for what in ("sent", "done")]
+
+
+def test_a_step_under_way_is_done_before_the_next_one_ends_the_run(tmp_path: Path) -> None:
+    engine = Engine(
+        failing={at: [EngineUserError("no such picture")] for at in (103, 104)}, gradient_s=0.3
+    )
+    told = Told()
+
+    async def go() -> None:
+        settings = {"max_steps_off_policy": 1, "save_every": 100, "min_rollouts": 0.5}
+        async with _loop(engine, Groups(3), told, tmp_path, **settings) as loop:
+            with pytest.raises(TooFewRolloutsError, match="step 1"):
+                await loop.run(0)
+            assert loop.done == 1
+
+    asyncio.run(go())
+    assert told.order == ["sent 0", "done 0"]
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_weights_behind_a_diverged_step_are_intact_only_if_nothing_was_sent_behind_it(
+    tmp_path: Path, ahead: int
+) -> None:
+    engine = Engine(gradient_s=0.3, refused=1)
+    with pytest.raises(DivergedError, match="not finite") as raised:
+        _run(engine, Groups(3), tmp_path, max_steps_off_policy=ahead, save_every=100)
+    assert raised.value.weights_intact is (ahead == 0)
+
+
 def test_groups_that_say_nothing_take_no_step(tmp_path: Path) -> None:
     engine = Engine()
     told = _run(engine, Groups(2, flat=True), tmp_path)
@@ -273,6 +338,51 @@ def test_substeps_are_sent_together(tmp_path: Path) -> None:
     assert loss == "ppo"
     assert dict(settings) == {"clip_low_threshold": approx(0.7)}
     assert told.reports[0].row()["optim/substeps"] == 3
+
+
+def test_stale_rollouts_go_to_the_loss_that_bounds_their_ratios(tmp_path: Path) -> None:
+    engine = Engine()
+    told = _run(
+        engine,
+        Groups(5),
+        tmp_path,
+        max_steps_off_policy=3,
+        save_every=100,
+        loss_fn="cispo",
+        clip_high=4.0,
+    )
+    assert _sampled_from(told) == [0, 0, 0, 0, 1]
+    sent = [(loss, dict(said)) for _, (_, loss, said) in _gradients(engine)]
+    assert sent == [("cispo", {"clip_high_threshold": approx(4.0)})] * 5
+
+
+def _gradients(engine: Engine) -> list[tuple[str, Any]]:
+    return [call for call in engine.calls if call[0] == "forward_backward"]
+
+
+@pytest.mark.parametrize(
+    ("said", "oldest"),
+    [
+        ({}, None),
+        ({"max_steps_off_policy": 1}, None),
+        ({"max_steps_off_policy": 3, "loss_fn": "ppo"}, None),
+        ({"max_steps_off_policy": 3, "loss_fn": "cispo"}, None),
+        ({"num_substeps": 2}, None),
+        ({"max_steps_off_policy": 3}, 3),
+        ({"num_substeps": 4}, 3),
+        ({"max_steps_off_policy": 1, "num_substeps": 2}, 3),
+    ],
+)
+def test_unbounded_ratios_of_old_rollouts_are_warned_of(
+    said: dict[str, Any], oldest: int | None
+) -> None:
+    words = unbounded_ratios(RLConfig(**said))
+    if oldest is None:
+        assert words is None
+    else:
+        assert words is not None
+        assert f"up to {oldest} optimiser steps older" in words
+        assert "loss_fn=ppo or cispo" in words
 
 
 class NaNEngine(Engine):
