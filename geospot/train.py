@@ -12,7 +12,7 @@ from geospot.learning.evaluation import RunEvaluator
 from geospot.learning.keeping import CheckpointKeeper
 from geospot.learning.session import Finished, Session, open_session
 from geospot.rl.geo_dataset import GeoDatasetBuilder, GeoRLDataset
-from geospot.rl.grpo import GRPO
+from geospot.rl.grpo import GRPO, unbounded_ratios
 from geospot.rl.journal import Journal
 from geospot.rl.tau import weak_signal
 from geospot.runs.directory import METRICS, PHOTOS
@@ -93,8 +93,10 @@ class _Run:
         session.directory.start(start, self.total)
         self._recall()
         session.view.say(self._opening_words(start))
-        if warning := weak_signal(session.config, session.trainer.model_name):
-            self._warn(warning)
+        config, model_name = session.config, session.trainer.model_name
+        for warning in (weak_signal(config, model_name), unbounded_ratios(config)):
+            if warning is not None:
+                self._warn(warning)
         await self.evaluator.rewind(start)
         try:
             with session.view.live(start, self.total) as self.draw:
