@@ -47,9 +47,10 @@ def rl(settings: Settings = None, config: ConfigFile = None) -> None:
     starts from a model that answers already, as `geospot sft` leaves one.
 
     \b
-    geospot rl service=local hf_repo=world load_checkpoint_path=runs/sft log_path=runs/rl \\
-        coord_tau=2000
-    geospot rl hf_repo=osv5m/osv5m max_samples=5000 group_size=8 tau_schedule=geometric
+    geospot rl service=local hf_repo=world coord_tau=2000 \\
+        load_checkpoint_path=runs/sft log_path=runs/rl
+    geospot rl hf_repo=osv5m/osv5m max_samples=5000 group_size=8 \\
+        tau_schedule=geometric load_checkpoint_path=runs/osv-sft
     """
     wanted = read_settings(RLConfig, settings or [], config)
     from geospot.train import run

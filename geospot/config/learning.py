@@ -171,7 +171,8 @@ class RLConfig(LearnConfig):
     log_path: Path = _setting(Path("runs/rl"), "Run directory.")
     batch_size: Count = _setting(16, "Groups a step, one photo each.", "photos")
     replay_hard: Annotated[float, Field(ge=0, le=0.5)] = _setting(
-        0.0, "Share of a step's photos that are shown again, for they were answered badly."
+        0.0,
+        "Share of a step's photos, at most 0.5, that are shown again because they were answered badly.",
     )
 
     # Rollouts.
@@ -183,13 +184,15 @@ class RLConfig(LearnConfig):
     group_size: Annotated[int, Field(ge=2)] = _setting(
         4, "Answers sampled for a photo.", "rollouts"
     )
-    temperature: Positive = _setting(1.0, "Sampling temperature.")
+    temperature: Positive = _setting(
+        1.0, "Sampling temperature; at any other than 1 the gradient is biased."
+    )
     rollout_timeout: Positive = _setting(600.0, "How long one group may take.", "s")
     min_rollouts: Share = _setting(
         0.5, "The run stops at a step with a smaller share of its rollouts."
     )
     max_steps_off_policy: Annotated[int, Field(ge=0)] = _setting(
-        0, "Sample so many steps ahead of the weights.", "steps"
+        0, "How old weights may be that are sampled, so that sampling needn't wait.", "steps"
     )
 
     # Reward: exp(-distance / tau), and names of places.
@@ -200,8 +203,8 @@ class RLConfig(LearnConfig):
     )
     tau_schedule: Literal["constant", "geometric", "adaptive"] = _setting(
         "constant",
-        "geometric: tau falls from tau_start to coord_tau as the run goes on. adaptive: it follows the "
-        "median error between the two.",
+        "constant: coord_tau. geometric: tau falls from tau_start to coord_tau as the run goes on. "
+        "adaptive: it follows the median error between the two.",
     )
     tau_start: Positive = _setting(2000.0, "First tau of these schedules.", "km")
     coord_coef: NotNegative = _setting(1.0, "Weight of the distance in the reward.")
@@ -212,12 +215,16 @@ class RLConfig(LearnConfig):
 
     # Policy gradient.
     loss_fn: Literal["importance_sampling", "ppo", "cispo"] = _setting(
-        "importance_sampling", "Policy gradient."
+        "importance_sampling",
+        "Policy gradient: importance_sampling; or ppo or cispo, which bound how much an answer counts "
+        "that has become likelier since it was sampled.",
     )
     clip_low: NotNegative | None = _setting(
-        None, "Lowest ratio of ppo and cispo. Default: the service's."
+        None, "Ratio below which ppo and cispo clip. Default: the service's."
     )
-    clip_high: NotNegative | None = _setting(None, "Highest ratio of ppo and cispo.")
+    clip_high: NotNegative | None = _setting(
+        None, "Ratio above which they clip. Default: the service's."
+    )
     num_substeps: Count = _setting(1, "Optimiser steps that a batch is split into.", "steps")
     normalize_advantages: bool = _setting(
         False, "Divide a group's advantages by their standard deviation."
