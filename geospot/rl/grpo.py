@@ -112,6 +112,7 @@ class GRPO:
             total=self._total,
             segment=config.save_every,
             ahead=config.max_steps_off_policy,
+            max_retries=config.max_retries,
         )
         self._ended_s = time.monotonic()
         self._writing = asyncio.Lock()

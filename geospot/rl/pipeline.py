@@ -43,6 +43,7 @@ class RolloutPipeline:
     Args:
         group_size: rollouts a group.
         total: number of steps of the run.
+        max_retries: tries after a data source that didn't answer.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class RolloutPipeline:
         total: int,
         segment: int,
         ahead: int,
+        max_retries: int = 0,
     ) -> None:
         self._dataset = dataset
         self._make_sampler = make_sampler
@@ -61,6 +63,7 @@ class RolloutPipeline:
         self._total = total
         self._segment = segment
         self._ahead = ahead
+        self._max_retries = max_retries
         self._begun = -1
         self._start = 0
         self._preparing: dict[int, asyncio.Task[list[PreparedGroup]]] = {}
@@ -112,7 +115,9 @@ class RolloutPipeline:
 
     async def _prepared(self, step: int) -> list[PreparedGroup]:
         builders = await asyncio.to_thread(self._dataset.get_batch, step)
-        return list(await asyncio.gather(*(prepare_group(builder) for builder in builders)))
+        return list(
+            await asyncio.gather(*(prepare_group(one, self._max_retries) for one in builders))
+        )
 
     async def _sample(self, step: int, client: "tinker.SamplingClient", seen: int) -> Sampled:
         prepared = await self._prepare(step)

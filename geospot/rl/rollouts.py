@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from geospot.completers import Completion, TinkerTokenCompleter
-from geospot.errors import GeospotError
+from geospot.errors import GeospotError, SourceUnavailableError
 from geospot.rl.types import (
     Env,
     EnvGroupBuilder,
@@ -20,6 +20,7 @@ from geospot.rl.types import (
     Transition,
 )
 from geospot.services.faults import Fault, fatal_error, fault_of
+from geospot.textsafe import printable
 
 if TYPE_CHECKING:
     import tinker
@@ -38,14 +39,26 @@ class PreparedGroup:
     error: str | None = None
 
 
-async def prepare_group(builder: EnvGroupBuilder) -> PreparedGroup:
-    """Reads and renders. A photo that can't be had costs its group, and is told in `error`."""
-    try:
-        envs = await builder.make_envs()
-        observations = [await env.initial_observation() for env in envs]
-    except GeospotError as error:
-        return PreparedGroup(builder, [], [], str(error))
-    return PreparedGroup(builder, envs, observations)
+async def prepare_group(builder: EnvGroupBuilder, max_retries: int = 0) -> PreparedGroup:
+    """Reads and renders. A photo that can't be had costs its group, and is told in `error`.
+
+    Args:
+        max_retries: tries after a data source that didn't answer.
+    """
+    attempt = 0
+    while True:
+        try:
+            envs = await builder.make_envs()
+            observations = [await env.initial_observation() for env in envs]
+        except GeospotError as error:
+            if not isinstance(error, SourceUnavailableError) or attempt >= max_retries:
+                return PreparedGroup(
+                    builder, [], [], f"{printable(builder.group_id)}: {error.message}"
+                )
+        else:
+            return PreparedGroup(builder, envs, observations)
+        attempt += 1
+        await asyncio.sleep(_pause_s(attempt))
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,31 @@ def test_trouble_with_a_photo_loses_its_group_only(
     with pytest.raises(GeospotError):
         asyncio.run(group.make_envs())
     prepared = asyncio.run(prepare_group(group))
-    assert prepared.error
+    assert prepared.error is not None
+    assert prepared.error.startswith("p1: ")
     assert prepared.envs == []
+
+
+class Asleep(OnePhoto):
+    """A source that doesn't answer at first."""
+
+    def read_image(self, sample: GeoSample) -> bytes:
+        photo = super().read_image(sample)
+        if len(self.readers) < 3:
+            raise SourceUnavailableError("asleep")
+        return photo
+
+
+@pytest.mark.parametrize(("max_retries", "lost"), [(1, True), (2, False), (9, False)])
+def test_a_source_that_does_not_answer_is_asked_again(
+    renderer: Renderer, monkeypatch: pytest.MonkeyPatch, max_retries: int, lost: bool
+) -> None:
+    monkeypatch.setattr("geospot.rl.rollouts._FIRST_PAUSE_S", 0.001)
+    source = Asleep(make_photo("p1", size=(96, 96)))
+    group = replace(builder(renderer), dataset=source)
+    prepared = asyncio.run(prepare_group(group, max_retries))
+    assert (prepared.error is not None) is lost
+    assert len(source.readers) == min(max_retries + 1, 3)
 
 
 def test_a_right_answer_earns_all_there_is(renderer: Renderer) -> None:
