@@ -1,5 +1,6 @@
 """Bad input is the caller's error, said in a sentence, and changes nothing."""
 
+import io
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import (
@@ -104,6 +106,15 @@ def test_a_bad_datum_is_a_user_error_and_harms_nothing(name: str, engine: LocalE
     ]
     assert steps[0] == steps[1]
     np.testing.assert_array_equal(after[0].outputs[0].logprobs, after[1].outputs[0].logprobs)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_an_image_of_too_many_pixels_is_refused_by_its_header(engine: LocalEngine) -> None:
+    image = io.BytesIO()
+    Image.new("1", (11_000, 11_000)).save(image, "PNG")
+    assert len(image.getvalue()) < 100_000
+    with pytest.raises(EngineUserError, match=r"too large \(11000 × 11000 pixels\)"):
+        engine.forward_backward("m", [with_image(image.getvalue())], "importance_sampling")
 
 
 def test_an_image_placeholder_as_text_or_as_a_trained_target_is_refused(

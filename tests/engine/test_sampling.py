@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from geospot_backends.local import forward, sampling
 from geospot_backends.local.api import (
     AdamParams,
     Chunks,
@@ -19,9 +21,11 @@ from geospot_backends.local.api import (
     TokenChunk,
 )
 from geospot_backends.local.engine import SNAPSHOTS_KEPT, LocalEngine
+from geospot_backends.local.families import Heads
 from geospot_backends.local.inputs import InputReader
-from geospot_backends.local.models import ModelRegistry, load_tokenizer
+from geospot_backends.local.models import BaseModel, ModelRegistry, load_tokenizer
 from geospot_backends.local.sampling import choose
+from geospot_backends.local.sequences import Sequence
 from geospot_backends.local.tensors import list_of
 from tests.support.approx import approx
 from tests.support.engines import (
@@ -114,6 +118,20 @@ def test_equal_seeds_give_equal_samples_whatever_else_is_in_the_batch(
     assert (
         answered(engine.sample([replace(mine, params=replace(mine.params, seed=12))])[0]) != alone
     )
+
+
+def test_a_prompt_is_read_once_for_all_its_samples(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def counting(base: BaseModel, sequences: list[Sequence], network: Any, **rest: Any) -> Heads:
+        read.append(len(sequences))
+        return forward.read_heads(base, sequences, network, **rest)
+
+    monkeypatch.setattr(sampling, "read_heads", counting)
+    engine.sample([ask(question("a"), 4), ask(question("b"), 3), ask(question("a"), 2, seed=8)])
+    assert read == [2]
 
 
 def test_more_samples_begin_with_the_same_ones(engine: LocalEngine) -> None:
