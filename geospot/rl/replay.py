@@ -46,6 +46,7 @@ class HardReplay:
         self._lag = record_lag(config)
         self._record: dict[int, dict[int, float]] = {}
         self._shown: list[tuple[list[int], list[int]]] = []
+        self._recalled: dict[int, list[int]] = {}
         self._mean_km_N = np.full(n, np.nan)
         self._last_N = np.full(n, NEVER, dtype=np.int64)
         self._replays_N = np.zeros(n, dtype=np.int64)
@@ -80,12 +81,14 @@ class HardReplay:
         return rows
 
     def recall(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Takes in what an earlier process observed."""
+        """Takes in what an earlier process observed; what it showed isn't chosen anew."""
         known = {
             int(row["number"]): float(row["mean_km"]) for row in rows if row["mean_km"] is not None
         }
         with self._lock:
             self._record[step] = known
+            if step >= len(self._shown):
+                self._recalled[step] = [int(row["number"]) for row in rows if row["replayed"]]
 
     def _choose(self, step: int) -> tuple[list[int], list[int]]:
         """Called once a step, in their order."""
@@ -94,7 +97,8 @@ class HardReplay:
         fresh = self._order.batch(step, self._fresh)
         self._last_N[fresh] = step
         self._replays_N[fresh] = 0
-        replayed = self._hardest(step)
+        recalled = self._recalled.pop(step, None)
+        replayed = self._hardest(step) if recalled is None else recalled
         self._last_N[replayed] = step
         self._replays_N[replayed] += 1
         return fresh, replayed

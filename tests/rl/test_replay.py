@@ -133,6 +133,15 @@ def test_told_of_the_record_it_goes_on_as_if_nothing_had_been() -> None:
         assert resumed.photos(step) == whole.photos(step)
 
 
+def test_what_was_shown_is_taken_from_the_record() -> None:
+    resumed = a_replay()
+    fresh = SampleOrder(40, 0).batch(0, 2)
+    rows = [{"number": number, "mean_km": 5.0, "replayed": number == 17} for number in (*fresh, 17)]
+    resumed.recall(0, rows)
+    assert resumed.photos(0) == (fresh, [17])
+    assert resumed.photos(1)[1] == []
+
+
 def test_a_lost_group_says_nothing_of_its_photo() -> None:
     spot = GeoSample("spot", 0.0, 10.0, "spot")
     replay = a_replay()
