@@ -79,7 +79,7 @@ def test_groups_are_those_with_equal_images_and_a_common_beginning() -> None:
 def test_sharing_and_dividing_change_neither_logprobs_nor_gradients(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Shared, each sequence on its own, and in passes and logits of a few at a time."""
+    """Shared, in portions of like length, in passes and logits of a few, each sequence on its own."""
     datums = [
         supervised(question(image), [40 + number, *range(60, 64 + 3 * number)])
         for image in ("a", "b", "c")
@@ -102,6 +102,9 @@ def test_sharing_and_dividing_change_neither_logprobs_nor_gradients(
 
     shared = outcome("shared")
     assert sum(read_by_tower) == 3  # images
+    monkeypatch.setattr(forward, "TAILS_AT_ONCE", 4)
+    portions = outcome("portions")
+    assert sum(read_by_tower) == 6
     monkeypatch.setattr("geospot_backends.local.training.TOKENS_A_PASS", 120)
     monkeypatch.setattr(forward, "_LOGITS_AT_ONCE", 512 * 7)
     divided = outcome("divided")
@@ -109,7 +112,7 @@ def test_sharing_and_dividing_change_neither_logprobs_nor_gradients(
     monkeypatch.setattr(forward, "SHORTEST_SHARED", 10_000)
     flat = outcome("flat")
     assert sum(read_by_tower) == 15
-    for other in (divided, flat):
+    for other in (portions, divided, flat):
         np.testing.assert_allclose(other[0], shared[0], atol=1e-4)
         for key, gradient in shared[1].items():
             scale = float(gradient.abs().max()) + 1e-4

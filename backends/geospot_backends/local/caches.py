@@ -1,11 +1,20 @@
 """What a model remembers of positions it has read: keys and values, and states of linear attention."""
 
+import copy
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from geospot_backends.local.untyped import untyped
+
+_STATES: Final = (
+    "conv_states",
+    "recurrent_states",
+    "is_conv_states_initialized",
+    "is_recurrent_states_initialized",
+)
+"""What a layer of linear attention keeps, in dictionaries whose values are replaced."""
 
 
 def has_linear_attention(network: Any) -> bool:
@@ -25,6 +34,17 @@ def new_cache(network: Any) -> Any:
         _replacing_layer()(layer.number_of_states) if type(layer) is plain else layer
         for layer in made.layers
     ]
+    return made
+
+
+def fork(cache: Any) -> Any:
+    """A cache that goes on from what this one remembers, and leaves it as it is."""
+    made = copy.copy(cache)
+    made.layers = [copy.copy(layer) for layer in cache.layers]
+    for layer in made.layers:
+        for name in _STATES:
+            if hasattr(layer, name):
+                setattr(layer, name, dict(getattr(layer, name)))
     return made
 
 

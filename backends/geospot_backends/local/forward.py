@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from geospot_backends.local.caches import fork
 from geospot_backends.local.families import Heads
 from geospot_backends.local.models import BaseModel
 from geospot_backends.local.sequences import Sequence
@@ -22,6 +23,8 @@ UNSPEAKABLE_LOGPROB: Final = -99999.0
 """Of tokens that are never sampled; finite, so that a weight of 0 makes it 0. As tinker's SDK."""
 
 _LOGITS_AT_ONCE: Final = 1 << 25
+TAILS_AT_ONCE: Final = 32
+"""Few enough that tails of like length stay together, and many enough to keep a processor busy."""
 SHORTEST_SHARED: Final = 16
 """Sharing fewer positions than this isn't worth a second pass."""
 
@@ -51,11 +54,12 @@ def read_tails(
         positions[:, row, :length] = sequence.positions_3_L[:, start:]
         mask[row, :length] = 1
     head_N = torch.tensor([head for head, _, _ in tails], device=base.device)
-    heads.cache.reorder_cache(head_N)
+    cache = fork(heads.cache)
+    cache.reorder_cache(head_N)
     mask_N_K = torch.cat([heads.mask_H_L[head_N], tensor_of(mask, base.device)], dim=1)
     return base.family.go_on(
         network,
-        heads.cache,
+        cache,
         tensor_of(tokens, base.device),
         tensor_of(positions, base.device),
         mask_N_K,
@@ -125,22 +129,30 @@ def read_groups(
             tails.append((len(heads) - 1, sequence, group.shared))
     read = read_heads(base, heads, network, remember=bool(tails))
     width = read.hidden_H_L_D.shape[1]
-    rows = read.hidden_H_L_D.flatten(0, 1)
-    tail_width = 0
-    if tails:
-        hidden_N_L_D = read_tails(base, read, tails, network)
-        tail_width = hidden_N_L_D.shape[1]
-        rows = torch.cat([rows, hidden_N_L_D.flatten(0, 1)])
-    first_tail = len(heads) * width
+    rows = [read.hidden_H_L_D.flatten(0, 1)]
+    first_row_of_tail: dict[int, int] = {}
+    end = len(heads) * width
+    for portion in _of_like_length(tails):
+        hidden_N_L_D = read_tails(base, read, [tails[tail] for tail in portion], network)
+        rows.append(hidden_N_L_D.flatten(0, 1))
+        for place, tail in enumerate(portion):
+            first_row_of_tail[tail] = end + place * hidden_N_L_D.shape[1]
+        end += rows[-1].shape[0]
     row_of: list[npt.NDArray[np.int64]] = []
     members = [index for group in groups for index in group.members]
     for index, (head, shared, tail) in zip(members, places, strict=True):
         parts = [head * width + read.first_H[head] + np.arange(shared)]
         if tail is not None:
             rest = sequences[index].length - shared
-            parts.append(first_tail + tail * tail_width + np.arange(rest))
+            parts.append(first_row_of_tail[tail] + np.arange(rest))
         row_of.append(np.concatenate(parts))
-    return Hidden(rows, row_of)
+    return Hidden(torch.cat(rows), row_of)
+
+
+def _of_like_length(tails: Many[tuple[int, Sequence, int]]) -> list[list[int]]:
+    """Numbers of the tails in portions of similar length, so that little of a portion is padding."""
+    by_length = sorted(range(len(tails)), key=lambda tail: tails[tail][1].length - tails[tail][2])
+    return [by_length[at : at + TAILS_AT_ONCE] for at in range(0, len(tails), TAILS_AT_ONCE)]
 
 
 def target_logprobs(

@@ -302,13 +302,35 @@ def choose(
     temperature, and keep tokens that tie with the last one kept (top_k). Tokens marked in
     `unspeakable_V` are drawn at no temperature.
     """
-    greedy_N = logprob_N_V.argmax(-1)
-    if all(_is_greedy(one) for one in params):
-        return greedy_N
+    greedy = [_is_greedy(one) for one in params]
+    if all(greedy):
+        return logprob_N_V.argmax(-1)
+    if all(one.temperature == 1 and one.top_k == -1 and one.top_p == 1 for one in params):
+        weight_N_V = logprob_N_V.double().exp_().masked_fill_(unspeakable_V, 0.0)
+    else:
+        weight_N_V = _weights(logprob_N_V, params, unspeakable_V)
     device = logprob_N_V.device
+    sum_N_V = weight_N_V.cumsum(-1)
+    total_N = sum_N_V[:, -1]
+    # Below the total even where the product rounds up: nothing behind the last weight is drawn.
+    at_N = torch.minimum(
+        torch.tensor(list(uniform_N), device=device, dtype=torch.float64) * total_N,
+        total_N.nextafter(torch.zeros_like(total_N)),
+    )
+    drawn_N = torch.searchsorted(sum_N_V, at_N[:, None], right=True)[:, 0]
+    drawn_N = drawn_N.clamp(max=logprob_N_V.shape[1] - 1)
+    if not any(greedy):
+        return drawn_N
+    return torch.where(torch.tensor(greedy, device=device), logprob_N_V.argmax(-1), drawn_N)
+
+
+def _weights(
+    logprob_N_V: torch.Tensor, params: Many[SamplingParams], unspeakable_V: torch.Tensor
+) -> torch.Tensor:
+    """How likely each token is at its row's temperature, float64; 0 where top_k or top_p cut it off."""
     hot = [replace(one, temperature=1.0) if _is_greedy(one) else one for one in params]
     temperature_N = torch.tensor(
-        [one.temperature for one in hot], device=device, dtype=torch.float64
+        [one.temperature for one in hot], device=logprob_N_V.device, dtype=torch.float64
     )
     # Masked once more after the division, which makes the finite mask in the logits vanish when hot.
     scaled_N_V = (logprob_N_V.double() / temperature_N[:, None]).masked_fill(
@@ -322,17 +344,7 @@ def choose(
     for row, one in enumerate(hot):
         if one.top_p < 1:
             weight_N_V[row] = _nucleus(weight_N_V[row], one.top_p)
-    sum_N_V = weight_N_V.cumsum(-1)
-    total_N = sum_N_V[:, -1]
-    # Below the total even where the product rounds up: nothing behind the last weight is drawn.
-    at_N = torch.minimum(
-        torch.tensor(list(uniform_N), device=device, dtype=torch.float64) * total_N,
-        total_N.nextafter(torch.zeros_like(total_N)),
-    )
-    drawn_N = torch.searchsorted(sum_N_V, at_N[:, None], right=True)[:, 0]
-    drawn_N = drawn_N.clamp(max=logprob_N_V.shape[1] - 1)
-    greedy = torch.tensor([_is_greedy(one) for one in params], device=device)
-    return torch.where(greedy, greedy_N, drawn_N)
+    return weight_N_V
 
 
 def _is_greedy(params: SamplingParams) -> bool:
