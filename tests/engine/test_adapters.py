@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import (
     AdamParams,
     EngineUserError,
@@ -252,6 +253,20 @@ def test_a_name_can_not_leave_the_state_folder(name: str, engine: LocalEngine) -
         engine.save_weights("m", name)
     with pytest.raises(EngineUserError):
         engine.create_sampler("s", path=f"tinker://{name}/sampler_weights/x")
+
+
+def test_an_adapter_names_its_base_by_its_id_and_no_folder_of_this_machine(
+    engine: LocalEngine,
+) -> None:
+    def named(model_id: str, base: str, rank: int) -> str:
+        engine.create_model(model_id, base, LoraSpec(rank=rank))
+        folder = engine.checkpoints.find(engine.save_for_sampler(model_id, "x")).folder
+        config = json.loads((folder / "adapter_config.json").read_text())
+        return config["base_model_name_or_path"]
+
+    for rank in (1, 2):  # peft treats the first adapter of a base otherwise than the rest
+        assert named(f"shipped{rank}", tiny_vlm.NAME, rank) == tiny_vlm.NAME
+        assert named(f"mine{rank}", str(tiny_folder()), rank) == str(tiny_folder().resolve())
 
 
 def test_the_wrong_kind_of_path_is_explained(engine: LocalEngine) -> None:

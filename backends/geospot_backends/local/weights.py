@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -153,7 +154,6 @@ class WeightsHost:
             lora_dropout=0.0,
             bias="none",
             task_type="CAUSAL_LM",
-            base_model_name_or_path=self.base.name,
             target_modules=self._targets(lora),
             inference_mode=True,
         )
@@ -165,12 +165,19 @@ class WeightsHost:
                 self._peft = peft.get_peft_model(self.base.network, config, adapter_name=name)
             else:
                 self._peft.add_adapter(name, config)
+        # get_peft_model writes the folder of this machine there that the base was loaded from.
+        config.base_model_name_or_path = self._base_for_others()
         places: dict[str, list[tuple[torch.nn.Module, str]]] = {}
         pattern = re.compile(rf"^(.+\.lora_[AB])\.{name}$")
         for path, module in self._peft.named_modules():
             if match := pattern.match(path):
                 places[f"{match[1]}.weight"] = [(module, "weight")]
         return _Slots(self.base.network, places, name, _first(places))
+
+    def _base_for_others(self) -> str:
+        """How other programs find the base: by its id, or where it is a folder by its whole path."""
+        given = Path(self.base.name).expanduser()
+        return str(given.resolve()) if given.is_dir() else self.base.name
 
     def _targets(self, lora: LoraSpec) -> str:
         """Regular expression of the layers that get an adapter: those of the text model, never vision.
