@@ -128,6 +128,9 @@ class RolloutPipeline:
         sampler = self._make_sampler(client, seen, log)
         began = time.monotonic()
         groups = await asyncio.gather(
-            *(play_group(one, sampler, step=step, size=self._group_size) for one in prepared)
+            *(
+                play_group(one, sampler, name=f"{step}:{number}", size=self._group_size)
+                for number, one in enumerate(prepared)
+            )
         )
         return Sampled(prepared, groups, log, time.monotonic() - began)

@@ -99,7 +99,7 @@ class Sampler:
         """`count` samples in one call, or why there are none.
 
         Args:
-            name: what the seed is made of, beside the run's: step, photo, turn.
+            name: what the seed is made of, beside the run's: step, place in it, photo, turn.
 
         Raises:
             BackendError: no further call can work.
@@ -158,12 +158,16 @@ class _Episode:
 
 
 async def play_group(
-    prepared: PreparedGroup, sampler: Sampler, *, step: int, size: int
+    prepared: PreparedGroup, sampler: Sampler, *, name: str, size: int
 ) -> TrajectoryGroup:
     """All rollouts of a group. Those that service or network lost are in `failures`.
 
     Environments that wait with the same observation are asked together: a photo goes over the wire
     once for the whole group.
+
+    Args:
+        name: step and place in it; a photo that comes twice in a step is answered differently.
+        size: rollouts of the group.
     """
     if prepared.error is not None:
         lost = [RolloutFailure(index, prepared.error) for index in range(size)]
@@ -179,10 +183,10 @@ async def play_group(
         together: dict[int, list[_Episode]] = {}
         for episode in active:
             together.setdefault(id(episode.observation), []).append(episode)
-        name = f"{step}:{prepared.builder.group_id}:{turn}"
+        asked = f"{name}:{prepared.builder.group_id}:{turn}"
         await asyncio.gather(
             *(
-                _turn(members, sampler, f"{name}:{members[0].index}")
+                _turn(members, sampler, f"{asked}:{members[0].index}")
                 for members in together.values()
             )
         )

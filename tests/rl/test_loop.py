@@ -408,3 +408,20 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     assert asyncio.run(go()) == 1
     assert len(told.reports) == 1
     assert engine.names().count("forward_backward") == 2
+
+
+class Twice(RLDataset):
+    """The same photo in two groups of one step."""
+
+    def get_batch(self, index: int) -> Sequence[EnvGroupBuilder]:
+        return [Group(100 + index), Group(100 + index)]
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_a_photo_that_comes_twice_in_a_step_is_answered_twice(tmp_path: Path) -> None:
+    engine = Engine()
+    _run(engine, Twice(), tmp_path)
+    asked = [one for name, requests in engine.calls if name == "sample" for one in requests]
+    assert len({request.params.seed for request in asked}) == 2
