@@ -103,7 +103,7 @@ def test_from_nothing_to_a_model_that_can_be_evaluated(
     settings = {
         "service": "local",
         "hf_repo": "world",
-        "max_samples": 64,
+        "max_samples": 32,
         "test_size": 8,
         "eval_limit": 4,
         "max_tokens": 24,
@@ -113,14 +113,14 @@ def test_from_nothing_to_a_model_that_can_be_evaluated(
     out, error = child.communicate(timeout=240)
     assert child.returncode == 0, error
     assert "2 of 2 steps done." in out
-    assert "Training all weights of geospot/tiny-vlm-scratch on 64 photos of world" in error
+    assert "Training all weights of geospot/tiny-vlm-scratch on 32 photos of world" in error
     assert [row["name"] for row in checkpoint_rows(tmp_path / "sft")][-2:] == [
         "final",
         "eval-000002",
     ]
     assert {"train_mean_nll", "eval/geoscore"} <= rows_of(tmp_path / "sft")[0].keys()
     written = json.loads((tmp_path / "sft" / "config.json").read_bytes())
-    assert (written["batch_size"], written["lora_rank"], written["prompt"]) == (32, 0, "tiny")
+    assert (written["batch_size"], written["lora_rank"], written["prompt"]) == (16, 0, "tiny")
 
     config = EvalConfig(
         backend="local",

@@ -14,6 +14,9 @@ from geospot.places.geocode import NameArray
 SPLITS: Final = {"train": 10_000, "test": 2_000, "test-places": 2_000}
 """The splits and their default sizes."""
 
+VERSION: Final = 2
+"""Of places and looks. It is part of every id, so results on different worlds never rank together."""
+
 
 class WorldDataset(GeoDataset):
     """A split of the procedural world. The table costs no rendering; images are painted when read."""
@@ -43,7 +46,7 @@ def open_world(split: str, *, seed: int = 0, size: int | None = None) -> WorldDa
     """The procedural world.
 
     `train` and `test` are different draws of the same places; `test-places` stands at places that no
-    seed's `train` or `test` comes within 190 km of. `seed` changes the draws, never the look of the
+    seed's `train` or `test` comes within 710 km of. `seed` changes the draws, never the look of the
     world nor which places are held out. The first n samples of a larger size are those of size n.
 
     Args:
@@ -68,7 +71,7 @@ def _build_table(split: str, seed: int, size: int) -> SampleTable:
     places = sites(held_out=split == "test-places")
     latitude_N, longitude_N = draw_points(places, f"world/{seed}/{split}", size)
     found = reverse_geocode(latitude_N, longitude_N)
-    ids = [f"world-{seed}-{split}-{index:07d}" for index in range(size)]
+    ids = [f"world{VERSION}-{seed}-{split}-{index:07d}" for index in range(size)]
     labels = [unique_labels(found[index], fixed=True) for index in range(size)]
     columns: dict[str, Any] = {
         "id": ids,

@@ -2,7 +2,7 @@
 
 A caricature, not a climate model: a few Gaussian spots stand for the deserts, rain forests and
 mountain ranges that everybody knows. The `looks` are smooth random functions of place with
-wavelengths of 6,000 to 20,000 km. Each alone says little of where a photo was taken; together, and
+wavelengths of 11,000 to 33,000 km. Each alone says little of where a photo was taken; together, and
 blurred by the noise of a sample, they say roughly where. They never change: the world is one world.
 """
 
@@ -141,13 +141,13 @@ _WAVES: Final = 4
 
 @cache
 def _waves() -> npt.NDArray[np.float64]:
-    """Wave vectors and phases, (looks, waves, 4); 2 to 6 radians of phase a radian of arc."""
+    """Wave vectors and phases, (looks, waves, 4); 1.2 to 3.6 radians of phase a radian of arc."""
     dice = Dice("world/looks")
     waves = np.empty((len(LOOKS), _WAVES, 4))
     for look in range(len(LOOKS)):
         for wave in range(_WAVES):
             direction = np.array([dice.normal(), dice.normal(), dice.normal()])
-            speed = 2.0 + 4.0 * wave / (_WAVES - 1)
+            speed = 1.2 + 2.4 * wave / (_WAVES - 1)
             waves[look, wave, :3] = speed * direction / math.sqrt(float((direction**2).sum()))
             waves[look, wave, 3] = dice.uniform(0.0, 2.0 * math.pi)
     return waves

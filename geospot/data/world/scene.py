@@ -17,9 +17,9 @@ from geospot.data.world.geography import Look, Spot, spot
 Colour = tuple[float, float, float]
 """Red, green, blue, 0 to 255."""
 
-OVERCAST_SHARE: Final = 0.2
+OVERCAST_SHARE: Final = 0.12
 HIDDEN_SIGNS_SHARE: Final = 0.3
-LOOK_NOISE: Final = 0.10
+LOOK_NOISE: Final = 0.05
 """Deviation of a sample's look from its place's, in units of the look."""
 
 
@@ -90,7 +90,7 @@ def imagine(latitude: float, longitude: float, country: str, key: str) -> Scene:
     look: dict[Look, float] = {k: v + dice.normal(LOOK_NOISE) for k, v in here.looks.items()}
     rules = customs(country)
     day = dice.uniform(0.0, 365.0)
-    sun = _sun(latitude, day, dice.uniform(7.5, 10.5), 90.0 + dice.normal(10.0))
+    sun = _sun(latitude, day, dice.uniform(8.5, 10.5), 90.0 + dice.normal(10.0))
     season = -math.cos(2.0 * math.pi * (day - 20.0) / 365.0) * (1.0 if latitude >= 0 else -1.0)
     now_c = here.warmth_c + here.swing_c * season + dice.normal(1.5)
     dryness = min(max(here.dryness + dice.normal(0.05), 0.0), 1.0)
@@ -156,15 +156,18 @@ def _sun(latitude: float, day: float, hour: float, heading: float) -> Sun:
 def _sky(
     look: dict[Look, float], dryness: float, height: float, *, overcast: bool
 ) -> tuple[Colour, Colour]:
-    if overcast:
-        grey = 176.0 + 14.0 * look["sky_light"]
-        return (grey, grey + 4.0, grey + 9.0), (grey + 26.0, grey + 27.0, grey + 27.0)
-    hue = 0.572 + 0.030 * look["sky_hue"]
+    hue = 0.575 + 0.075 * look["sky_hue"]
     top = _hsv(
-        hue, 0.62 + 0.14 * look["sky_light"] - 0.12 * dryness, 0.86 + 0.05 * look["sky_light"]
+        hue, 0.58 + 0.20 * look["sky_light"] - 0.10 * dryness, 0.84 + 0.08 * look["sky_light"]
     )
     low = _hsv(hue - 0.01, 0.20 + 0.05 * look["sky_light"], 0.97)
     low = _mix(low, (240, 216, 176), 0.55 * max(dryness - 0.3, 0.0))
+    if overcast:
+        grey = 178.0 + 16.0 * look["sky_light"]
+        return (
+            _mix((grey, grey + 4.0, grey + 9.0), top, 0.30),
+            _mix((grey + 26.0, grey + 27.0, grey + 27.0), low, 0.30),
+        )
     dawn = _clamp((16.0 - height) / 20.0)
     return _mix(top, (150, 140, 190), 0.45 * dawn), _mix(low, (255, 196, 140), 0.75 * dawn)
 
@@ -178,21 +181,21 @@ def _soil(look: dict[Look, float], here: Spot, dryness: float) -> Colour:
     base = _mix(_mix(wet, dry, _clamp(1.7 * dryness - 0.35)), (190, 84, 44), here.redness)
     hue, saturation, value = colorsys.rgb_to_hsv(*(c / 255.0 for c in base))
     return _hsv(
-        hue + 0.028 * look["soil_hue"],
-        saturation * (1.0 + 0.25 * look["soil_hue"]),
-        value * (1.0 + 0.17 * look["soil_light"]),
+        hue + 0.045 * look["soil_hue"],
+        saturation * (1.0 + 0.30 * look["soil_hue"]),
+        value * (1.0 + 0.26 * look["soil_light"]),
     )
 
 
 def _grass(look: dict[Look, float], dryness: float, now_c: float) -> Colour:
-    lush = _hsv(0.27 + 0.045 * look["leaf_hue"], 0.58, 0.58 + 0.10 * look["leaf_light"])
-    straw = _hsv(0.135 + 0.02 * look["leaf_hue"], 0.46, 0.74 + 0.06 * look["leaf_light"])
+    lush = _hsv(0.27 + 0.075 * look["leaf_hue"], 0.58, 0.58 + 0.17 * look["leaf_light"])
+    straw = _hsv(0.135 + 0.035 * look["leaf_hue"], 0.46, 0.72 + 0.12 * look["leaf_light"])
     return _mix(lush, straw, _clamp(1.3 * dryness - 0.25 + _clamp((6.0 - now_c) / 14.0)))
 
 
 def _leaf(look: dict[Look, float], warmth_c: float, dryness: float) -> Colour:
-    hue = 0.31 + 0.055 * look["leaf_hue"] - 0.05 * dryness + 0.03 * _clamp((8.0 - warmth_c) / 12.0)
-    return _hsv(hue, 0.60 - 0.22 * dryness, 0.46 + 0.12 * look["leaf_light"] + 0.06 * dryness)
+    hue = 0.31 + 0.085 * look["leaf_hue"] - 0.05 * dryness + 0.03 * _clamp((8.0 - warmth_c) / 12.0)
+    return _hsv(hue, 0.60 - 0.22 * dryness, 0.46 + 0.18 * look["leaf_light"] + 0.06 * dryness)
 
 
 def _wall(look: dict[Look, float]) -> Colour:
@@ -209,8 +212,8 @@ def _roof(look: dict[Look, float], warmth_c: float) -> Colour:
 
 
 def _asphalt(look: dict[Look, float], dryness: float) -> Colour:
-    grey = 112.0 + 26.0 * look["asphalt"] + 14.0 * dryness
-    warm = 12.0 * look["asphalt"] + 10.0 * dryness
+    grey = 112.0 + 36.0 * look["asphalt"] + 10.0 * dryness
+    warm = 16.0 * look["asphalt"] + 6.0 * dryness
     return (grey + warm, grey + 2.0, grey + 6.0 - warm)
 
 

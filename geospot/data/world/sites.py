@@ -16,14 +16,14 @@ from geospot.data.world.draws import uniform_N
 from geospot.geo import EARTH_RADIUS_KM
 from geospot.places import city_table
 
-SPACING_KM: Final = 480.0
+SPACING_KM: Final = 1000.0
 """Between the centres of any two places."""
 AREA_KM: Final = 140.0
-"""Radius of a place. Samples of different places are at least 190 km apart, the jitter included."""
+"""Radius of a place. Samples of different places are at least 710 km apart, the jitter included."""
 JITTER_KM: Final = 5.0
 """How far from its city a sample stands at most."""
-_MOST_CITIES: Final = 30
-"""Cities of one place in use, the nearest first: a metropolis must not drown its surroundings."""
+_MOST_CITIES: Final = 8
+"""Cities of one place in use, the nearest first: more names would be more to learn, and no more to see."""
 _FEWEST_CITIES: Final = 4
 _HELD_OUT: Final = 0.2
 """Share of the places that only `test-places` draws from."""
