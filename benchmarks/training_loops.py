@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -94,26 +94,14 @@ async def open_photos(config: RLConfig) -> GeoRLDataset:
 
 
 def measure(who: str, config: RLConfig) -> Measured:
-    """One run in a process of its own."""
-    with started(who, config) as running:
-        out, err = running.communicate()
-    return result_of(running, out, err)
-
-
-@contextmanager
-def started(who: str, config: RLConfig) -> "Generator[subprocess.Popen[str]]":
-    """The process of a run."""
+    """One run in a process of its own, measured from before it starts."""
     command = [sys.executable, "-m", "benchmarks.training_loops", who, config.model_dump_json()]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as running:
-        yield running
-
-
-def result_of(running: "subprocess.Popen[str]", out: str, err: str) -> Measured:
-    """What a process that has ended measured."""
-    if running.returncode:
-        raise RuntimeError(err)
-    return Measured(**json.loads(out.splitlines()[-1]))
+    began_s = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return replace(Measured(**found), began_s=began_s)
 
 
 class _View(SilentView):
