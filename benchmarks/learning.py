@@ -88,7 +88,7 @@ def _sizes(quick: bool) -> _Sizes:
     if importlib.util.find_spec("tinker_cookbook") is None:
         loops.pop()
     if quick:
-        return _Sizes(1.0, 0.1, 4, 4, loops[::3], (4, 8, 4))
+        return _Sizes(0.5, 0.05, 4, 4, loops[::3], (4, 8, 4))
     return _Sizes(10.0, 1.0, 16, 8, loops, (9, 64, 8))
 
 
