@@ -35,6 +35,7 @@ from geospot.renderers import (
     get_renderer,
     renderer_name_of,
 )
+from geospot.runs.checkpoints import RunSettings
 from geospot.services import ServedModel, Service, ServiceOptions, open_service
 from geospot.services.endpoint import address_of
 from geospot.services.failures import failure_of
@@ -156,6 +157,13 @@ class SamplerBackend:
                 "prompt_sha": trained.prompt.sha if trained.prompt else None,
                 "max_image_size": trained.max_image_size,
             }
+        elif trained != RunSettings():  # of an exported model
+            described["exported"] = {
+                "model_name": trained.model_name,
+                "renderer_name": trained.renderer_name,
+                "prompt_sha": trained.prompt.sha if trained.prompt else None,
+                "max_image_size": trained.max_image_size,
+            }
         if self._open is not None:
             described["base_model"] = self._open.base_model
             described["renderer"] = self._open.renderer.name
@@ -193,7 +201,8 @@ class SamplerBackend:
                     self.model = self.model or self._open.base_model
                     self.as_trained = self._as_trained(self._open.base_model)
                     # It is too small to read a number, so a canary would say nothing.
-                    self.remote = self.remote and self._open.base_model not in TINY
+                    names = {self._open.base_model, self._target.trained.model_name}
+                    self.remote = self.remote and names.isdisjoint(TINY)
         return self._open
 
     def _connect(self) -> _Connection:

@@ -1,17 +1,20 @@
 """What `--model` means for the backends that sample through a Tinker service."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
-from geospot.errors import ModelNotFoundError, RenderError, UsageError
+from geospot.errors import UsageError
 from geospot.prompts import Prompt, load_prompt
-from geospot.renderers import Tokenizer
-from geospot.renderers.processors import model_folder
-from geospot.runs.checkpoints import RunSettings, choose_checkpoint, read_settings
+from geospot.renderers import Tokenizer, tokenizers
+from geospot.runs.checkpoints import CHECKPOINTS, RunSettings, choose_checkpoint, read_settings
+from geospot.runs.exported import read_asked
 from geospot.textsafe import printable
 
 _SCHEME: Final = "tinker://"
+_ADAPTER: Final = "adapter_config.json"
+_MODEL: Final = (_ADAPTER, "preprocessor_config.json", "processor_config.json")
+"""One of these lies in the folder of a model or an adapter, and in no run directory."""
 TINY: Final = ("geospot/tiny-vlm", "geospot/tiny-vlm-scratch")
 """Models that every embedded engine has."""
 
@@ -20,7 +23,7 @@ TINY: Final = ("geospot/tiny-vlm", "geospot/tiny-vlm-scratch")
 class Target:
     """What is to be asked: a checkpoint for sampling, or a base model (None: the service's choice).
 
-    `title` is its name in results.
+    `title` is its name in results; `trained` is what its run or, of an exported model, its folder says.
     """
 
     title: str
@@ -35,7 +38,7 @@ def parse_target(text: str | None) -> Target:
     """The target that the text names.
 
     Args:
-        text: a run directory, `DIRECTORY@NAME`, a `tinker://` path, a base model, or None.
+        text: a run directory, `DIRECTORY@NAME`, a `tinker://` path, a base model or its folder, or None.
 
     Raises:
         UsageError: a checkpoint that can't be sampled from, or a run that has none.
@@ -47,9 +50,16 @@ def parse_target(text: str | None) -> Target:
     directory, _, name = text.rpartition("@")
     if directory and Path(directory).is_dir():
         return _of_run(Path(directory), name)
-    if Path(text).is_dir() and not _is_model_folder(Path(text)):
-        return _of_run(Path(text), None)
-    return Target(text, base_model=text)
+    folder = Path(text)
+    if not folder.is_dir():
+        return Target(text, base_model=text)
+    if (folder / CHECKPOINTS).is_file() or not any((folder / name).is_file() for name in _MODEL):
+        return _of_run(folder, None)
+    asked = read_asked(folder) or RunSettings()
+    if (folder / _ADAPTER).is_file():
+        raise _adapter(folder, asked)
+    own = asked.prompt or own_prompt(asked.model_name)
+    return Target(text, base_model=text, trained=replace(asked, prompt=own))
 
 
 def own_prompt(base_model: str | None) -> Prompt | None:
@@ -66,25 +76,11 @@ def load_tokenizer(base_model: str) -> Tokenizer:
     Raises:
         ModelNotFoundError: there is none to be had.
     """
-    from transformers import AutoTokenizer
+    if base_model not in TINY:
+        return tokenizers.load_tokenizer(base_model)
+    from geospot_backends.local.tiny_vlm import FOLDER
 
-    place = base_model
-    if base_model in TINY:
-        from geospot_backends.local.tiny_vlm import FOLDER
-
-        place = str(FOLDER)
-    loader = cast(Any, AutoTokenizer)
-    try:
-        # Fetched beforehand: from_pretrained goes on trying for a minute where the hub is out of reach.
-        folder = model_folder(place)
-        return cast(Tokenizer, loader.from_pretrained(str(folder), trust_remote_code=False))
-    except (OSError, ValueError, RenderError) as error:
-        why = error.message if isinstance(error, RenderError) else str(error)
-        raise ModelNotFoundError(
-            f"The tokenizer of {printable(base_model)} can't be loaded: "
-            f"{printable(why.partition('. ')[0]).rstrip('.')[:200]}.",
-            "It comes from the Hugging Face hub: is that reachable, and HF_TOKEN set if it is gated?",
-        ) from error
+    return tokenizers.load_tokenizer(base_model, FOLDER)
 
 
 def _sampler_path(text: str) -> str:
@@ -119,8 +115,10 @@ def _of_run(run: Path, name: str | None) -> Target:
     )
 
 
-def _is_model_folder(folder: Path) -> bool:
-    """Whether it holds a model's configuration and no run's checkpoints: a base model of one's own."""
-    return (folder / "preprocessor_config.json").is_file() and not (
-        folder / "checkpoints.jsonl"
-    ).is_file()
+def _adapter(folder: Path, asked: RunSettings) -> UsageError:
+    of = f" of {printable(asked.model_name)}" if asked.model_name else ""
+    return UsageError(
+        f"{printable(str(folder))} holds a LoRA adapter{of} for other programs, and no whole model.",
+        "Name the run directory that it was exported from, or that checkpoint's path: "
+        "tinker://RUN/sampler_weights/NAME.",
+    )

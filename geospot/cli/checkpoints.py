@@ -3,22 +3,19 @@
 import json
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated
 
 import typer
 
-from geospot.services.archive import Archive, ArchivedCheckpoint, open_archive
+from geospot.cli.checkpoint_names import is_shipped, named_in, path_of, run_of
+from geospot.errors import UsageError
+from geospot.services.archive import Archive, ArchivedCheckpoint, new_folder, open_archive
 from geospot.services.endpoint import ServiceOptions
 from geospot.textsafe import printable
 
-if TYPE_CHECKING:
-    from geospot.runs.checkpoints import RunCheckpoint
-
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
-
-_SHIPPED: Final = "geospot/"
-"""What the names of models begin with that need no checkpoint."""
 
 Service = Annotated[
     str,
@@ -53,7 +50,11 @@ Which = Annotated[
 def list_(
     service: Service = "local",
     run: Annotated[
-        str | None, typer.Option(help="Only those of this training run's id.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Only those of this training run's id, with :train:0 at its end or without.",
+            show_default=False,
+        ),
     ] = None,
     as_json: AsJson = False,
     state_dir: StateDir = None,
@@ -66,17 +67,24 @@ def list_(
     geospot checkpoints list --service tinker --json
     """
     with _archive(service, state_dir, api_key_env) as archive:
-        found = [c for c in archive.all() if run is None or c.path.startswith(f"tinker://{run}/")]
+        place, every = archive.place, list(archive.all())
+    found = [c for c in every if run is None or c.path.startswith(_starts(run))]
+    if run is not None and not found:
+        raise UsageError(
+            f"{place} has no checkpoints of a run {printable(run)}.", _runs_there(every)
+        )
     if as_json:
         typer.echo(json.dumps([checkpoint.to_json() for checkpoint in found], indent=2))
         return
     for checkpoint in found:
+        # A path alone nearly fills a line of 80 characters.
+        typer.echo(printable(checkpoint.path))
         typer.echo(
-            f"{checkpoint.created}  {checkpoint.kind:<8}  {_size(checkpoint.bytes):>9}  "
-            f"{printable(checkpoint.base_model or '')}  {printable(checkpoint.path)}"
+            f"  {checkpoint.created}  {checkpoint.kind:<8}  {_size(checkpoint.bytes):>9}  "
+            f"{printable(checkpoint.base_model or '')}"
         )
-    if not found:
-        typer.echo("There are no checkpoints.", err=True)
+    few = f"{len(found)} checkpoint{'s' * (len(found) != 1)}" if found else "no checkpoints"
+    typer.echo(f"{place} has {few}{' of this run' * (run is not None)}.", err=True)
 
 
 @app.command()
@@ -93,7 +101,7 @@ def show(
     geospot checkpoints show runs/sft
     geospot checkpoints show tinker://…/weights/final --service tinker
     """
-    path = _path(which, "weights")
+    path = path_of(which, "weights")
     with _archive(service, state_dir, api_key_env) as archive:
         found = archive.find(path)
     if as_json:
@@ -132,17 +140,49 @@ def export(
     geospot checkpoints export tinker://…/weights/final adapter/ --service tinker
     """
     kind = "sampler_weights" if service == "local" else "weights"
-    path = which if _is_shipped(which) else _path(which, kind)
-    with _archive(service, state_dir, api_key_env) as archive:
-        written = archive.export(path, folder)
-    for file in written:
+    path = which if is_shipped(which) else path_of(which, kind)
+    with _archive(service, state_dir, api_key_env) as archive, new_folder(folder) as draft:
+        archive.export(path, draft)
+        _note_how_asked(archive, which, path, draft)
+    for file in sorted(folder.iterdir()):
         typer.echo(printable(str(file)))
+    if (folder / "adapter_config.json").is_file():
+        typer.echo(
+            "An adapter, for peft, transformers and vLLM; geospot evaluates the checkpoint itself.",
+            err=True,
+        )
+    else:
+        typer.echo(
+            f"A whole model: geospot eval --backend local --model {printable(str(folder))}\n"
+            "geospot.json says how it was asked in training; eval asks it so.",
+            err=True,
+        )
+
+
+def _note_how_asked(archive: Archive, which: str, path: str, folder: Path) -> None:
+    """Puts geospot.json into the folder: what the run's configuration says, or else the base model."""
+    from geospot.runs.checkpoints import RunSettings, read_settings
+    from geospot.runs.exported import write_asked
+
+    if is_shipped(which):
+        write_asked(folder, None, RunSettings(model_name=which))
+        return
+    named = run_of(which)
+    settings = RunSettings() if named is None else read_settings(named[0])
+    if settings.model_name is None:
+        settings = replace(settings, model_name=archive.base_model_of(path))
+    write_asked(folder, path, settings)
 
 
 @app.command()
 def delete(
     which: Annotated[
-        str, typer.Argument(metavar="CHECKPOINT", help="A tinker:// path.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="A tinker:// path, or DIR@NAME for what a run saved under that name.",
+            show_default=False,
+        ),
     ],
     service: Service = "local",
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask first.")] = False,
@@ -151,14 +191,41 @@ def delete(
 ) -> None:
     """Delete a checkpoint for good.
 
+    Of a run, both of its paths go, to train on from and to sample from, and its row in
+    checkpoints.jsonl.
+
     \b
     geospot checkpoints delete tinker://…/weights/000100
+    geospot checkpoints delete runs/sft@000100
     """
+    from geospot.runs.deleting import delete_and_forget, paths_of
+
+    named = run_of(which)
+    paths = [which] if named is None else paths_of(named_in(*named))
     with _archive(service, state_dir, api_key_env) as archive:
+        there = _those_there(archive, paths)
+        listed = " and ".join(printable(path) for path in there)
         if not yes:
-            typer.confirm(f"Delete {printable(which)} for good?", abort=True)
-        archive.delete(which)
-    typer.echo(f"Deleted {printable(which)}")
+            typer.confirm(f"Delete {listed} for good?", abort=True)
+        if named is None:
+            archive.delete(which)
+        else:
+            gone = [path for path in paths if path not in there]
+            delete_and_forget(named[0], there, archive.delete, gone)
+    typer.echo(f"Deleted {listed}")
+
+
+def _those_there(archive: Archive, paths: list[str]) -> list[str]:
+    """Those of a checkpoint's paths that the service has.
+
+    Raises:
+        UsageError: it has none of them.
+    """
+    known = {checkpoint.path for checkpoint in archive.all()}
+    there = [path for path in paths if path in known]
+    if not there:
+        archive.find(paths[0])  # says what is missing, and where to look
+    return there or paths
 
 
 @contextmanager
@@ -175,34 +242,17 @@ def _archive(service: str, state_dir: Path | None, api_key_env: str | None) -> G
         archive.close()
 
 
-def _is_shipped(which: str) -> bool:
-    """Whether this names a model and no run directory, which may be called so too."""
-    directory = which.rpartition("@")[0] or which
-    return which.startswith(_SHIPPED) and not Path(directory).is_dir()
+def _starts(run: str) -> tuple[str, str]:
+    """How the paths of a run's checkpoints begin."""
+    return f"tinker://{run}/", f"tinker://{run}:"
 
 
-def _path(which: str, kind: str) -> str:
-    """The path itself, or that of a run directory's checkpoint, of the kind wanted if there is one."""
-    if which.startswith("tinker://"):
-        return which
-    directory, _, name = which.rpartition("@")
-    if directory and Path(directory).is_dir():
-        chosen = _of_run(Path(directory), name)
-    else:
-        chosen = _of_run(Path(which), None)
-    paths = [chosen.state_path, chosen.sampler_path]
-    fitting = [path for path in paths if path and f"/{kind}/" in path]
-    return (fitting or [path for path in paths if path])[0]
-
-
-def _of_run(run: Path, name: str | None) -> "RunCheckpoint":
-    """The checkpoint that evaluation would take; where there is none, one saved for training only."""
-    from geospot.runs.checkpoints import FINAL, choose_checkpoint, read_checkpoints
-
-    saved = [row for row in read_checkpoints(run) if row.state_path and name in (None, row.name)]
-    if saved and not any(row.sampler_path for row in saved):
-        return next((row for row in reversed(saved) if row.name == FINAL), saved[-1])
-    return choose_checkpoint(run, name)
+def _runs_there(found: list[ArchivedCheckpoint]) -> str:
+    runs = dict.fromkeys(one.path.removeprefix("tinker://").partition("/")[0] for one in found)
+    if not runs:
+        return "It has none at all; --service and --state-dir look elsewhere."
+    shown = ", ".join(printable(run) for run in list(runs)[:4])
+    return f"It has those of {shown}{' and others' * (len(runs) > 4)}."
 
 
 def _facts(found: ArchivedCheckpoint) -> Iterator[tuple[str, str]]:
@@ -211,7 +261,8 @@ def _facts(found: ArchivedCheckpoint) -> Iterator[tuple[str, str]]:
     yield "created", found.created
     yield "size", _size(found.bytes)
     yield "base model", printable(found.base_model or "unknown")
-    yield "LoRA rank", "unknown" if found.lora_rank is None else str(found.lora_rank)
+    rank = "none (all weights)" if found.is_lora is False else found.lora_rank
+    yield "LoRA rank", "unknown" if rank is None else str(rank)
     if found.expires:
         yield "expires", found.expires
 

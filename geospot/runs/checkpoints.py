@@ -105,13 +105,13 @@ def choose_checkpoint(run: Path, name: str | None = None) -> RunCheckpoint:
     raise UsageError(f"The run {where} has {what}.", _choices(able))
 
 
-def read_settings(run: Path) -> RunSettings:
-    """What the run's config.json says; nothing where there is none.
+def read_settings(run: Path, file: str = CONFIG) -> RunSettings:
+    """What the run's config.json, or another file of that kind, says; nothing where there is none.
 
     Raises:
         UsageError: it is there and can't be read.
     """
-    path = run / CONFIG
+    path = run / file
     if not path.is_file():
         return RunSettings()
     try:

@@ -1,7 +1,9 @@
 """Trained checkpoints, wherever they are kept: listed, exported as PEFT folders, deleted."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+import shutil
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 _PAGE: Final = 500
 _EXPORT: Final = "geospot-export"
 _EXPORT_LIVES_S: Final = 3600
+_DRAFT: Final = ".geospot-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class ArchivedCheckpoint:
     base_model: str | None = None
     lora_rank: int | None = None
     expires: str | None = None
+    is_lora: bool | None = None
+    """False where all weights were trained."""
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary in field order."""
@@ -42,6 +47,11 @@ class ArchivedCheckpoint:
 
 class Archive(Protocol):
     """Where checkpoints are kept."""
+
+    @property
+    def place(self) -> str:
+        """How messages call it, at the beginning of a sentence."""
+        ...
 
     def all(self) -> Sequence[ArchivedCheckpoint]:
         """Every checkpoint, the newest first."""
@@ -55,15 +65,23 @@ class Archive(Protocol):
         """
         ...
 
-    def export(self, path: str, folder: Path) -> list[Path]:
-        """Writes its files into a new folder, an adapter as PEFT reads it; returns them.
+    def base_model_of(self, path: str) -> str | None:
+        """What a checkpoint was trained from; None where that can't be known.
+
+        Raises:
+            UsageError: there is none of this path.
+        """
+        ...
+
+    def export(self, path: str, folder: Path) -> None:
+        """Writes its files into a folder, an adapter as PEFT reads it.
 
         Args:
             path: a checkpoint's, or the name of a model that is kept here.
-            folder: new or empty.
+            folder: empty; see `new_folder`.
 
         Raises:
-            UsageError: there is none of this path, or the folder isn't empty.
+            UsageError: there is none of this path.
         """
         ...
 
@@ -97,22 +115,40 @@ def open_archive(spec: str, options: ServiceOptions) -> Archive:
     return RemoteArchive(open_service(spec, options))
 
 
-def new_folder(folder: Path) -> Path:
-    """The folder, made if it isn't there.
+@contextmanager
+def new_folder(folder: Path) -> Generator[Path]:
+    """A folder to write into; what is in it is moved into `folder` when the block has ended well.
+
+    After a failure `folder` is as it was before: empty, or not there.
 
     Raises:
-        UsageError: something is in it, or it can't be made.
+        UsageError: something is in it, or it can't be written.
     """
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        occupied = next(folder.iterdir(), None) is not None
+        for left in folder.glob(f"{_DRAFT}*"):  # by an export that was killed
+            shutil.rmtree(left)
+        if any(folder.iterdir()):
+            raise UsageError(f"The folder {folder} isn't empty.", "Name a new one.")
+        draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder))
     except OSError as error:
-        raise UsageError(
-            f"The folder {folder} can't be written: {error.strerror}.", "Name another."
-        ) from error
-    if occupied:
-        raise UsageError(f"The folder {folder} isn't empty.", "Name a new one.")
-    return folder
+        raise _unwritable(folder, error) from error
+    try:
+        yield draft
+        for item in draft.iterdir():
+            item.replace(folder / item.name)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _unwritable(folder: Path, error: OSError) -> UsageError:
+    why = error.strerror or str(error)
+    return UsageError(f"The folder {folder} can't be written: {why}.", "Name another.")
 
 
 class RemoteArchive:
@@ -121,8 +157,18 @@ class RemoteArchive:
     def __init__(self, service: Service) -> None:
         self._service = service
 
+    @property
+    def place(self) -> str:
+        """The service."""
+        return self._service.title
+
     def all(self) -> list[ArchivedCheckpoint]:
         """Every checkpoint of this account."""
+        found = self._listed()
+        runs = self._runs() if found else {}
+        return [_of_run(one, runs.get(one.path.split("/")[2])) for one in found]
+
+    def _listed(self) -> list[ArchivedCheckpoint]:
         found: list[ArchivedCheckpoint] = []
 
         def next_page(rest: "tinker.RestClient") -> "tinker.types.CheckpointsListResponse":
@@ -134,25 +180,62 @@ class RemoteArchive:
             if not page.checkpoints or page.cursor is None or len(found) >= page.cursor.total_count:
                 return found
 
-    def find(self, path: str) -> ArchivedCheckpoint:
-        """One checkpoint."""
+    def _runs(self) -> "dict[str, tinker.types.TrainingRun]":
+        """The account's training runs, which know their base models; none where it lists no runs."""
         import tinker
 
-        for checkpoint in self.all():
+        found: dict[str, tinker.types.TrainingRun] = {}
+
+        def next_page(rest: "tinker.RestClient") -> "tinker.types.TrainingRunsResponse":
+            return rest.list_training_runs(limit=_PAGE, offset=len(found)).result()
+
+        while True:
+            try:
+                page = self._service.ask("for its training runs", next_page)
+            except tinker.NotFoundError:  # servers that keep checkpoints and no runs
+                return found
+            before = len(found)
+            found |= {run.training_run_id: run for run in page.training_runs}
+            if len(found) == before or len(found) >= page.cursor.total_count:
+                return found
+
+    def find(self, path: str) -> ArchivedCheckpoint:
+        """One checkpoint."""
+        for checkpoint in self._listed():
             if checkpoint.path == path:
                 break
         else:
-            raise _missing(path)
+            raise self._missing(path)
+        info = self._info(path)
+        return replace(
+            checkpoint,
+            base_model=info.base_model,
+            lora_rank=info.lora_rank,
+            is_lora=info.is_lora,
+        )
+
+    def base_model_of(self, path: str) -> str | None:
+        """What the service says of it."""
+        return self._info(path).base_model
+
+    def _info(self, path: str) -> "tinker.types.WeightsInfoResponse":
+        import tinker
+
         try:
-            info = self._service.ask(
+            return self._service.ask(
                 "about a checkpoint",
                 lambda rest: rest.get_weights_info_by_tinker_path(path).result(),
             )
         except tinker.NotFoundError as error:
-            raise _missing(path) from error
-        return replace(checkpoint, base_model=info.base_model, lora_rank=info.lora_rank)
+            raise self._missing(path) from error
 
-    def export(self, path: str, folder: Path) -> list[Path]:
+    def _missing(self, path: str) -> UsageError:
+        return UsageError(
+            f"There is no checkpoint {printable(path)}.",
+            f"`{self._service.listing}` shows those that are there.",
+        )
+
+    def export(self, path: str, folder: Path) -> None:
         """Has the service write the adapter in its external form, and downloads that."""
         if "://" not in path:
             raise UsageError(
@@ -164,13 +247,13 @@ class RemoteArchive:
                 "A service lets no checkpoint for sampling be downloaded.",
                 "Export the one saved beside it, with weights in its path.",
             )
-        new_folder(folder)
         saved = self._save_external(path)
         try:
             urls = self._service.ask(
                 "where the files are", lambda rest: rest.get_external_weights_urls(saved).result()
             ).urls
-            return [_download(url, folder, name) for name, url in sorted(urls.items())]
+            for name, url in urls.items():
+                _download(url, folder, name)
         finally:
             with suppress(GeospotError):  # it expires within the hour anyway
                 self.delete(saved)
@@ -188,7 +271,7 @@ class RemoteArchive:
         except tinker.RequestFailedError as error:
             raise UsageError(
                 f"{printable(path)} can't be exported: {failure_of(error)}.",
-                "`geospot checkpoints list` shows what is there.",
+                f"`{self._service.listing}` shows what is there.",
             ) from error
 
     def delete(self, path: str) -> None:
@@ -201,7 +284,7 @@ class RemoteArchive:
                 lambda rest: rest.delete_checkpoint_from_tinker_path(path).result(),
             )
         except tinker.NotFoundError as error:
-            raise _missing(path) from error
+            raise self._missing(path) from error
 
     def close(self) -> None:
         """Ends the session."""
@@ -218,13 +301,17 @@ def _described(checkpoint: "tinker.types.Checkpoint") -> ArchivedCheckpoint:
     )
 
 
-def _missing(path: str) -> UsageError:
-    return UsageError(
-        f"There is no checkpoint {printable(path)}.", "`geospot checkpoints list` shows them."
+def _of_run(
+    checkpoint: ArchivedCheckpoint, run: "tinker.types.TrainingRun | None"
+) -> ArchivedCheckpoint:
+    if run is None:
+        return checkpoint
+    return replace(
+        checkpoint, base_model=run.base_model, lora_rank=run.lora_rank, is_lora=run.is_lora
     )
 
 
-def _download(url: str, folder: Path, name: str) -> Path:
+def _download(url: str, folder: Path, name: str) -> None:
     """Streams a file into the folder; its name comes from the service and may not lead out of it."""
     import httpx
 
@@ -242,4 +329,3 @@ def _download(url: str, folder: Path, name: str) -> Path:
         raise UsageError(
             f"The file {printable(name)} can't be downloaded: {type(error).__name__}.", "Try again."
         ) from error
-    return target

@@ -55,6 +55,15 @@ class Service:
             return "The embedded engine"
         return f"The service at {self.endpoint.base_url}"
 
+    @property
+    def listing(self) -> str:
+        """The command that lists its checkpoints."""
+        if self.endpoint.name == "local":
+            return "geospot checkpoints list"
+        is_hosted = self.endpoint.base_url == HOSTED_URL
+        where = "tinker" if is_hosted else self.endpoint.base_url
+        return f"geospot checkpoints list --service {where}"
+
     def models(self) -> list[ServedModel]:
         """What it serves today.
 
@@ -262,8 +271,8 @@ class Service:
                 raise explained(error, self.title, self.endpoint) from error
             raise ModelNotFoundError(
                 f"{self.title} can't {purpose} {printable(model)}: {failure_of(error)}.",
-                "`geospot doctor` lists the models that it serves, `geospot checkpoints list` the "
-                "checkpoints.",
+                "`geospot doctor` lists the models that it serves, "
+                f"`{self.listing}` the checkpoints.",
             ) from error
         except Exception as error:
             raise explained(error, self.title, self.endpoint) from error
@@ -273,7 +282,7 @@ class Service:
         return ModelNotFoundError(
             f"{self.title} has no {printable(model)} to {purpose}{because}.",
             "It may have expired or been deleted, or belong to another service or account; "
-            "`geospot checkpoints list` shows those that are there.",
+            f"`{self.listing}` shows those that are there.",
         )
 
     def _answer(self, about: str, question: Callable[[], T], *as_they_are: type[Exception]) -> T:

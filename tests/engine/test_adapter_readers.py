@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from geospot.services.archive import new_folder
 from geospot.services.endpoint import ServiceOptions
 from geospot_backends.local.api import AdamParams, ImageChunk, LoraSpec, TokenChunk
 from geospot_backends.local.archive import open_archive
@@ -48,7 +49,8 @@ def exported(folder: Path, base: Path, spec: LoraSpec) -> tuple[Path, np.ndarray
         engine.optim_step("m", AdamParams(learning_rate=0.02))
     read = engine.forward_backward("m", [DATUM], "cross_entropy", forward_only=True)
     path = engine.save_for_sampler("m", "out")
-    open_archive(ServiceOptions(state_dir=folder / "state")).export(path, folder / "adapter")
+    with new_folder(folder / "adapter") as draft:
+        open_archive(ServiceOptions(state_dir=folder / "state")).export(path, draft)
     return folder / "adapter", read.outputs[0].logprobs
 
 

@@ -72,6 +72,7 @@ def check_checkpoint_commands(state_dir: Path, training: str, sampler: str) -> N
     assert {file.name for file in folder.iterdir()} == {
         "adapter_config.json",
         "adapter_model.safetensors",
+        "geospot.json",
     }
     full = geospot("checkpoints", "export", training, folder, *where)
     assert full.returncode == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from geospot.errors import UsageError
-from geospot.services.archive import ArchivedCheckpoint, new_folder
+from geospot.services.archive import ArchivedCheckpoint
 from geospot.services.endpoint import ServiceOptions
 from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import EngineUserError
@@ -22,15 +22,30 @@ _SHIPPED: Final = (tiny_vlm.NAME, tiny_vlm.SCRATCH_NAME)
 
 
 def open_archive(options: ServiceOptions) -> "LocalArchive":
-    """The checkpoints of the state folder."""
-    return LocalArchive(CheckpointStore(options.state_dir or default_state_dir()))
+    """The checkpoints of the state folder.
+
+    Raises:
+        UsageError: the folder that was named isn't there.
+    """
+    if options.state_dir is not None and not options.state_dir.is_dir():
+        raise UsageError(
+            f"There is no state folder {options.state_dir}.",
+            f"Without --state-dir it is {default_state_dir()}.",
+        )
+    return LocalArchive(options.state_dir or default_state_dir())
 
 
 class LocalArchive:
     """Checkpoints as folders."""
 
-    def __init__(self, store: CheckpointStore) -> None:
-        self._store = store
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._store = CheckpointStore(state)
+
+    @property
+    def place(self) -> str:
+        """The state folder."""
+        return f"The state folder {self._state}"
 
     def all(self) -> list[ArchivedCheckpoint]:
         """Every checkpoint, the newest first."""
@@ -41,34 +56,38 @@ class LocalArchive:
         """One checkpoint."""
         return _described(self._find(path))
 
-    def export(self, path: str, folder: Path) -> list[Path]:
+    def base_model_of(self, path: str) -> str:
+        """What its description says."""
+        return self._find(path).base_model
+
+    def export(self, path: str, folder: Path) -> None:
         """Copies the weights and their configuration; they are PEFT's or transformers' already.
 
-        The name of a model that ships with the package gives the whole model.
+        The name of a model that ships with the package gives the whole model, and so does a
+        checkpoint of all its weights: the same files, with the processor that its kind needs.
         """
         if path in _SHIPPED:
-            return _export_shipped(path, folder)
+            _export_shipped(path, folder)
+            return
         checkpoint = self._find(path)
-        new_folder(folder)
-        written: list[Path] = []
         try:
-            for file in sorted(checkpoint.folder.iterdir()):
+            if checkpoint.lora is None and checkpoint.base_model in _SHIPPED:
+                _export_shipped(checkpoint.base_model, folder, checkpoint.folder)
+                return
+            for file in checkpoint.folder.iterdir():
                 if file.name not in _NOT_EXPORTED:
-                    written.append(folder / file.name)
                     shutil.copyfile(file, folder / file.name)
         except FileNotFoundError as error:
             raise UsageError(
-                f"{path} was deleted or replaced while it was copied.",
-                f"Empty {folder}, try again.",
+                f"{path} was deleted or replaced while it was copied.", "Try again."
             ) from error
-        return written
 
     def delete(self, path: str) -> None:
         """Removes the folder."""
         try:
             self._store.delete(path)
         except EngineUserError as error:
-            raise _missing(error) from error
+            raise self._missing(error) from error
 
     def close(self) -> None:
         """Nothing is open."""
@@ -77,18 +96,21 @@ class LocalArchive:
         try:
             return self._store.find(path)
         except EngineUserError as error:
-            raise _missing(error) from error
+            raise self._missing(error) from error
+
+    def _missing(self, error: EngineUserError) -> UsageError:
+        named = "" if self._state == default_state_dir() else f" --state-dir {self._state}"
+        return UsageError(
+            error.message,
+            f"`geospot checkpoints list{named}` shows those that are there; --service looks elsewhere.",
+        )
 
 
-def _missing(error: EngineUserError) -> UsageError:
-    return UsageError(error.message, "`geospot checkpoints list` shows them.")
-
-
-def _export_shipped(name: str, folder: Path) -> list[Path]:
+def _export_shipped(name: str, folder: Path, weights: Path | None = None) -> None:
     check_packages()
     from geospot_backends.local.tiny_export import export_tiny
 
-    return export_tiny(name, new_folder(folder))
+    export_tiny(name, folder, weights)
 
 
 def _described(checkpoint: Checkpoint) -> ArchivedCheckpoint:
@@ -100,4 +122,5 @@ def _described(checkpoint: Checkpoint) -> ArchivedCheckpoint:
         base_model=checkpoint.base_model,
         lora_rank=checkpoint.lora.rank if checkpoint.lora else None,
         expires=checkpoint.expires,
+        is_lora=checkpoint.lora is not None,
     )
