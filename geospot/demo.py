@@ -28,8 +28,9 @@ from geospot.rl.geo_reward import coord_reward
 DATASET: Final = "world"
 BASELINES: Final = ("constant", "prior")
 TAU_KM: Final = 2000.0
-SFT_STEPS: Final = 1000
-RL_STEPS: Final = 150
+PHOTOS: Final = 12_000
+SFT_STEPS: Final = 1400
+RL_STEPS: Final = 125
 MAX_TOKENS: Final = 96
 _RESAMPLES: Final = 2000
 
@@ -141,6 +142,8 @@ class Demo:
             service="local",
             hf_repo=DATASET,
             log_path=self.sft_run,
+            max_samples=PHOTOS,
+            num_epochs=3,
             max_steps=self.scale.sft_steps,
             seed=self.seed,
             eval_every=0,
