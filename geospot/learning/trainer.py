@@ -3,17 +3,16 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeVar
 
 from geospot.config.learning import KLReference, LearnConfig
-from geospot.errors import ModelNotFoundError
 from geospot.learning.connect import Connected, connect, unheard
 from geospot.learning.steps import PendingStep, StepOutcome, answer, outcome_of
 from geospot.prompts import Prompt
 from geospot.renderers import Renderer, Tokenizer, get_renderer
+from geospot.renderers.tokenizers import hub_id, load_tokenizer
 from geospot.runs.checkpoints import FINAL, RunCheckpoint
 from geospot.services import Endpoint
-from geospot.textsafe import printable
 
 if TYPE_CHECKING:
     import tinker
@@ -270,17 +269,9 @@ class Trainer(Generic[ConfigT]):
 
 def _tokenizer(client: "tinker.TrainingClient") -> Tokenizer:
     """The model's own; the service says where it lies."""
-    load = cast("Callable[[], Any]", client.get_tokenizer)
-    try:
-        return cast(Tokenizer, load())
-    except (OSError, ValueError, ImportError) as error:
-        name = client.get_info().model_data.model_name
-        raise ModelNotFoundError(
-            f"The tokenizer of {printable(str(name))} can't be loaded: "
-            f"{printable(str(error)).partition('. ')[0][:200]}.",
-            "It comes from the Hugging Face hub, through the package transformers: is that installed, "
-            "the hub reachable, and HF_TOKEN set if the model is gated?",
-        ) from error
+    data = client.get_info().model_data
+    name = str(data.model_name)
+    return load_tokenizer(name, data.tokenizer_id or hub_id(name))
 
 
 def _unloaded() -> RuntimeError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -199,7 +200,9 @@ def test_only_known_sampling_settings_are_taken(server: EmbeddedServer, tmp_path
     assert done.ending == "complete"
 
 
-def test_answers_go_on_after_the_server_was_restarted(tmp_path: Path) -> None:
+def test_answers_go_on_after_the_server_was_restarted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     engine = LocalEngine(tmp_path / "state")
     first = EmbeddedServer(engine, engine.checkpoints)
     port = int(first.base_url.rpartition(":")[2])
@@ -239,6 +242,12 @@ def test_answers_go_on_after_the_server_was_restarted(tmp_path: Path) -> None:
             server.close()
     assert len(servers) == 2
     assert done.ending == "complete"
+    assert [line for line in view.said if "is away" in line or "is back" in line] == [
+        "The service is away, or was restarted: what it owes us is asked again.",
+        "The service is back.",
+    ]
+    assert "non-retryable" not in capfd.readouterr().err
+    assert logging.getLogger("tinker").propagate
     assert any(record.attempts > 1 for record in records(tmp_path / "out").values())
 
 
@@ -309,7 +318,7 @@ def test_a_hub_out_of_reach_is_given_up_within_seconds(tmp_path: Path) -> None:
     )
     kind, message, seconds = done.stdout.strip().split("|")
     assert kind == "ModelNotFoundError"
-    assert "hub: is that reachable" in message
+    assert "the hub reachable" in message
     assert float(seconds) < 10
     assert "Retrying" not in done.stderr
 
