@@ -7,6 +7,7 @@ servers don't take.
 """
 
 import io
+import math
 import re
 import struct
 import warnings
@@ -26,6 +27,9 @@ MAX_PIXELS: Final = 120_000_000
 MAX_BYTES: Final = 64 * 1024 * 1024
 
 JPEG_QUALITY: Final = 95
+
+_NARROW: Final = 50
+"""A picture this many times as long as wide is very narrow; models refuse more than 200."""
 
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 # What a decoder needs to show the picture; text, time, EXIF, animation and private chunks go.
@@ -50,6 +54,7 @@ class PreparedImage:
     """Bytes fit to be sent, their media type and size in pixels.
 
     `changes` says what was done beyond cutting metadata: `rotated`, `shrunk`, `converted`.
+    `shrunk_from` is the upright width and height before that; None where nothing was shrunk.
     """
 
     data: bytes
@@ -57,6 +62,12 @@ class PreparedImage:
     width: int
     height: int
     changes: tuple[str, ...] = ()
+    shrunk_from: tuple[int, int] | None = None
+
+    @property
+    def original_size(self) -> tuple[int, int]:
+        """Width and height in pixels that the photo had as it was given, upright."""
+        return self.shrunk_from or (self.width, self.height)
 
 
 class _Odd(Exception):  # noqa: N818 - not an error: the quick way doesn't apply
@@ -125,6 +136,7 @@ def as_rgb(prepared: PreparedImage) -> PreparedImage:
         converted.width,
         converted.height,
         (*prepared.changes, "converted"),
+        prepared.shrunk_from,
     )
 
 
@@ -274,16 +286,32 @@ def _encode(picture: "Image", max_side: int | None, changes: list[str]) -> Prepa
     from PIL import Image
 
     picture.info.clear()  # Pillow would write a comment that it once read
+    shrunk_from = None
     if max_side is not None and max(picture.size) > max_side:
-        scale = max_side / max(picture.size)
-        target = tuple(max(1, round(side * scale)) for side in picture.size)
-        picture = picture.resize((target[0], target[1]), Image.Resampling.LANCZOS)
+        shrunk_from = picture.size
+        picture = picture.resize(_shrunk_size(*picture.size, max_side), Image.Resampling.LANCZOS)
         changes.append("shrunk")
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=JPEG_QUALITY)
     return PreparedImage(
-        out.getvalue(), "image/jpeg", *picture.size, tuple(changes) or ("converted",)
+        out.getvalue(),
+        "image/jpeg",
+        *picture.size,
+        tuple(changes) or ("converted",),
+        shrunk_from,
     )
+
+
+def _shrunk_size(width: int, height: int, max_side: int) -> tuple[int, int]:
+    """Width and height with the longest side at `max_side`, each to the nearest pixel.
+
+    The short side of a very narrow picture is rounded up: the picture may get wider in proportion,
+    never narrower, so that a shape that a model takes doesn't become one that it refuses.
+    """
+    short, longest = min(width, height), max(width, height)
+    exact = short * max_side / longest
+    side = math.ceil(exact) if longest > _NARROW * short else max(1, round(exact))
+    return (max_side, side) if width >= height else (side, max_side)
 
 
 def _to_rgb(image: "Image") -> "Image":

@@ -174,13 +174,14 @@ class CookbookRenderer:
         count: Any = getattr(self._processor, "get_number_of_image_patches", None)
         if count is None:
             return
+        width, height = photo.original_size
         try:
-            count(photo.height, photo.width, {})
+            count(height, width, {})
         except ImageError:
             raise
         except ValueError as error:
             raise ImageError(
-                f"The image is {photo.width} × {photo.height} pixels, which the model refuses: {error}."
+                f"The image is {width} × {height} pixels, which the model refuses: {error}."
             ) from error
 
     def _failed(self, error: Exception) -> RenderError:

@@ -1,5 +1,6 @@
 """A photo as a prompt carries it: without metadata, RGB, JPEG or PNG, its tokens counted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from geospot.errors import ImageError
@@ -21,6 +22,7 @@ def to_picture(image: ImageSource, grid: VisionGrid, max_side: int | None) -> Pi
         ImageError: not an image, or one that the model would refuse.
     """
     photo = prepare_photo(image, max_side)
+    grid.check_shape(*photo.original_size)
     tokens = grid.expected_tokens(photo.width, photo.height)
     return Picture(photo.data, "png" if photo.mime == "image/png" else "jpeg", tokens)
 
@@ -32,8 +34,10 @@ def prepare_photo(image: ImageSource, max_side: int | None) -> PreparedImage:
         ImageError: not an image that can be read.
     """
     if isinstance(image, PreparedImage):
-        fits = max_side is None or max(image.width, image.height) <= max_side
-        return as_rgb(image if fits else prepare_image(image.data, max_side))
+        if max_side is None or max(image.width, image.height) <= max_side:
+            return as_rgb(image)
+        again = prepare_image(image.data, max_side)
+        return as_rgb(replace(again, shrunk_from=image.original_size))
     if isinstance(image, bytes):
         return as_rgb(prepare_image(image, max_side))
     if isinstance(image, Path):

@@ -45,11 +45,16 @@ class VisionGrid:
         So a grid can stand in for an image processor where one of tinker-cookbook's renderers asks.
         """
         del images_kwargs
+        self.check_shape(width, height)
         rows, columns = self._scaled(height, width)
         return (rows // self.patch_size) * (columns // self.patch_size)
 
-    def _scaled(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width in pixels after scaling, both whole multiples of a token's side."""
+    def check_shape(self, width: int, height: int) -> None:
+        """Refuses what these models refuse, by the size in pixels that a photo was given in.
+
+        Raises:
+            ImageError: no pixels, or more than 200 times as long as wide.
+        """
         if min(height, width) < 1:
             raise ImageError(f"The image has no pixels ({width} × {height}).")
         if max(height, width) > MAX_ASPECT_RATIO * min(height, width):
@@ -58,6 +63,9 @@ class VisionGrid:
                 "the other is refused by these models.",
                 "Crop it.",
             )
+
+    def _scaled(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width in pixels after scaling, both whole multiples of a token's side."""
         side = self.patch_size * self.merge_size
         rounded = round(height / side) * side, round(width / side) * side
         area = rounded[0] * rounded[1]

@@ -216,3 +216,20 @@ def test_a_comment_is_not_carried_over_when_an_image_is_encoded_again() -> None:
         assert GPS_TEXT not in prepare_image(data).data
     large = with_segment(encoded(picture(200, 100), "JPEG"), 0xFE, GPS_TEXT)
     assert GPS_TEXT not in prepare_image(large, max_side=64).data
+
+
+@pytest.mark.parametrize(
+    ("size", "shrunk"),
+    [
+        ((2000, 11), (256, 2)),
+        ((11, 2000), (2, 256)),
+        ((3000, 2), (256, 1)),
+        ((1000, 333), (256, 85)),
+    ],
+)
+def test_a_narrow_image_never_gets_narrower_by_shrinking(
+    size: tuple[int, int], shrunk: tuple[int, int]
+) -> None:
+    small = prepare_image(encoded(picture(*size), "PNG"), max_side=256)
+    assert (small.width, small.height) == shrunk
+    assert (small.original_size, small.changes) == (size, ("shrunk",))

@@ -119,6 +119,19 @@ def test_the_longest_side_is_bounded_and_the_tokens_are_those_of_what_is_sent() 
         assert chunk.expected_tokens == renderer.grid.expected_tokens(320, 160)
 
 
+def test_the_shape_that_counts_is_that_of_the_photo_as_it_was_given() -> None:
+    """Shrinking makes no photo refused whose shape is legal, and none legal that is not."""
+    renderer = _renderer(max_image_side=256)
+    for size, sent in (((2000, 11), (256, 2)), ((10, 2000), (2, 256))):
+        (chunk,) = _images(renderer.build_generation_prompt(_asked(make_photo("n", size=size))))
+        with Image.open(io.BytesIO(chunk.data)) as image:
+            assert image.size == sent
+    thin = make_photo("thin", size=(2100, 10))
+    for given in (thin, prepare_image(thin, 256), prepare_image(thin, 1024)):
+        with pytest.raises(ImageError, match=r"2100 × 10 pixels: a side more than 200 times"):
+            renderer.build_generation_prompt(_asked(given))
+
+
 @pytest.mark.parametrize(
     ("image", "said"),
     [
