@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +41,7 @@ from geospot.services import ServedModel, Service, ServiceOptions, open_service
 from geospot.services.endpoint import address_of
 from geospot.services.failures import failure_of
 from geospot.services.probing import key_refused
+from geospot.services.sdklog import sdk_heard, unless_raised
 from geospot.textsafe import printable
 from geospot_backends.tinker_target import (
     TINY,
@@ -106,6 +108,8 @@ class SamplerBackend:
         self._open: _Connection | None = None
         self._lost: list[Service] = []
         self._opening = asyncio.Lock()
+        self._quiet = ExitStack()
+        self._is_away = False
 
     def _as_trained(self, base_model: str | None) -> AsTrained:
         """As the run asked, or else as the base model is asked; unsettled while that isn't known."""
@@ -117,7 +121,8 @@ class SamplerBackend:
         )
 
     async def check(self) -> None:
-        """Opens the service and a sampler."""
+        """Opens the service and a sampler; from here on the SDK speaks through us."""
+        self._quiet.enter_context(sdk_heard(unless_raised(self._options.tell)))
         await self._connection()
 
     async def ask(self, question: Question) -> Reply:
@@ -186,8 +191,11 @@ class SamplerBackend:
         if self._open is not None:
             services.append(self._open.service)
             self._open = None
-        for service in services:
-            await asyncio.to_thread(service.close)
+        try:
+            for service in services:
+                await asyncio.to_thread(service.close)
+        finally:
+            self._quiet.close()
 
     def _base_url(self) -> str | None:
         """None for the embedded engine: its address is another one every time."""
@@ -256,6 +264,7 @@ class SamplerBackend:
 
         completer = replace(connection.completer, seed=self._seed(question))
         stop = connection.renderer.get_stop_sequences()
+        was_away = self._is_away  # an answer to what was asked before says nothing of now
         try:
             completion = (await completer(prompt, stop))[0]
         except tinker.TinkerError as error:
@@ -265,6 +274,9 @@ class SamplerBackend:
             if isinstance(error, GeospotError):
                 raise
             raise BackendFault("transient", str(error), label="sdk") from error
+        if was_away and self._is_away:
+            self._is_away = False
+            self._options.tell("The service is back.")
         answer = connection.renderer.parse_response(completion.tokens)
         return Reply(
             text=answer.raw,
@@ -300,10 +312,21 @@ class SamplerBackend:
                 if self._open is connection:
                     self._open = None
                     self._lost.append(connection.service)  # others may still be waiting on it
+            self._say_away(connection)
             return BackendFault("transient", message, label="session")
         if isinstance(error, tinker.BadRequestError | tinker.UnprocessableEntityError):
             return BackendFault("permanent", message, label="refused")
+        self._say_away(connection)
         return BackendFault("transient", message, label="unreachable")
+
+    def _say_away(self, connection: _Connection) -> None:
+        """Says once that the service doesn't answer, until it does again."""
+        given_up = self._open is not None and self._open is not connection
+        if not self._is_away and not given_up:
+            self._is_away = True
+            self._options.tell(
+                "The service is away, or was restarted: what it owes us is asked again."
+            )
 
 
 def _rendered(renderer: Renderer, question: Question) -> "tinker.ModelInput":

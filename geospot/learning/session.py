@@ -1,7 +1,7 @@
 """What a training command opens before its loop and closes behind it, in the right order."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from geospot.config.learning import LearnConfig
 from geospot.config.recipes import Kind
+from geospot.durable import WriteError
 from geospot.errors import GeospotError, ResultMismatchError
 from geospot.learning.display import RunView
 from geospot.learning.sdklog import sdk_speaks_into
@@ -109,7 +110,7 @@ async def open_session(
             await trainer.load(directory.resume_from)
             with stop_on_signals(view.warn) as stop:
                 session = Session(trainer, directory, stop, view)
-                async with ended_if_away(trainer.endpoint, stop, view.warn):
+                async with ended_if_away(trainer.endpoint, stop, _telling(directory, view)):
                     yield session
         except BaseException as error:
             directory.close(*_ending(error))
@@ -118,6 +119,19 @@ async def open_session(
             directory.close(*(("stopped", stop.reason) if session.stopped else ("finished", "")))
         finally:
             await trainer.aclose()
+
+
+def _telling(directory: RunDirectory, view: RunView) -> Callable[[str, bool], None]:
+    """Tells the person that the service is away or back, and puts it on record."""
+
+    def tell(message: str, is_away: bool) -> None:
+        view.warn(message)
+        try:
+            directory.waits(message, is_away=is_away)
+        except WriteError:
+            return  # a full disk: the run's own next line will say so
+
+    return tell
 
 
 def _provenance() -> dict[str, Any]:

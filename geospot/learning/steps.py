@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from geospot.errors import BackendError, DivergedError, GeospotError
-from geospot.services.faults import fatal_error, fault_of
+from geospot.services.faults import FORGOTTEN, RESUME, fatal_error, fault_of
 from geospot.textsafe import printable
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NOT_FINITE: Final = re.compile(r"n.t finite|\bnan\b|infinit", re.IGNORECASE)
-_RESUME: Final = "Start the same command again to go on from the last checkpoint."
 _LOWER: Final = (
     "Start a new run with load_checkpoint_path at an earlier checkpoint and a lower learning_rate."
 )
@@ -93,15 +92,13 @@ def refuse(error: BaseException, what: str) -> NoReturn:
     if not isinstance(error, Exception) or isinstance(error, GeospotError):
         raise error
     fault = fault_of(error)
-    if fault.gravity == "fatal":
+    if fault.gravity == "fatal" or fault.message == FORGOTTEN:
         raise fatal_error(fault) from error
     if _NOT_FINITE.search(fault.message):
         message = f"Training has diverged: {fault.message}."
         raise DivergedError(message, _LOWER, weights_intact=True) from error
     verb = "refuses" if fault.gravity == "lost" else "failed"
-    raise BackendError(
-        f"The service {verb} {printable(what)}: {fault.message}.", _RESUME
-    ) from error
+    raise BackendError(f"The service {verb} {printable(what)}: {fault.message}.", RESUME) from error
 
 
 def outcome_of(

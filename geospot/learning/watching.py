@@ -9,6 +9,7 @@ from typing import Final
 from geospot.errors import GeospotError, UnreachableError
 from geospot.learning.stopping import StopRequest
 from geospot.services import Endpoint
+from geospot.services.faults import RESUME
 from geospot.services.probing import probe
 from geospot.services.waiting import Allowance
 
@@ -22,7 +23,7 @@ _WHEN_STOPPING_S: Final = 20.0
 async def ended_if_away(
     endpoint: Endpoint,
     stop: StopRequest,
-    tell: Callable[[str], None],
+    tell: Callable[[str, bool], None],
     *,
     every_s: float = _EVERY_S,
     give_up_s: float = _GIVE_UP_S,
@@ -31,7 +32,7 @@ async def ended_if_away(
 
     Args:
         stop: with it set, patience is short.
-        tell: told when the service is away, and when it is back.
+        tell: told in a sentence, and True, when the service is away; and, False, when it is back.
 
     Raises:
         UnreachableError: nothing has answered for `give_up_s` seconds.
@@ -53,7 +54,7 @@ async def ended_if_away(
 async def _watch(
     endpoint: Endpoint,
     stop: StopRequest,
-    tell: Callable[[str], None],
+    tell: Callable[[str, bool], None],
     task: asyncio.Task[object],
     every_s: float,
     give_up_s: float,
@@ -66,15 +67,19 @@ async def _watch(
             await asyncio.to_thread(probe, endpoint, Allowance())
         except GeospotError as error:
             if not is_away:
-                tell(f"The service is away; the run goes on when it is back. {error.message}")
+                tell(
+                    "The service is away. The run waits for it, and goes on if it comes back as it was; "
+                    f"one that was restarted has forgotten the run. {error.message}",
+                    True,
+                )
             is_away, away_s = True, time.monotonic() - seen_s
             if away_s > min(give_up_s, _WHEN_STOPPING_S if stop.is_set else give_up_s):
                 task.cancel()
                 return UnreachableError(
                     f"The service has been away for {away_s:.0f} s. {error.message}",
-                    "When it is back, start the same command again to go on from the last checkpoint.",
+                    f"Wait until it is back. {RESUME}",
                 )
         else:
             if is_away:
-                tell("The service is back.")
+                tell("The service is back.", False)
             seen_s, is_away = time.monotonic(), False

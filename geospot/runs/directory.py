@@ -203,6 +203,12 @@ class RunDirectory:
         if self._heartbeat is not None:
             self._heartbeat.beat(phase, step)
 
+    def waits(self, message: str, *, is_away: bool) -> None:
+        """Notes in logs.log and for the heartbeat that the service is away, or that it is back."""
+        self.log(message, level="WARNING" if is_away else "INFO")
+        if self._heartbeat is not None:
+            self._heartbeat.waits(is_away=is_away)
+
     def log(self, message: str, *, level: Literal["INFO", "WARNING", "ERROR"] = "INFO") -> None:
         """Appends a line to logs.log, with the time in UTC."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -16,6 +16,9 @@ from geospot.durable import WriteError, parse_row, replace_json
 
 HEARTBEAT: Final = "heartbeat.json"
 INTERVAL_S: Final = 2.0
+WAITING: Final = "waiting for the service"
+"""The phase while nothing answers."""
+
 STALE_S: Final = 30.0
 """Silence of this length is no accident."""
 
@@ -64,6 +67,7 @@ class Heartbeat:
         self._beat = Beat(
             "running", "", os.getpid(), platform.node(), step, 0, "starting", now, now
         )
+        self._before = self._beat.phase
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="geospot-heartbeat", daemon=True)
@@ -85,6 +89,18 @@ class Heartbeat:
         """
         if (phase, step) != (self._beat.phase, self._beat.step):
             self._write(phase=phase, step=step)
+
+    def waits(self, *, is_away: bool) -> None:
+        """Notes that the run waits for its service, or that this is over.
+
+        Raises:
+            WriteError: the disk is full.
+        """
+        if is_away:
+            self._before = self._beat.phase
+            self._write(phase=WAITING)
+        elif self._beat.phase == WAITING:
+            self._write(phase=self._before)
 
     def begin(self, step: int, total: int) -> None:
         """Notes where the run begins or goes on, and how many steps it has.

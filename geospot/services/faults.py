@@ -1,15 +1,29 @@
 """What a failed call of the SDK means for a run that makes thousands of them."""
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from geospot.errors import BackendError, GeospotError, KeyMissingError
 from geospot.textsafe import printable
 
+RESUME: Final = (
+    "Start the same command again with behavior_if_log_dir_exists=resume to go on from the last "
+    "checkpoint."
+)
+"""The advice where a run ends and its service is, or will be, there again."""
+
 Gravity = Literal["again", "lost", "fatal"]
 """`again`: another try may work. `lost`: this request never will. `fatal`: none ever will."""
 
-_SHOWN: int = 300
+_SHOWN: Final = 300
+_FORGOTTEN: Final = re.compile(r"^promise expired/broken", re.IGNORECASE)
+"""What the SDK says of a request that a restarted server has never heard of."""
+
+FORGOTTEN: Final = "the service has forgotten the request, as after a restart"
+"""The message of such a fault. A sample may be asked for again; a step of training is lost."""
+
+_RESTARTED: Final = "the service has forgotten the session, as after a restart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +43,8 @@ def fault_of(error: Exception) -> Fault:
     from tinker.lib.retryable_exception import RetryableException
 
     message = printable(str(error) or type(error).__name__)[:_SHOWN].rstrip(". ")
+    if isinstance(error, RetryableException) and _FORGOTTEN.search(message):
+        return Fault("again", FORGOTTEN)
     if isinstance(error, tinker.RequestFailedError):
         # "for self.request_id=…" and what follows are the SDK's own bookkeeping.
         message = message.partition(" for self.request_id")[0].removeprefix("Request failed: ")
@@ -39,7 +55,7 @@ def fault_of(error: Exception) -> Fault:
     if isinstance(error, tinker.BillingError):
         return Fault("fatal", f"the service asks for payment ({message})")
     if isinstance(error, tinker.NotFoundError):
-        return Fault("fatal", f"the service has forgotten the session ({message})")
+        return Fault("fatal", _RESTARTED)
     if isinstance(error, tinker.BadRequestError | tinker.UnprocessableEntityError):
         return Fault("lost", message)
     if isinstance(error, GeospotError):
@@ -55,7 +71,10 @@ def fatal_error(fault: Fault) -> BackendError:
         return KeyMissingError(
             f"The service can't be used: {fault.message}.", "Mend the key, then resume."
         )
-    return BackendError(
-        f"The service can't be used any more: {fault.message}.",
-        "Start the same command again to go on from the last checkpoint.",
-    )
+    if fault.message in (_RESTARTED, FORGOTTEN):
+        return BackendError(
+            "The service was restarted, or has given the session up: it has forgotten this run's "
+            "model, and the run ends here.",
+            RESUME,
+        )
+    return BackendError(f"The service can't be used any more: {fault.message}.", RESUME)

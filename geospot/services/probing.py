@@ -4,12 +4,13 @@ The SDK tries for minutes to reach a server that isn't there, and a client of it
 other in the process.
 """
 
+import os
 import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from geospot.errors import KeyMissingError, UnreachableError
-from geospot.services.endpoint import Endpoint
+from geospot.services.endpoint import KEY_VARIABLE, URL_VARIABLE, Endpoint
 from geospot.services.loopback import is_loopback
 from geospot.services.waiting import Allowance, within
 
@@ -72,9 +73,16 @@ def key_refused(endpoint: Endpoint) -> KeyMissingError:
             f"{endpoint.base_url} refuses the key in {endpoint.api_key_env}.",
             "Is it the right one, and still valid?",
         )
+    not_sent = ""
+    if os.environ.get(KEY_VARIABLE, "").strip():
+        not_sent = (
+            f" {KEY_VARIABLE} is sent to no other address than the hosted service's and that in "
+            f"{URL_VARIABLE}."
+        )
     return KeyMissingError(
-        f"{endpoint.base_url} asks for a key.",
-        "Name the environment variable that holds it with --api-key-env.",
+        f"{endpoint.base_url} asks for a key.{not_sent}",
+        "Name the environment variable that holds it: --api-key-env NAME, or api_key_env=NAME for "
+        "geospot sft and rl.",
     )
 
 

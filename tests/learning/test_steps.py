@@ -10,7 +10,8 @@ import tinker
 from tinker import types
 
 from geospot.errors import BackendError, DivergedError
-from geospot.learning.steps import PendingStep
+from geospot.learning.steps import PendingStep, refuse
+from geospot.services.faults import fault_of
 from geospot_backends.local.api import Datum, ForwardBackwardResult
 from geospot_backends.local.checkpoints import CheckpointStore
 from geospot_backends.local.server import EmbeddedServer
@@ -106,3 +107,17 @@ def test_a_loss_that_is_no_number_is_noticed(tmp_path: Path) -> None:
             assert not caught.value.weights_intact
 
         asyncio.run(go())
+
+
+def test_what_a_restarted_server_has_forgotten_ends_the_run_with_the_setting_to_resume() -> None:
+    from tinker.lib.retryable_exception import RetryableException
+
+    lost = RetryableException("Promise expired/broken for request 17")
+    with pytest.raises(
+        BackendError, match=r"was restarted.*run ends here.*exists=resume"
+    ) as caught:
+        refuse(lost, "the batch")
+    assert "Promise" not in str(caught.value)
+    assert fault_of(lost).gravity == "again"  # a sample may be asked for again
+    with pytest.raises(BackendError, match=r"failed the batch: no room.*exists=resume"):
+        refuse(RuntimeError("no room"), "the batch")

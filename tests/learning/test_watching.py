@@ -19,30 +19,35 @@ from tests.support.scripted_engine import ScriptedEngine
 def test_a_service_that_stays_away_ends_the_run(tmp_path: Path) -> None:
     server = EmbeddedServer(ScriptedEngine(), CheckpointStore(tmp_path))
     endpoint = Endpoint("test", server.base_url, NO_KEY)
-    told: list[str] = []
+    told: list[tuple[str, bool]] = []
+
+    def tell(message: str, is_away: bool) -> None:
+        told.append((message, is_away))
 
     async def go() -> None:
-        async with ended_if_away(endpoint, StopRequest(), told.append, every_s=0.05, give_up_s=0.5):
+        async with ended_if_away(endpoint, StopRequest(), tell, every_s=0.05, give_up_s=0.5):
             await asyncio.sleep(0.3)  # while it is there, nothing happens
             assert told == []
             await asyncio.to_thread(server.close)
             await asyncio.sleep(60)
 
     began = time.monotonic()
-    with pytest.raises(UnreachableError, match="has been away"):
+    with pytest.raises(UnreachableError, match=r"has been away.*exists=resume"):
         asyncio.run(go())
     assert time.monotonic() - began < 30
-    assert told[0].startswith("The service is away")
+    assert told[0][0].startswith("The service is away")
+    assert [is_away for _, is_away in told] == [True]
 
 
 def test_somebody_elses_cancellation_stays_one(tmp_path: Path) -> None:
     with EmbeddedServer(ScriptedEngine(), CheckpointStore(tmp_path)) as server:
         endpoint = Endpoint("test", server.base_url, NO_KEY)
 
-        told: list[str] = []
+        def tell(message: str, is_away: bool) -> None:
+            del message, is_away
 
         async def body() -> None:
-            async with ended_if_away(endpoint, StopRequest(), told.append, every_s=0.05):
+            async with ended_if_away(endpoint, StopRequest(), tell, every_s=0.05):
                 await asyncio.sleep(60)
 
         async def go() -> None:

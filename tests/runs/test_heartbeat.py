@@ -89,3 +89,23 @@ def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
     read = read_heartbeat(tmp_path)
     assert read is not None
     assert (read.pid, read.step) == (0, 0)
+
+
+def test_it_says_that_the_run_waits_for_its_service(tmp_path: Path) -> None:
+    def phase() -> str:
+        found = read_heartbeat(tmp_path)
+        assert found is not None
+        return found.phase
+
+    life = Heartbeat(tmp_path, step=0)
+    life.start()
+    life.beat("training", 2)
+    life.waits(is_away=True)
+    assert phase() == heartbeat.WAITING
+    life.waits(is_away=False)
+    assert phase() == "training"
+    life.waits(is_away=True)
+    life.beat("saving", 3)  # the run goes on by itself
+    life.waits(is_away=False)
+    assert phase() == "saving"
+    life.stop("finished", "")

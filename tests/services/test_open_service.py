@@ -124,7 +124,12 @@ def test_a_refused_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ):
             open_service(address, ServiceOptions(api_key_env="WRONG_KEY"))
         assert "tml-wrong" not in str(caught.value)
-        with pytest.raises(KeyMissingError, match="asks for a key"):
+        with pytest.raises(KeyMissingError, match=r"asks for a key\. .*--api-key-env") as caught:
+            open_service(address)
+        assert "api_key_env=NAME" in str(caught.value)
+        assert "TINKER_API_KEY" not in str(caught.value)
+        monkeypatch.setenv("TINKER_API_KEY", "tml-right")
+        with pytest.raises(KeyMissingError, match="TINKER_API_KEY is sent to no other address"):
             open_service(address)
         with open_service(address, ServiceOptions(api_key_env="RIGHT_KEY")) as service:
             assert [model.name for model in service.models()] == [BASE]
