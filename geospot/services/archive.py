@@ -312,12 +312,20 @@ def _of_run(
 
 
 def _download(url: str, folder: Path, name: str) -> None:
-    """Streams a file into the folder; its name comes from the service and may not lead out of it."""
+    """Streams a file into the folder. Its name and address come from the service and are not believed.
+
+    Raises:
+        UsageError: the name is none of a file in the folder, or the address gives nothing.
+    """
     import httpx
 
-    target = (folder / name).resolve()
-    if not target.is_relative_to(folder.resolve()):
-        raise UsageError(f"The service names a file {printable(name)!r}, which leads elsewhere.")
+    parts = name.split("/")
+    if "\0" in name or not {"", ".", ".."}.isdisjoint(parts):  # an absolute name begins with ""
+        raise UsageError(
+            f"The service names a file {printable(name)!r}, which is no name of a file to be written.",
+            "Nothing of it was kept; tell whoever runs the service.",
+        )
+    target = folder.joinpath(*parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with httpx.stream("GET", url, timeout=60.0, follow_redirects=True) as response:
@@ -325,7 +333,7 @@ def _download(url: str, folder: Path, name: str) -> None:
             with target.open("wb") as file:
                 for piece in response.iter_bytes():
                     file.write(piece)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UsageError(
             f"The file {printable(name)} can't be downloaded: {type(error).__name__}.", "Try again."
         ) from error
