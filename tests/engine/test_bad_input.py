@@ -108,6 +108,24 @@ def test_a_bad_datum_is_a_user_error_and_harms_nothing(name: str, engine: LocalE
     np.testing.assert_array_equal(after[0].outputs[0].logprobs, after[1].outputs[0].logprobs)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("advantages", np.full(LENGTH, np.nan, np.float32)),
+        ("logprobs", np.full(LENGTH, np.nan, np.float32)),
+        ("logprobs", np.full(LENGTH, -np.inf, np.float32)),
+    ],
+)
+@pytest.mark.parametrize("advantage", [0.0, 1.0])
+def test_what_is_not_finite_is_named(
+    engine: LocalEngine, key: str, value: np.ndarray, advantage: float
+) -> None:
+    """Also where the advantage is 0, so that the loss need not show it."""
+    inputs = {**GOOD.inputs, "advantages": np.full(LENGTH, advantage, np.float32), key: value}
+    with pytest.raises(EngineUserError, match=f"^Datum 0: {key} holds NaN or infinity"):
+        engine.forward_backward("m", [Datum(GOOD.chunks, inputs)], "importance_sampling")
+
+
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_an_image_of_too_many_pixels_is_refused_by_its_header(engine: LocalEngine) -> None:
     image = io.BytesIO()
