@@ -102,7 +102,9 @@ def _service(plugin: Plugin, *, offline: bool) -> Finding:
     facts = factory.facts()
     if facts.trouble:
         return Finding("service", plugin.name, facts.trouble)
-    return Finding("service", plugin.name, f"needs no key; serves {_some(facts.models)}", ok=True)
+    state = f"; checkpoints in {facts.state}" if facts.state else ""
+    text = f"needs no key; serves {_some(facts.models)}{state}"
+    return Finding("service", plugin.name, text, ok=True)
 
 
 def _tinker(name: str, *, offline: bool) -> Finding:

@@ -1,5 +1,6 @@
 """What a run would take, before anything is asked: images, tokens, dollars, minutes."""
 
+from math import ceil
 from statistics import fmean
 from typing import Final
 
@@ -68,7 +69,8 @@ def estimate(config: EvalConfig, progress: Progress = silent) -> str:
             if cost is not None and ceiling is not None
             else "unknown; give --price-in and --price-out in USD per million tokens"
         ),
-        f"time         about {_duration(seconds)} at {_SECONDS_PER_REQUEST:g} s a request",
+        f"time         about {_duration(seconds)} at {_SECONDS_PER_REQUEST:g} s a request, "
+        f"{config.concurrency} at a time",
     ]
     return "\n".join(lines)
 
@@ -126,7 +128,7 @@ def _look(dataset: GeoDataset, selection: Selection, max_side: int | None) -> li
 
 
 def _seconds(config: EvalConfig, requests: int, tokens: float) -> float:
-    bounds = [requests * _SECONDS_PER_REQUEST / config.concurrency]
+    bounds = [ceil(requests / config.concurrency) * _SECONDS_PER_REQUEST]
     if config.rpm:
         bounds.append(requests / config.rpm * 60.0)
     if config.tpm:

@@ -63,10 +63,14 @@ ServiceFactory = Callable[[ServiceOptions], Endpoint]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a service without opening it. `trouble`: why it couldn't be opened."""
+    """What is known of a service without opening it.
+
+    `trouble`: why it couldn't be opened. `state`: the folder of its checkpoints, if it has one here.
+    """
 
     models: tuple[str, ...] = ()
     trouble: str | None = None
+    state: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

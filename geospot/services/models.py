@@ -59,7 +59,7 @@ def choose_model(
             return model
     reason = f"{service} doesn't serve the model {printable(wanted)!r}"
     if wanted in RETIRED:
-        where = "it was" if hosted else "the hosted service has"
+        where = "it was" if hosted else "the hosted service"
         retired = "retired there" if hosted else "retired it"
         reason += f": {where} {retired} on {RETIRED[wanted]}"
     raise ModelNotFoundError(f"{reason}.", _advice(wanted, served))

@@ -12,6 +12,7 @@ import pytest
 
 from geospot.doctor import Finding, examine
 from geospot_backends.local.checkpoints import CheckpointStore
+from geospot_backends.local.embedded import default_state_dir
 from tests.support.scripted_engine import BASE, ScriptedEngine
 from tests.support.tinker_server import keyed_server
 from tests.support.web import Answer, web_server
@@ -126,7 +127,8 @@ def test_services_are_listed_and_the_hosted_one_is_left_alone_without_a_key() ->
     found = services()
     assert found["local"].ok is True
     assert found["local"].text == (
-        "needs no key; serves geospot/tiny-vlm, geospot/tiny-vlm-scratch"
+        "needs no key; serves geospot/tiny-vlm, geospot/tiny-vlm-scratch; "
+        f"checkpoints in {default_state_dir()}"
     )
     assert found["tinker"].ok is None
     assert "TINKER_API_KEY is not set" in found["tinker"].text

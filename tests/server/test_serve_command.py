@@ -194,6 +194,23 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         done = geospot("serve", "--port", port, "--state-dir", tmp_path)
         assert done.returncode == 2
         assert f"port {port}" in done.stderr
+        assert "Starting" not in done.stderr  # before torch is imported
+
+
+def test_a_model_that_cannot_be_fetched_ends_in_a_sentence(tmp_path: Path) -> None:
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub")}
+    model = "Qwen/Qwen3-VL-30B-A3B-Instruct"
+    for command in (
+        ("serve", "--port", "0", "--state-dir", tmp_path, "--models", model),
+        ("eval", "--backend", "local", "--dataset", "world", "--limit", "1", "--model", model),
+    ):
+        done = geospot(*command, env=nowhere)
+        assert done.returncode in (1, 2)
+        said = done.stderr.replace("\n", " ")
+        assert f"{model}' can't be fetched: the Hugging Face hub can't be reached" in said
+        assert "geospot/tiny-vlm" in said
+        assert "folder" in said
+        assert "Errno" not in said
 
 
 def test_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:

@@ -140,9 +140,7 @@ def test_a_model_that_is_not_served(server: EmbeddedServer) -> None:
         assert service.choose_model(None).name == BASE
         with within(10), pytest.raises(ModelNotFoundError, match=f"it serves: {BASE}"):
             service.choose_model("no/such-model")
-        with pytest.raises(
-            ModelNotFoundError, match="hosted service has retired it on 12 June 2026"
-        ):
+        with pytest.raises(ModelNotFoundError, match="hosted service retired it on 12 June 2026"):
             service.choose_model("Qwen/Qwen3-VL-30B-A3B-Instruct")
         with pytest.raises(ModelNotFoundError, match="has no tinker://a/sampler_weights/b"):
             service.sampler(path="tinker://a/sampler_weights/b")

@@ -69,13 +69,22 @@ def check_packages() -> None:
         )
 
 
+def cannot_start(error: EngineError) -> UsageError:
+    """The engine doesn't have a model that it was to serve."""
+    return UsageError(
+        error.message,
+        f"Without any network there are {tiny_vlm.NAME} and {tiny_vlm.SCRATCH_NAME}; a folder with a "
+        "model's files is taken in the place of its id.",
+    )
+
+
 def _facts() -> Facts:
     """What it serves, and whether it could; imports nothing heavy."""
     try:
         check_packages()
     except PluginError as error:
         return Facts(trouble=str(error))
-    return Facts((tiny_vlm.NAME, tiny_vlm.SCRATCH_NAME))
+    return Facts((tiny_vlm.NAME, tiny_vlm.SCRATCH_NAME), state=default_state_dir())
 
 
 def _start(options: ServiceOptions) -> Endpoint:
@@ -91,9 +100,7 @@ def _start(options: ServiceOptions) -> Endpoint:
     try:
         server = EmbeddedServer(engine, engine.checkpoints)
     except EngineError as error:
-        raise UsageError(
-            f"The embedded engine can't start: {error.message}", "See docs/engine.md."
-        ) from error
+        raise cannot_start(error) from error
     return Endpoint("local", server.base_url, NO_KEY, stop=server.close)
 
 

@@ -62,9 +62,9 @@ class InputReader:
         if isinstance(chunks[-1], ImageChunk):
             raise EngineUserError("A model input may not end in an image.")
         if at + room > self._base.context_length:
+            more = f" leaves no room for {room} more" if room else " is too long"
             raise EngineUserError(
-                f"A model input of {at} tokens leaves no room for {room} more in the context of "
-                f"{self._base.context_length}."
+                f"A model input of {at} tokens{more}: the context has {self._base.context_length}."
             )
         return Sequence(
             np.concatenate(tokens), np.concatenate(positions, axis=1), tuple(images), position

@@ -195,7 +195,12 @@ def _find(name: str, *, download: bool) -> Path:
         raise EngineUserError(f"There is no model {name!r}: {error}.") from error
     if name.count("/") != 1 or name.startswith(("/", ".", "~")):
         raise EngineUserError(f"There is no model {name!r}: neither a folder nor a hub id.")
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     try:
         found: str = untyped("huggingface_hub").snapshot_download(
@@ -209,9 +214,17 @@ def _find(name: str, *, download: bool) -> Path:
                 f"The model {name!r} isn't on the server's machine, and isn't listed to be fetched; "
                 f"`geospot serve --models {name}` does that."
             ) from error
-        raise EngineUserError(
-            f"The model {name!r} can't be fetched: {str(error).splitlines()[0]}"
-        ) from error
+        if isinstance(error, GatedRepoError):
+            why = "the Hugging Face hub gives it only to those who accepted its terms (HF_TOKEN)"
+        elif isinstance(error, RepositoryNotFoundError):
+            why = "the Hugging Face hub has none of this name, or wants a key for it (HF_TOKEN)"
+        elif isinstance(error, HfHubHTTPError):
+            why = f"the Hugging Face hub answers with HTTP {error.response.status_code}"
+        elif isinstance(error, ValueError):
+            why = "that is no id of the Hugging Face hub"
+        else:
+            why = "the Hugging Face hub can't be reached, and it isn't on this machine"
+        raise EngineUserError(f"The model {name!r} can't be fetched: {why}.") from error
     return Path(found)
 
 

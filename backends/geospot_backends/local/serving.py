@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -11,7 +12,12 @@ from geospot.errors import BackendError, KeyMissingError, UsageError
 from geospot.services.endpoint import ServeOptions, check_url
 from geospot.services.loopback import is_loopback
 from geospot_backends.local.api import EngineError
-from geospot_backends.local.embedded import default_state_dir, make_engine
+from geospot_backends.local.embedded import (
+    cannot_start,
+    check_packages,
+    default_state_dir,
+    make_engine,
+)
 
 if TYPE_CHECKING:
     from geospot_backends.local.server import TinkerServer
@@ -31,11 +37,28 @@ def run(options: ServeOptions, tell: Callable[[str], None]) -> None:
     """
     key = _read_key(options.api_key_env)
     public_url = _check_public_url(options.public_url, key)
-    tell("Starting: torch and transformers take some seconds to import.")
-    engine = make_engine(options.state_dir, options.models, device=options.device)
-    from geospot_backends.local.server import TinkerServer, address_of, open_listener
+    check_packages()
+    from geospot_backends.local.server import open_listener
 
     listener = open_listener(options.host, options.port, key=key)
+    try:
+        _serve_on(listener, options, key, public_url, tell)
+    finally:
+        listener.close()
+
+
+def _serve_on(
+    listener: socket.socket,
+    options: ServeOptions,
+    key: str | None,
+    public_url: str | None,
+    tell: Callable[[str], None],
+) -> None:
+    """Imports the engine, which takes seconds, and serves."""
+    tell("Starting: torch and transformers take some seconds to import.")
+    engine = make_engine(options.state_dir, options.models, device=options.device)
+    from geospot_backends.local.server import TinkerServer, address_of
+
     server = TinkerServer(engine, engine.checkpoints, key=key, public_url=public_url)
 
     async def serve() -> None:
@@ -49,17 +72,14 @@ def run(options: ServeOptions, tell: Callable[[str], None]) -> None:
             tell(f"Checkpoints: {options.state_dir or default_state_dir()}")
             tell(f"Serving the Tinker protocol at {address_of(listener)} until Ctrl-C.")
             await _until_stopped_or_broken(stop, server)
+            tell("Stopping: what was saved is kept.")
         finally:
             await server.aclose()
 
     try:
         asyncio.run(serve())
     except EngineError as error:
-        raise UsageError(
-            f"The engine can't start: {error.message}", "Check --models and --device."
-        ) from error
-    finally:
-        listener.close()
+        raise cannot_start(error) from error
 
 
 async def _until_stopped_or_broken(stop: asyncio.Event, server: "TinkerServer") -> None:
