@@ -13,6 +13,7 @@ MODULES: Final = (
     "osv5m",
     "engine",
     "tinker_server",
+    "accelerator",
     "trl_peer",
     "learning",
     "demo",
