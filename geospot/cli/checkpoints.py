@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from geospot.cli.checkpoint_names import is_shipped, named_in, path_of, run_of
+from geospot.cli.completion import complete_service
 from geospot.errors import UsageError
 from geospot.services.archive import Archive, ArchivedCheckpoint, new_folder, open_archive
 from geospot.services.endpoint import ServiceOptions
@@ -21,7 +22,8 @@ Service = Annotated[
     str,
     typer.Option(
         help="Whose checkpoints: `local` (the embedded engine's and `geospot serve`'s state folder), "
-        "`tinker` (hosted), or the URL of a service."
+        "`tinker` (hosted), or the URL of a service.",
+        autocompletion=complete_service,
     ),
 ]
 StateDir = Annotated[

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
+from geospot.cli.completion import SETTINGS
 from geospot.config.load import build, read_toml
 from geospot.config.recipes import TINY_SCRATCH, Kind, recipe
 from geospot.errors import UsageError
@@ -45,9 +46,11 @@ def read_settings(model: type[Model], arguments: Sequence[str], config: Path | N
 
 
 def complete_key(model: type[BaseModel], incomplete: str) -> list[str]:
-    """Keys that begin so, for the shell; nothing behind the =."""
-    if "=" in incomplete:
-        return []
+    """Keys that begin so, for the shell; behind the =, values where those that exist are known."""
+    key, equals, value = incomplete.partition("=")
+    if equals:
+        values = SETTINGS[key](value) if key in SETTINGS and key in model.model_fields else []
+        return [f"{key}={one}" for one in values]
     return [f"{name}=" for name in (CONFIG, *model.model_fields) if name.startswith(incomplete)]
 
 

@@ -11,6 +11,7 @@ import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from geospot.cli.completion import OPTIONS
 from geospot.errors import UsageError
 
 
@@ -55,7 +56,12 @@ def _parameter(name: str, model: type[BaseModel]) -> inspect.Parameter:
         negative = f"/--no-{flag[2:]}" if default else ""
         shown = f" [default: {'yes' if default else 'no'}]" if negative else ""
         flag += negative
-    option = typer.Option(flag, help=(field.description or "") + shown, show_default=False)
+    option = typer.Option(
+        flag,
+        help=(field.description or "") + shown,
+        show_default=False,
+        autocompletion=OPTIONS.get(name),
+    )
     annotation: Any = list[str] | None if kind is list else kind | None
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[annotation, option]

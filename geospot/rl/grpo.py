@@ -26,6 +26,7 @@ from geospot.rl.pipeline import RolloutPipeline, Sampled
 from geospot.rl.report import StepReport, lost_words
 from geospot.rl.rollouts import Sampler, SamplingLog
 from geospot.rl.types import RLDataset
+from geospot.services.faults import RESUME
 
 if TYPE_CHECKING:
     import tinker
@@ -258,8 +259,7 @@ class GRPO:
         reasons = "; ".join(reason.rstrip(".") for reason in lost_words(sampled))
         raise TooFewRolloutsError(
             f"Of the {asked} rollouts of step {step} only {came} came back. {reasons}.",
-            "Start the same command again to go on from the last checkpoint; min_rollouts says how "
-            "few are enough.",
+            f"{RESUME} min_rollouts says how few are enough.",
         )
 
     def _sampler(self, client: "tinker.SamplingClient", step: int, log: SamplingLog) -> Sampler:
