@@ -88,20 +88,18 @@ def _facts() -> Facts:
 
 
 def _start(options: ServiceOptions) -> Endpoint:
-    """A server in this process, on a free port of the loopback interface.
+    """A server in a process beside this one, on a free port of the loopback interface.
 
     Raises:
         PluginError: the packages of the extra `local` aren't installed.
         UsageError: a model can't be loaded.
+        BackendError: the engine ended while it was starting.
     """
-    engine = make_engine(options.state_dir, options.models)
-    from geospot_backends.local.server import EmbeddedServer
+    check_packages()
+    from geospot_backends.local.companion import Companion
 
-    try:
-        server = EmbeddedServer(engine, engine.checkpoints)
-    except EngineError as error:
-        raise cannot_start(error) from error
-    return Endpoint("local", server.base_url, NO_KEY, stop=server.close)
+    companion = Companion(options)
+    return Endpoint("local", companion.base_url, NO_KEY, stop=companion.close)
 
 
 service: Final = DescribedService(_start, _facts)

@@ -1,0 +1,88 @@
+"""The embedded engine's own process: it answers, and it never outlives who started it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from geospot.errors import UsageError
+from geospot.services.endpoint import ServiceOptions
+from geospot_backends.local.companion import Companion
+
+_PARENT = """
+import sys, time
+from pathlib import Path
+from geospot.services.endpoint import ServiceOptions
+from geospot_backends.local.companion import Companion
+companion = Companion(ServiceOptions(state_dir=Path(sys.argv[1])))
+print(companion.pid, companion.base_url, flush=True)
+time.sleep(600)
+"""
+
+
+def _is_there(pid: int) -> bool:
+    """Whether the process lives; one that only waits to be collected doesn't."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def _ends(pid: int, within_s: float = 30.0) -> bool:
+    ends_s = time.monotonic() + within_s
+    while _is_there(pid) and time.monotonic() < ends_s:
+        time.sleep(0.05)
+    return not _is_there(pid)
+
+
+def test_it_answers_until_it_is_closed(tmp_path: Path) -> None:
+    companion = Companion(ServiceOptions(state_dir=tmp_path / "state"))
+    assert companion.pid != os.getpid()
+    assert httpx.get(f"{companion.base_url}/api/v1/healthz").status_code == 200
+    companion.close()
+    companion.close()
+    assert not _is_there(companion.pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_it_ends_when_its_parent_is_killed_and_not_by_its_ctrl_c(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT, str(tmp_path / "state")], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    pid, url = parent.stdout.readline().split()
+    assert os.getpgid(int(pid)) != os.getpgid(parent.pid)  # Ctrl-C goes to the terminal's group
+    assert httpx.get(f"{url}/api/v1/healthz").status_code == 200
+    parent.send_signal(number)
+    parent.wait()
+    parent.stdout.close()
+    assert _ends(int(pid))
+
+
+def test_what_it_cannot_serve_is_said_in_a_sentence(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(UsageError, match="config"):
+        Companion(ServiceOptions(state_dir=tmp_path / "state", models=(str(empty),)))
+    taken = tmp_path / "file"
+    taken.write_text("")
+    with pytest.raises(UsageError, match="state folder"):
+        Companion(ServiceOptions(state_dir=taken))
+
+
+def test_a_folder_of_the_persons_is_not_taken_for_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "geospot_backends").mkdir()
+    (tmp_path / "geospot_backends" / "__init__.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    companion = Companion(ServiceOptions(state_dir=tmp_path / "state"))
+    companion.close()
