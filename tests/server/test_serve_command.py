@@ -137,9 +137,11 @@ def check_remote_commands(address: str, training: str, folder: Path) -> None:
     assert (copy / same).read_bytes() == (folder / same).read_bytes()
     after = json.loads(geospot("checkpoints", "list", "--json", "--service", address).stdout)
     assert len(after) == len(listed)  # what was saved for the download is gone again
-    model = geospot("checkpoints", "export", "geospot/tiny-vlm", copy, "--service", address)
+    new = folder.with_name(folder.name + "-model")
+    model = geospot("checkpoints", "export", "geospot/tiny-vlm", new, "--service", address)
     assert model.returncode == 2
     assert "geospot/tiny-vlm is a model" in model.stderr
+    assert not new.exists()
     missing = geospot(
         "checkpoints", "delete", "tinker://no/weights/x", "--yes", "--service", address
     )
