@@ -69,7 +69,7 @@ def main(quick: bool) -> str:
             "",
             f"{photos} photos a split, the same before and after; 95% intervals, paired by photo. "
             f"Sampled at temperature 1; reward exp(−distance / {TAU_KM:g} km), 0 for a failure. CPU is "
-            "the demo's processor time, of all its threads; the machine may have been shared.",
+            "the demo's processor time, the engine's included; the machine may have been shared.",
         ]
     )
 

@@ -117,8 +117,8 @@ def _table(turns: Sequence[tuple[Turn, Turn]], said: tuple[Facts, Facts], apart:
             facts("tokens a rollout", lambda one: one["tokens"] / one["rollouts"], 1),
             facts("mean reward", lambda one: one["reward"], 3),
             "",
-            f"Rollouts of at most {MAX_TOKENS} tokens, temperature 1; processor time is of all threads, "
-            "engine, server and client together. Log-probabilities of the same "
+            f"Rollouts of at most {MAX_TOKENS} tokens, temperature 1; processor time is of client, "
+            "server and engine together. Log-probabilities of the same "
             f"{IMAGES} answers differ by {apart:.0e} at most, before the first step.",
         ]
     )
