@@ -147,9 +147,12 @@ class RunDirectory:
         self._photos.append({"step": step, "photos": list(rows)})
 
     def rollouts(self, step: int, records: Sequence[RolloutRecord]) -> None:
-        """Appends the step's rollouts, and writes them once more in tinker-cookbook's format."""
-        self._rollouts.write(step, records)
+        """Appends the step's rollouts, and writes them once more in tinker-cookbook's format.
+
+        That comes first: a step that the index names has both, whenever the process is killed.
+        """
         write_summaries(self.path, step, records)
+        self._rollouts.write(step, records)
 
     def thumbnail(self, sample_id: str, data: bytes) -> bool:
         """Keeps a small copy of a photo (JPEG, PNG or WebP bytes), within `thumbnails_mb`.
