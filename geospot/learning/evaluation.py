@@ -27,6 +27,18 @@ Tell = Callable[[str], None]
 """Is told a sentence for the person at the terminal."""
 
 
+def flattering(config: LearnConfig) -> str | None:
+    """What a person must be told whose evaluations ask about the photos that are trained on; else None."""
+    same = config.eval_hf_repo in (None, config.hf_repo) and config.eval_split == config.split
+    if not same or not config.eval_every:
+        return None
+    return (
+        f"Evaluations ask about the photos that are trained on (split {config.split} of "
+        f"{config.hf_repo}): their figures flatter, and say nothing of other photos. Set eval_split or "
+        "eval_hf_repo to photos that are held out."
+    )
+
+
 class RunEvaluator:
     """Evaluates the weights at some steps, beside the training.
 

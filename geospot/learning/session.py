@@ -12,6 +12,7 @@ from geospot.config.recipes import Kind
 from geospot.durable import WriteError
 from geospot.errors import GeospotError, ResultMismatchError
 from geospot.learning.display import RunView
+from geospot.learning.evaluation import flattering
 from geospot.learning.sdklog import sdk_speaks_into
 from geospot.learning.stopping import StopRequest, stop_on_signals
 from geospot.learning.trainer import Trainer
@@ -110,6 +111,9 @@ async def open_session(
             await trainer.load(directory.resume_from)
             with stop_on_signals(view.warn) as stop:
                 session = Session(trainer, directory, stop, view)
+                if (warning := flattering(trainer.config)) is not None:
+                    directory.log(warning, level="WARNING")
+                    view.warn(warning)
                 async with ended_if_away(trainer.endpoint, stop, _telling(directory, view)):
                     yield session
         except BaseException as error:
