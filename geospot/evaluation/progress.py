@@ -75,11 +75,15 @@ class TerminalView:
 
     def say(self, message: str) -> None:
         """One plain sentence."""
-        self.console.print(Text(message))
+        self._print(Text(message))
 
     def warn(self, message: str) -> None:
         """A sentence that starts with a word, not only with a colour."""
-        self.console.print(Text(f"Warning: {message}", style="bold yellow"))
+        self._print(Text(f"Warning: {message}", style="bold yellow"))
+
+    def _print(self, text: Text) -> None:
+        """Broken between words on a terminal; one line elsewhere, for whoever reads lines."""
+        self.console.print(text, soft_wrap=not self.console.is_terminal)
 
     @contextmanager
     def live(self, stats: Stats, limiter: AdaptiveLimiter) -> Generator[Callable[[], None]]:
