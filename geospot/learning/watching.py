@@ -35,7 +35,8 @@ async def ended_if_away(
         tell: told in a sentence, and True, when the service is away; and, False, when it is back.
 
     Raises:
-        UnreachableError: nothing has answered for `give_up_s` seconds.
+        UnreachableError: nothing has answered for `give_up_s` seconds, or the server has died that was
+            started for this run.
     """
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - for the type checker: a coroutine runs in one
@@ -66,6 +67,9 @@ async def _watch(
         try:
             await asyncio.to_thread(probe, endpoint, Allowance())
         except GeospotError as error:
+            if (how := endpoint.died()) is not None:
+                task.cancel()
+                return UnreachableError(how, RESUME)
             if not is_away:
                 tell(
                     "The service is away. The run waits for it, and goes on if it comes back as it was; "

@@ -39,7 +39,7 @@ class ServiceOptions:
 
 
 def _nothing() -> None:
-    return
+    """Nothing was started, and so nothing is to be stopped, or ends by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ class Endpoint:
     """An address to speak the Tinker protocol to.
 
     `api_key` is None where the SDK finds one itself (`tinker auth login`, TINKER_CREDENTIAL_CMD).
-    `stop` ends what was started for it.
+    `stop` ends what was started for it. `died` says in a sentence how that has ended by itself, and None
+    while it hasn't: a server that may come back is waited for, one that can't isn't.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Endpoint:
     api_key: str | None = field(repr=False)
     api_key_env: str | None = None
     stop: Callable[[], None] = field(default=_nothing, repr=False)
+    died: Callable[[], str | None] = field(default=_nothing, repr=False)
 
 
 ServiceFactory = Callable[[ServiceOptions], Endpoint]

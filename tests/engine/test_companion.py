@@ -1,5 +1,6 @@
 """The embedded engine's own process: it answers, and it never outlives who started it."""
 
+import io
 import os
 import signal
 import subprocess
@@ -22,6 +23,23 @@ from geospot_backends.local.companion import Companion
 companion = Companion(ServiceOptions(state_dir=Path(sys.argv[1])))
 print(companion.pid, companion.base_url, flush=True)
 time.sleep(600)
+"""
+
+_COMPANION = "from geospot_backends.local import companion"
+_STUCK = "import time; companion._serve = lambda wanted: time.sleep(600)"
+_NOISY = """
+import os, sys
+from geospot_backends.local import companion, server
+
+class Noisy(server.EmbeddedServer):
+    def close(self):
+        sys.stderr.write("a bell\\a\\n")
+        for _ in range(2000):
+            os.write(1, b"x" * 99 + b"\\n")  # more than a pipe holds
+        super().close()
+
+server.EmbeddedServer = Noisy
+companion.main()
 """
 
 
@@ -65,6 +83,54 @@ def test_it_ends_when_its_parent_is_killed_and_not_by_its_ctrl_c(
     parent.wait()
     parent.stdout.close()
     assert _ends(int(pid))
+
+
+@pytest.mark.parametrize("changed", ["", _STUCK])
+def test_it_ends_without_a_word_when_its_parent_goes_while_it_starts(
+    changed: str, tmp_path: Path
+) -> None:
+    engine = subprocess.Popen(
+        [sys.executable, "-c", f"{_COMPANION}\n{changed}\ncompanion.main()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert engine.stdin is not None
+    assert engine.stdout is not None
+    assert engine.stderr is not None
+    engine.stdin.write(b'{"state_dir": "%s", "models": []}\n' % bytes(tmp_path / "state"))
+    engine.stdin.close()
+    engine.stdout.close()
+    engine.wait(60)
+    assert engine.stderr.read() == b""
+    engine.stderr.close()
+
+
+def test_how_it_died_is_said(tmp_path: Path) -> None:
+    companion = Companion(ServiceOptions(state_dir=tmp_path / "state"))
+    assert companion.died() is None
+    os.kill(companion.pid, signal.SIGKILL)
+    assert _ends(companion.pid)
+    assert companion.died() == "The embedded engine was ended by signal 9 (Killed)."
+    companion.close()
+
+
+def test_what_it_prints_is_read_and_comes_out_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    started = subprocess.Popen
+    monkeypatch.setattr(
+        "subprocess.Popen",
+        lambda _command, **more: started([sys.executable, "-c", _NOISY], **more),  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    )
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    companion = Companion(ServiceOptions(state_dir=tmp_path / "state"))
+    companion.close()
+    assert companion.died() == "The embedded engine ended with exit code 0."
+    assert "a bell\\x07\n" in screen.getvalue()
+    assert screen.getvalue().count("x" * 99 + "\n") == 2000
+    assert capfd.readouterr().err == ""  # nothing past the screen
 
 
 def test_what_it_cannot_serve_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -39,6 +39,20 @@ def test_a_service_that_stays_away_ends_the_run(tmp_path: Path) -> None:
     assert [is_away for _, is_away in told] == [True]
 
 
+def test_a_server_of_ones_own_that_died_is_not_waited_for() -> None:
+    gone = Endpoint("test", "http://127.0.0.1:9", NO_KEY, died=lambda: "The engine was killed.")
+
+    def tell(message: str, is_away: bool) -> None:
+        pytest.fail(f"{message} {is_away}")  # it doesn't come back
+
+    async def go() -> None:
+        async with ended_if_away(gone, StopRequest(), tell, every_s=0.05):
+            await asyncio.sleep(60)
+
+    with pytest.raises(UnreachableError, match=r"The engine was killed\..*exists=resume"):
+        asyncio.run(go())
+
+
 def test_somebody_elses_cancellation_stays_one(tmp_path: Path) -> None:
     with EmbeddedServer(ScriptedEngine(), CheckpointStore(tmp_path)) as server:
         endpoint = Endpoint("test", server.base_url, NO_KEY)

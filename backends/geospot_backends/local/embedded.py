@@ -99,7 +99,7 @@ def _start(options: ServiceOptions) -> Endpoint:
     from geospot_backends.local.companion import Companion
 
     companion = Companion(options)
-    return Endpoint("local", companion.base_url, NO_KEY, stop=companion.close)
+    return Endpoint("local", companion.base_url, NO_KEY, stop=companion.close, died=companion.died)
 
 
 service: Final = DescribedService(_start, _facts)
