@@ -18,10 +18,13 @@ from geospot.evaluation.results import ASIDE, SUMMARY, read_json
 from geospot.learning.keeping import discard
 from geospot.learning.trainer import Trainer
 from geospot.runs.checkpoints import RunCheckpoint
-from geospot.runs.directory import RunDirectory
+from geospot.runs.directory import METRICS, RunDirectory
+from geospot.runs.tail import StepTail
 
 EVALS: Final = "evals"
 """Folder of a run with a result directory for each evaluation, `step-NNNNNN`."""
+
+_GEOSCORE: Final = "eval/geoscore"
 
 Tell = Callable[[str], None]
 """Is told a sentence for the person at the terminal."""
@@ -91,9 +94,10 @@ class RunEvaluator:
         for row in lost:
             _set_aside(self._folder(row.batch or 0), f"before-resume-{step:06d}")
         await discard(self._trainer, self._directory, lost)
+        told = self._told()
         for row in self._checkpoints():
             done = row.batch or 0
-            if done < step and _complete_summary(self._folder(done)) is None:
+            if done < step and done not in told:
                 self._running = asyncio.ensure_future(self._after(self._running, _known(row), done))
 
     async def finish(self) -> None:
@@ -120,6 +124,12 @@ class RunEvaluator:
 
     def _checkpoints(self) -> list[RunCheckpoint]:
         return [row for row in self._directory.checkpoints() if row.extra.get("evaluation")]
+
+    def _told(self) -> set[int]:
+        """Steps whose figures are on record: a summary may be there without them, after a kill."""
+        rows = StepTail(self._directory.path / METRICS)
+        rows.look()
+        return set(rows.series(_GEOSCORE)[0])
 
     def _folder(self, step: int) -> Path:
         return self._directory.path / EVALS / f"step-{step:06d}"
@@ -185,7 +195,7 @@ class RunEvaluator:
         self.latest = figures
         self._directory.metrics(step, figures)
         self._tell(
-            f"Evaluation at step {step}: GeoScore {figures['eval/geoscore']:.0f}, median "
+            f"Evaluation at step {step}: GeoScore {figures[_GEOSCORE]:.0f}, median "
             f"{figures['eval/median_km']:,.0f} km, answered {figures['eval/coverage']:.0%}"
         )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -152,6 +153,36 @@ def test_a_finished_run_has_nothing_left_to_do(whole: Path, url: str) -> None:
     done = _train(url, whole, eval_every=6, behavior_if_log_dir_exists="resume")
     assert done.steps == 12
     assert rows_of(whole) == before
+
+
+def test_an_evaluation_that_ended_just_before_a_kill_is_put_on_record(
+    whole: Path, url: str, tmp_path: Path
+) -> None:
+    run_path = tmp_path / "run"
+    shutil.copytree(whole, run_path)
+    metrics = run_path / "metrics.jsonl"
+    lines = metrics.read_text().splitlines(keepends=True)
+    evaluated = [line for line in lines if "eval/geoscore" in line and '"step":6,' in line]
+    assert len(evaluated) == 1
+    metrics.write_text("".join(line for line in lines if line not in evaluated))
+
+    _train(url, run_path, eval_every=6, behavior_if_log_dir_exists="resume")
+
+    assert rows_of(run_path) == rows_of(whole)
+
+
+def test_other_photos_than_those_it_began_with_are_refused(
+    whole: Path, url: str, tmp_path: Path
+) -> None:
+    run_path = tmp_path / "run"
+    shutil.copytree(whole, run_path)
+    rows = checkpoint_rows(run_path)
+    (began_with,) = {row["fingerprint"] for row in rows if "fingerprint" in row}
+    checkpoints = run_path / "checkpoints.jsonl"
+    checkpoints.write_text(checkpoints.read_text().replace(began_with, "0" * 64))
+
+    with pytest.raises(ResultMismatchError, match="other photos are selected"):
+        _train(url, run_path, eval_every=6, behavior_if_log_dir_exists="resume")
 
 
 def test_another_configuration_is_refused(whole: Path, url: str) -> None:
