@@ -1,14 +1,18 @@
 """From photo and answer to a training batch, checked against examples written out by hand."""
 
 import asyncio
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
 from tinker import types
 
 from geospot.config.learning import SFTConfig
+from geospot.data import GeoDataset
 from geospot.data.sample import GeoSample
-from geospot.errors import DataError, RenderError
+from geospot.errors import DataError, RenderError, SourceUnavailableError
+from geospot.learning import supervised
 from geospot.learning.photos import open_training_data
 from geospot.learning.supervised import ExampleMaker, make_batch, shifted
 from geospot.prompts import load_prompt, target_text
@@ -95,3 +99,40 @@ def test_a_photo_that_is_lost_costs_that_photo() -> None:
     assert data.samples[0].id in batch.lost[0]
     with pytest.raises(DataError, match="not one photo"):
         asyncio.run(maker.batch([data.samples[0]]))
+
+
+class _Asleep:
+    """A source that answers from the third call on, as a hub does that is overloaded for a moment."""
+
+    def __init__(self, dataset: GeoDataset) -> None:
+        self._dataset = dataset
+        self.calls = 0
+
+    def read_image(self, sample: GeoSample) -> bytes:
+        self.calls += 1
+        if self.calls < 3:
+            raise SourceUnavailableError("asleep")
+        return self._dataset.read_image(sample)
+
+
+@pytest.mark.parametrize(("max_retries", "calls", "had"), [(1, 2, 0), (2, 3, 1), (9, 3, 1)])
+def test_a_source_that_does_not_answer_is_asked_again(
+    max_retries: int, calls: int, had: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervised, "_LONGEST_PAUSE_S", 0.01)
+    data = open_training_data(SFTConfig(hf_repo="world", max_samples=2))
+    source = _Asleep(data.dataset)
+    maker = ExampleMaker(
+        replace(data, dataset=cast(GeoDataset, source)),
+        get_renderer(TINY, load_tokenizer(TINY)),
+        load_prompt("tiny"),
+        512,
+        max_retries=max_retries,
+    )
+    if had:
+        batch = asyncio.run(maker.batch([data.samples[0]]))
+        assert (len(batch.datums), batch.lost) == (1, [])
+    else:
+        with pytest.raises(DataError, match=r"1 lost.*asleep"):
+            asyncio.run(maker.batch([data.samples[0]]))
+    assert source.calls == calls
