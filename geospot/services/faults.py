@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from geospot.errors import BackendError, GeospotError, KeyMissingError
+from geospot.services.failures import failure_of
 from geospot.textsafe import printable
 
 RESUME: Final = (
@@ -46,10 +47,8 @@ def fault_of(error: Exception) -> Fault:
     if isinstance(error, RetryableException) and _FORGOTTEN.search(message):
         return Fault("again", FORGOTTEN)
     if isinstance(error, tinker.RequestFailedError):
-        # "for self.request_id=…" and what follows are the SDK's own bookkeeping.
-        message = message.partition(" for self.request_id")[0].removeprefix("Request failed: ")
         is_ours = error.category is tinker.types.RequestErrorCategory.User
-        return Fault("lost" if is_ours else "again", message)
+        return Fault("lost" if is_ours else "again", failure_of(error))
     if isinstance(error, tinker.AuthenticationError | tinker.PermissionDeniedError):
         return Fault("fatal", f"the key is refused ({message})")
     if isinstance(error, tinker.BillingError):
