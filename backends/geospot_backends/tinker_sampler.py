@@ -202,6 +202,10 @@ class SamplerBackend:
         return None if self.name == "local" else address_of(self._options.base_url)
 
     async def _connection(self) -> _Connection:
+        known = self._open
+        how = known.service.endpoint.died() if known else None
+        if known and how and await self._give_up(known):
+            self._options.tell(f"{how} Another is started, and asked again what it owes us.")
         if self._open is None:
             async with self._opening:
                 if self._open is None:
@@ -212,6 +216,15 @@ class SamplerBackend:
                     names = {self._open.base_model, self._target.trained.model_name}
                     self.remote = self.remote and names.isdisjoint(TINY)
         return self._open
+
+    async def _give_up(self, connection: _Connection) -> bool:
+        """Has the next question open another connection; whether that is this call's doing."""
+        async with self._opening:
+            if self._open is not connection:
+                return False
+            self._open = None
+            self._lost.append(connection.service)  # others may still be waiting on it
+            return True
 
     def _connect(self) -> _Connection:
         options, target = self._options, self._target
@@ -308,10 +321,7 @@ class SamplerBackend:
             return BackendFault(kind, message, label=kind)
         if isinstance(error, tinker.NotFoundError):
             # The server was restarted and has forgotten the session; the next try opens another.
-            async with self._opening:
-                if self._open is connection:
-                    self._open = None
-                    self._lost.append(connection.service)  # others may still be waiting on it
+            await self._give_up(connection)
             self._say_away(connection)
             return BackendFault("transient", message, label="session")
         if isinstance(error, tinker.BadRequestError | tinker.UnprocessableEntityError):

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +25,7 @@ from geospot.evaluation.backend import BackendOptions
 from geospot.evaluation.estimate import estimate
 from geospot.evaluation.evaluate import Finished, evaluate
 from geospot.prompts import PROMPTS
+from geospot.services import ServiceOptions
 from geospot_backends.local.engine import LocalEngine
 from geospot_backends.local.server import EmbeddedServer
 from geospot_backends.tinker_sampler import create, create_local
@@ -249,6 +252,50 @@ def test_answers_go_on_after_the_server_was_restarted(
     assert "non-retryable" not in capfd.readouterr().err
     assert logging.getLogger("tinker").propagate
     assert any(record.attempts > 1 for record in records(tmp_path / "out").values())
+
+
+def test_answers_go_on_after_the_embedded_engine_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from geospot_backends.local import companion
+
+    started: list[int] = []
+
+    class Noted(companion.Companion):
+        def __init__(self, options: ServiceOptions) -> None:
+            super().__init__(options)
+            started.append(self.pid)
+
+    monkeypatch.setattr(companion, "Companion", Noted)
+    monkeypatch.setenv("GEOSPOT_STATE_DIR", str(tmp_path / "state"))
+
+    def kill() -> None:
+        answered = tmp_path / "out" / "samples.jsonl"
+        while not answered.is_file() or answered.read_bytes().count(b"\n") < 10:
+            time.sleep(0.01)
+        os.kill(started[0], signal.SIGKILL)
+
+    threading.Thread(target=kill, daemon=True).start()
+    view = Listener()
+    config = build(
+        EvalConfig,
+        {
+            "backend": "local",
+            "dataset": "world",
+            "limit": 64,
+            "out": tmp_path / "out",
+            "timeout": 3.0,
+        },
+        {},
+    )
+    patient = replace(FAST, concurrency=8, max_retries=8)
+    done = asyncio.run(evaluate(config, view, settings=patient))
+    assert done.ending == "complete"
+    assert len(started) == 2
+    assert [line for line in view.said if "Killed" in line] == [
+        "The embedded engine was ended by signal 9 (Killed). Another is started, and asked again "
+        "what it owes us."
+    ]
 
 
 def test_the_embedded_engine_answers_and_stops(tmp_path: Path) -> None:
