@@ -10,7 +10,7 @@ from geospot.data.progress import Progress, silent
 from geospot.data.selection import Selection
 from geospot.errors import ImageError, KeyMissingError
 from geospot.evaluation.backend import AsTrained, Backend
-from geospot.evaluation.evaluate import asked_as_trained, make_backend, open_selection
+from geospot.evaluation.opening import asked_as_trained, make_backend, open_selection
 from geospot.evaluation.report import dollars
 from geospot.images import PreparedImage, prepare_image
 from geospot.prompts import Prompt, load_prompt

@@ -4,35 +4,36 @@ import asyncio
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal
 
-import pyarrow as pa
-
-from geospot.config.evaluation import AskConfig, EvalConfig
-from geospot.data import open_dataset
-from geospot.data.columns import parse_overrides
+from geospot.config.evaluation import EvalConfig
 from geospot.data.dataset import GeoDataset
 from geospot.data.progress import Progress, silent
 from geospot.data.sample import GeoSample
 from geospot.data.selection import Selection
-from geospot.errors import DataError, GeospotError
-from geospot.evaluation.backend import AsTrained, Backend, BackendFactory, BackendOptions
+from geospot.errors import GeospotError
+from geospot.evaluation.backend import Backend
 from geospot.evaluation.budget import CostCap
 from geospot.evaluation.canary import Canary, ask_canary
 from geospot.evaluation.harness import Harness, Settings, Stats
 from geospot.evaluation.manifest import dataset_section, make_manifest
+from geospot.evaluation.opening import (
+    asked_as_trained,
+    make_backend,
+    open_selection,
+    recorded_prompt,
+)
 from geospot.evaluation.progress import View
 from geospot.evaluation.records import SampleRecord
-from geospot.evaluation.results import EVAL, SUMMARY, ResultDirectory, read_json
+from geospot.evaluation.results import SUMMARY, ResultDirectory, read_json
 from geospot.evaluation.sessions import seconds_asking
 from geospot.evaluation.summary import summarise
 from geospot.outcomes import Outcome
-from geospot.plugins import BACKENDS, load
-from geospot.prompts import Prompt, load_prompt
+from geospot.prompts import Prompt
 from geospot.provenance import versions
 
 _BEAT_S: Final = 0.25
@@ -40,7 +41,6 @@ _EVENT_EVERY_S: Final = 10.0
 # Not part of what was evaluated: how the command was run this time.
 _NOT_RECORDED: Final = {"out", "resume", "dry_run", "backend", "model", "base_url"}
 
-ConfigT = TypeVar("ConfigT", bound=AskConfig)
 # Ctrl-C, `kill`, and a terminal or SSH session that goes away.
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -89,7 +89,7 @@ async def evaluate(
     try:
         if not _is_finished(config.out) or not config.resume or not backend.model:
             await backend.check()  # before the data set is walked: a wrong key shows at once
-        config, prompt = asked_as_trained(config, backend, recorded=_recorded_prompt(config.out))
+        config, prompt = asked_as_trained(config, backend, recorded=recorded_prompt(config.out))
         dataset, selection = await loop.run_in_executor(worker, open_selection, config, progress)
         try:
             manifest = await loop.run_in_executor(
@@ -108,83 +108,6 @@ async def evaluate(
     finally:
         worker.shutdown(wait=False)
         await backend.aclose()
-
-
-def make_backend(
-    config: AskConfig, *, seed: int = 0, tell: Callable[[str], None] | None = None
-) -> Backend:
-    """The backend of a configuration; connects to nothing.
-
-    Args:
-        tell: is told in sentences what the backend waits for.
-
-    Raises:
-        PluginError: no such backend.
-        UsageError, KeyMissingError: it can't be made like this.
-    """
-    factory = cast(BackendFactory, load(BACKENDS, config.backend))
-    options = BackendOptions(
-        model=config.model,
-        base_url=config.base_url,
-        api_key_env=config.api_key_env,
-        temperature=config.temperature_or_none,
-        max_tokens=config.max_tokens,
-        timeout_s=config.timeout,
-        seed=seed,
-        renderer=config.renderer,
-        extra_body=config.extra_body,
-    )
-    return factory(options if tell is None else replace(options, tell=tell))
-
-
-def asked_as_trained(
-    config: ConfigT, backend: Backend, *, recorded: Prompt | None = None
-) -> tuple[ConfigT, Prompt]:
-    """The configuration and the prompt, as the model was trained where the person says nothing.
-
-    Args:
-        recorded: what was asked before, for a backend that doesn't know yet how its model was trained.
-
-    Raises:
-        UsageError: there is no such prompt.
-    """
-    trained = getattr(backend, "as_trained", None)
-    said, changes = config.model_fields_set, dict[str, Any]()
-    prompt = load_prompt(config.prompt, config.system_prompt)
-    if not isinstance(trained, AsTrained):
-        return config, prompt
-    own = trained.prompt or (None if trained.settled else recorded)
-    if own is not None and not said & {"prompt", "system_prompt"}:
-        prompt = own
-        changes |= {"prompt": prompt.name, "system_prompt": prompt.system}
-    if trained.max_image_size is not None and "max_image_size" not in said:
-        changes["max_image_size"] = trained.max_image_size
-    return config.model_copy(update=changes), prompt
-
-
-def open_selection(config: EvalConfig, progress: Progress = silent) -> tuple[GeoDataset, Selection]:
-    """The data set and the images that are asked.
-
-    Raises:
-        DataError: not there, not understood, or without a single valid row.
-    """
-    dataset = open_dataset(
-        config.dataset,
-        config.split,
-        columns=parse_overrides(config.columns),
-        progress=progress,
-    )
-    selection = dataset.select(config.limit_or_none, config.seed)
-    pa.default_memory_pool().release_unused()  # reading a table takes more than holding it
-    if not len(selection):
-        dataset.close()
-        dropped = ", ".join(f"{n:,} {why}" for why, n in selection.table.dropped.items())
-        raise DataError(
-            f"{config.dataset}, split {config.split}, has no row with valid coordinates"
-            f" ({dropped or 'it is empty'}).",
-            "`geospot data check` shows more.",
-        )
-    return dataset, selection
 
 
 def default_out(backend: Backend, fingerprint: str) -> Path:
@@ -399,20 +322,6 @@ def _is_finished(out: Path | None) -> bool:
     except GeospotError:
         return False  # opening the directory will say what is wrong with it
     return bool(summary and summary.get("complete"))
-
-
-def _recorded_prompt(out: Path | None) -> Prompt | None:
-    """What the evaluation in the directory asks, None where there is none."""
-    if out is None:
-        return None
-    try:
-        section: Mapping[str, Any] = (read_json(out / EVAL) or {}).get("prompt") or {}
-    except GeospotError:
-        return None  # opening the directory will say what is wrong with it
-    name, text = section.get("name"), section.get("text")
-    if not isinstance(name, str) or not isinstance(text, str):
-        return None
-    return Prompt(name, text, section.get("system"))
 
 
 def _settings(config: EvalConfig) -> Settings:

@@ -12,8 +12,8 @@ from geospot.data.exif import gps_position
 from geospot.data.sample import GeoSample, SampleTable
 from geospot.errors import DataError, ImageError
 from geospot.evaluation.budget import CostCap
-from geospot.evaluation.evaluate import asked_as_trained, make_backend
 from geospot.evaluation.harness import Harness, Settings, Stats
+from geospot.evaluation.opening import asked_as_trained, make_backend
 from geospot.evaluation.records import SampleRecord
 from geospot.outcomes import Outcome
 from geospot.textsafe import printable

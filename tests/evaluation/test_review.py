@@ -20,9 +20,9 @@ from geospot.errors import (
     UsageError,
 )
 from geospot.evaluation.backend import Reply
-from geospot.evaluation.evaluate import make_backend
 from geospot.evaluation.harness import Settings
 from geospot.evaluation.judge import judge
+from geospot.evaluation.opening import make_backend
 from geospot.evaluation.results import ResultDirectory, read_records
 from geospot.outcomes import Outcome
 from geospot_backends.openai_chat import ChatBackend
