@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from geospot.config.learning import IfExists
@@ -154,6 +155,34 @@ def test_going_on_takes_the_newest_state_and_keeps_what_else_the_row_says(tmp_pa
     run = opened(tmp_path)
     assert run.resume_from == RunCheckpoint("000005", 5, "tinker://w/5", None, {"tau_km": 99.5})
     run.close("stopped")
+
+
+def test_the_disk_has_every_row_before_the_checkpoint_that_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = opened(tmp_path)
+    run.start(0, 1)
+    run.rollouts(0, step_rollouts(0, groups=1, size=2))
+    run.histogram(0, np.ones(2), np.ones(2), {})
+    run.photos(0, [{"sample_id": "a"}])
+    run.metrics(0, {"a": 1})
+    synced: list[tuple[str, int]] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((path.name, path.stat().st_size))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    run.add_checkpoint(checkpoint(1, "final"))
+    monkeypatch.undo()
+
+    rows = [*(path.name for path in tmp_path.glob("*.jsonl")), "logs.log"]
+    assert sorted(name for name, _ in synced) == sorted(rows)
+    assert synced[-1][0] == "checkpoints.jsonl"
+    assert all(size == (tmp_path / name).stat().st_size for name, size in synced)
+    run.close("finished")
 
 
 def test_rows_of_steps_that_are_done_again_are_set_aside(tmp_path: Path) -> None:
