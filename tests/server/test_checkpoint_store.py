@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -83,6 +84,30 @@ def test_a_save_that_fails_changes_nothing(tmp_path: Path) -> None:
     assert [one.folder for one in store.all()] == [kept]
     assert [one.name for one in kept.parent.parent.iterdir()] == ["last"]
     assert len(list(kept.parent.iterdir())) == 2
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_appears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut can't be had in a test; what would survive one is what was flushed before it."""
+    done: list[Path | None] = []  # what is flushed, None where the description is put in its place
+    fsync, replace = os.fsync, Path.replace
+
+    def noted_fsync(handle: int) -> None:
+        fsync(handle)
+        done.append(Path(f"/proc/self/fd/{handle}").readlink())
+
+    def noted_replace(self: Path, target: Path) -> Path:
+        assert done[-2:] == [self, target.parent]
+        done.append(None)
+        return replace(self, target)
+
+    monkeypatch.setattr("os.fsync", noted_fsync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    files = save(CheckpointStore(tmp_path), "x")
+    before, after = done[: done.index(None)], done[done.index(None) + 1 :]
+    assert {files / "adapter_model.safetensors", files} <= set(before)
+    assert after == [files.parents[n] for n in range(4)]
 
 
 def test_tidying_leaves_alone_what_is_being_saved_and_what_is_not_ours(tmp_path: Path) -> None:
