@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import logging
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +20,17 @@ from geospot.errors import (
     DivergedError,
     ModelNotFoundError,
     ResultMismatchError,
+    UnreachableError,
     UsageError,
 )
+from geospot.learning import session, watching
+from geospot.learning.display import Draw, Shown, SilentView
 from geospot.learning.session import Finished
 from geospot.learning.trainer import Trainer
 from geospot.runs.checkpoints import choose_checkpoint, read_settings
 from geospot.runs.heartbeat import read_heartbeat
-from geospot.services import open_service
+from geospot.services import Endpoint, open_service
+from geospot.services.waiting import Allowance
 from geospot.sft import run
 from tests.support.approx import approx
 from tests.support.learning import checkpoint_rows, embedded_url, geospot_sft, rows_of, small
@@ -206,6 +213,58 @@ def test_what_diverges_stops_and_is_not_gone_on_from(url: str, tmp_path: Path) -
     assert beat is not None
     assert beat.state == "failed"
     assert "isn't finite" in beat.reason
+
+
+class _After(SilentView):
+    """Does something when some steps are done, and keeps the warnings."""
+
+    def __init__(self, steps: int, what: Callable[[], None]) -> None:
+        self.warned: list[str] = []
+        self._steps = steps
+        self._what = what
+
+    def warn(self, message: str) -> None:
+        self.warned.append(message)
+
+    @contextmanager
+    def live(self, start: int, total: int) -> Generator[Draw]:
+        del start, total
+
+        def draw(done: int, shown: Shown) -> None:
+            del shown
+            if done == self._steps:
+                self._what()
+
+        yield draw
+
+
+def test_a_service_that_goes_ends_the_run_and_what_the_sdk_says_is_on_record(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(endpoint: Endpoint, allowance: Allowance) -> None:
+        del endpoint, allowance
+        raise UnreachableError("Nothing answers.")
+
+    def go_away() -> None:
+        logging.getLogger("tinker.lib.telemetry").warning("nobody listens")
+        monkeypatch.setattr(watching, "probe", nobody)
+
+    hasty = partial(watching.ended_if_away, every_s=0.05, give_up_s=0.3)
+    monkeypatch.setattr(session, "ended_if_away", hasty)
+    view = _After(2, go_away)
+    settings = small(url, tmp_path / "run", num_epochs=100)
+
+    with pytest.raises(UnreachableError, match="has been away"):
+        asyncio.run(run(SFTConfig(**settings), view))
+
+    log = (tmp_path / "run" / "logs.log").read_text()
+    assert "WARNING The service is away" in log
+    assert "WARNING tinker SDK: nobody listens" in log
+    assert any("nobody listens; logs.log has the rest" in line for line in view.warned)
+    beat = read_heartbeat(tmp_path / "run")
+    assert beat is not None
+    assert beat.state == "failed"
+    assert "has been away" in beat.reason
 
 
 def test_another_run_starts_from_its_weights(whole: Path, url: str, tmp_path: Path) -> None:
