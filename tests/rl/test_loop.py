@@ -340,6 +340,46 @@ def test_substeps_are_sent_together(tmp_path: Path) -> None:
     assert told.reports[0].row()["optim/substeps"] == 3
 
 
+def test_what_is_said_of_sampling_and_of_the_rate_reaches_the_service(tmp_path: Path) -> None:
+    engine = Engine()
+    _run(
+        engine,
+        Groups(4),
+        tmp_path,
+        temperature=0.7,
+        max_tokens=31,
+        learning_rate=1e-3,
+        lr_schedule="linear",
+        warmup_steps=2,
+    )
+    asked = [one.params for name, what in engine.calls if name == "sample" for one in what]
+    assert {(one.temperature, one.max_tokens) for one in asked} == {(0.7, 31)}
+    rates = [what.learning_rate for name, what in engine.calls if name == "optim_step"]
+    assert rates == approx([5e-4, 7.5e-4, 5e-4, 2.5e-4])
+
+
+def test_advantages_are_divided_by_the_deviation_where_that_is_said(tmp_path: Path) -> None:
+    told = _run(Engine(), Groups(1), tmp_path, normalize_advantages=True)
+    # Rewards 0, 1/4, 1/2, 3/4: mean 3/8, deviation √(5/64).
+    found = [float(told.reports[0].batch.advantages[0, at][0]) for at in range(SIZE)]
+    expected = [(at / 4 - 3 / 8) / math.sqrt(5 / 64) for at in range(SIZE)]
+    assert found == approx(expected, rel=1e-4)
+
+
+def test_groups_within_the_range_that_is_said_take_no_step(tmp_path: Path) -> None:
+    engine = Engine()
+    told = _run(engine, Groups(1), tmp_path, min_group_range=0.8)  # theirs is 0.75
+    assert "optim_step" not in engine.names()
+    assert told.reports[0].row()["rollouts/returned"] == GROUPS * SIZE
+
+
+def test_a_call_that_takes_too_long_loses_its_rollouts(tmp_path: Path) -> None:
+    engine = Engine(sample_s=1.5)
+    with pytest.raises(TooFewRolloutsError, match=r"12 rollouts lost: no answer within 0\.2 s"):
+        _run(engine, Groups(1), tmp_path, rollout_timeout=0.2, max_retries=0)
+    assert "optim_step" not in engine.names()
+
+
 def test_stale_rollouts_go_to_the_loss_that_bounds_their_ratios(tmp_path: Path) -> None:
     engine = Engine()
     told = _run(
