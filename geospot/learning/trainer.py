@@ -189,10 +189,11 @@ class Trainer(Generic[ConfigT]):
         Args:
             of: `start`, the weights that the run started from, resumed or not; or `base`, the base model.
         """
-        path, service = self._connected.start.state_path, self._connected.service
-        if path is None or of == "base":
+        fresh_adapter = self._connected.start.state_path is None and self.lora_rank > 0
+        if fresh_adapter or of == "base":  # a fresh adapter changes nothing
+            service = self._connected.service
             return await asyncio.to_thread(service.sampler, base_model=self.model_name)
-        client = await asyncio.to_thread(service.trainer_from, path, optimizer=False)
+        client = await asyncio.to_thread(self._create, None)
         return await answer(client.save_weights_and_get_sampling_client(), "the starting weights")
 
     def save(

@@ -10,7 +10,7 @@ import pytest
 import tinker
 
 from geospot.config.learning import RLConfig
-from geospot.config.recipes import TINY_MODEL
+from geospot.config.recipes import TINY_MODEL, TINY_SCRATCH
 from geospot.data import GeoSample
 from geospot.errors import BackendError
 from geospot.learning.trainer import Trainer
@@ -139,6 +139,13 @@ def test_from_the_start_nothing_is_apart_before_the_first_step(world: World) -> 
     for number, group in enumerate(report.sampled.groups):
         for index, advantage in enumerate(group_advantages(group.rewards_G)):
             assert report.batch.advantages[number, index][0] == approx(advantage, abs=1e-4)
+
+
+def test_random_weights_are_their_own_start(world: World) -> None:
+    """They are drawn from the run's seed, so the base that the service samples is another model."""
+    more = {"model_name": TINY_SCRATCH, "seed": 3, "kl_penalty_coef": COEFFICIENT}
+    report, _ = asyncio.run(one_step(world.url, world.folder / "random", **more))
+    assert report.row()["kl/start_nats"] == approx(0.0, abs=1e-4)
 
 
 class Silent:
