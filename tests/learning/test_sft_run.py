@@ -72,6 +72,22 @@ def test_the_loss_falls_and_is_on_record(whole: Path) -> None:
     assert 5.5 < first["train_mean_nll"] < 8
 
 
+def test_each_step_is_sent_with_its_rate(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[float] = []
+    submit = Trainer[SFTConfig].submit
+
+    async def noted(self: Trainer[SFTConfig], datums: Any, loss: Any, adam: Any) -> Any:
+        sent.append(adam.learning_rate)
+        return await submit(self, datums, loss, adam)
+
+    monkeypatch.setattr(Trainer, "submit", noted)
+    how = {"max_steps": 4, "warmup_steps": 2, "lr_schedule": "linear", "learning_rate": 1e-3}
+    _train(url, tmp_path / "rates", eval_every=0, **how)
+    assert sent == approx([5e-4, 7.5e-4, 5e-4, 2.5e-4])
+
+
 def test_evaluations_before_between_and_after(whole: Path) -> None:
     rows = rows_of(whole)
     assert [step for step in rows if "eval/geoscore" in rows[step]] == [0, 6, 12]
