@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
@@ -27,9 +28,10 @@ from geospot_backends.local.api import (
     TokenChunk,
 )
 from geospot_backends.local.engine import LocalEngine
-from geospot_backends.local.general_family import GeneralFamily
+from geospot_backends.local.general_family import GeneralFamily, load_general
 from geospot_backends.local.inputs import InputReader
 from geospot_backends.local.models import BaseModel, ModelRegistry
+from geospot_backends.local.sequences import PlacedImage, Sequence
 from geospot_backends.local.tensors import list_of
 from tests.support.engines import answered
 from tests.support.general_models import GENERAL, paligemma_folder
@@ -293,3 +295,24 @@ def test_a_processor_that_can_not_be_made_is_the_reason_given(tmp_path: Path) ->
     (folder / "processor_config.json").unlink()
     with pytest.raises(EngineUserError, match=r"can't be served: The processor .* can't be made"):
         ModelRegistry(device="cpu").get(str(folder))
+
+
+def test_positions_are_not_those_of_the_sequence_before() -> None:
+    """Models whose images take fewer positions than tokens remember by how many; GLM-4V is another."""
+    base = ModelRegistry("cpu").get("geospot/tiny-vlm")
+    family = load_general(base.network, base.folder, base.tokenizer)
+    pixels = family.image(PHOTO, b"", Image.open(io.BytesIO(PHOTO)).convert("RGB"))
+    text_L = np.array(base.tokenizer.encode("Latitude: 48.8566"), np.int64)
+
+    def sequence(tokens_L: npt.NDArray[np.int64], *images: PlacedImage) -> Sequence:
+        positions_3_L = np.tile(np.arange(len(tokens_L)), (3, 1))
+        return Sequence(tokens_L, positions_3_L, images, len(tokens_L))
+
+    with torch.no_grad():
+        whole = family.read(base.network, [sequence(text_L)], remember=False).hidden_H_L_D[0, -1]
+        photo = sequence(np.concatenate([pixels.tokens_N, text_L]), PlacedImage(0, pixels))
+        family.read(base.network, [photo], remember=True)
+        head = family.read(base.network, [sequence(text_L[:-1])], remember=True)
+        last = torch.tensor([[int(text_L[-1])]])
+        stepped = family.go_on(base.network, head.cache, last, head.mask_H_L, head.mask_H_L)[0, -1]
+    torch.testing.assert_close(stepped, whole, atol=1e-4, rtol=0)
