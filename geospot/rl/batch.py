@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geospot.geo import FloatArray
-from geospot.rl.advantages import group_advantages, is_informative
+from geospot.rl.advantages import group_advantages, is_informative, returns_to_go
 from geospot.rl.datums import policy_datum
 from geospot.rl.types import Trajectory, TrajectoryGroup, Transition
 
@@ -97,7 +97,7 @@ def _returns(trajectory: Trajectory, penalty: float) -> FloatArray:
     """What each turn is held responsible for: the rewards from there to the end."""
     reward_S = np.array([one.reward for one in trajectory.transitions], dtype=np.float64)
     reward_S[-1] -= penalty
-    return np.cumsum(reward_S[::-1])[::-1]
+    return returns_to_go(reward_S)
 
 
 def _columns(returns: Sequence[FloatArray]) -> list[list[float]]:
