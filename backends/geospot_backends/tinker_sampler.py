@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from geospot.completers import TinkerTokenCompleter
+from geospot.config.recipes import TINY_MODELS
 from geospot.errors import (
     BackendError,
     GeospotError,
@@ -44,7 +45,6 @@ from geospot.services.probing import key_refused
 from geospot.services.sdklog import sdk_heard, unless_raised
 from geospot.textsafe import printable
 from geospot_backends.tinker_target import (
-    TINY,
     Target,
     load_tokenizer,
     own_prompt,
@@ -214,7 +214,7 @@ class SamplerBackend:
                     self.as_trained = self._as_trained(self._open.base_model)
                     # It is too small to read a number, so a canary would say nothing.
                     names = {self._open.base_model, self._target.trained.model_name}
-                    self.remote = self.remote and names.isdisjoint(TINY)
+                    self.remote = self.remote and names.isdisjoint(TINY_MODELS)
         return self._open
 
     async def _give_up(self, connection: _Connection) -> bool:
@@ -229,7 +229,7 @@ class SamplerBackend:
     def _connect(self) -> _Connection:
         options, target = self._options, self._target
         own = target.base_model if self.name == "local" else None
-        own_models = (own,) if own and own not in TINY else ()
+        own_models = (own,) if own and own not in TINY_MODELS else ()
         service = open_service(
             self.name,
             ServiceOptions(

@@ -4,10 +4,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from geospot.config.recipes import TINY_MODELS
 from geospot.errors import UsageError
 from geospot.prompts import Prompt, load_prompt
 from geospot.renderers import Tokenizer, tokenizers
-from geospot.runs.checkpoints import CHECKPOINTS, RunSettings, choose_checkpoint, read_settings
+from geospot.runs.checkpoints import (
+    CHECKPOINTS,
+    RunSettings,
+    choose_checkpoint,
+    read_settings,
+    split_name,
+)
 from geospot.runs.exported import read_asked
 from geospot.textsafe import printable
 
@@ -15,8 +22,6 @@ _SCHEME: Final = "tinker://"
 _ADAPTER: Final = "adapter_config.json"
 _MODEL: Final = (_ADAPTER, "preprocessor_config.json", "processor_config.json")
 """One of these lies in the folder of a model or an adapter, and in no run directory."""
-TINY: Final = ("geospot/tiny-vlm", "geospot/tiny-vlm-scratch")
-"""Models that every embedded engine has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,9 @@ def parse_target(text: str | None) -> Target:
         return Target("")
     if text.startswith(_SCHEME):
         return Target(text, path=_sampler_path(text))
-    directory, _, name = text.rpartition("@")
-    if directory and Path(directory).is_dir():
-        return _of_run(Path(directory), name)
-    folder = Path(text)
+    folder, name = split_name(text)
+    if name is not None:
+        return _of_run(folder, name)
     if not folder.is_dir():
         return Target(text, base_model=text)
     if (folder / CHECKPOINTS).is_file() or not any((folder / name).is_file() for name in _MODEL):
@@ -67,7 +71,7 @@ def own_prompt(base_model: str | None) -> Prompt | None:
 
     The shipped tiny model was trained on one short question and understands no other.
     """
-    return load_prompt("tiny") if base_model in TINY else None
+    return load_prompt("tiny") if base_model in TINY_MODELS else None
 
 
 def load_tokenizer(base_model: str) -> Tokenizer:
@@ -76,7 +80,7 @@ def load_tokenizer(base_model: str) -> Tokenizer:
     Raises:
         ModelNotFoundError: there is none to be had.
     """
-    if base_model not in TINY:
+    if base_model not in TINY_MODELS:
         return tokenizers.load_tokenizer(base_model)
     from geospot_backends.local.tiny_vlm import FOLDER
 

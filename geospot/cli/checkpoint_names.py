@@ -35,10 +35,9 @@ def run_of(which: str) -> tuple[Path, str | None] | None:
     """The run directory, and the checkpoint's name where one is said; None for a `tinker://` path."""
     if which.startswith(_SCHEME):
         return None
-    directory, _, name = which.rpartition("@")
-    if directory and Path(directory).is_dir():
-        return Path(directory), name
-    return Path(which), None
+    from geospot.runs.checkpoints import split_name
+
+    return split_name(which)
 
 
 def named_in(run: Path, name: str | None) -> "RunCheckpoint":

@@ -86,7 +86,7 @@ class LearnConfig(BaseModel):
     balance_by_country: bool = _setting(
         False, "Draw countries evenly instead of as often as they occur."
     )
-    seed: int = _setting(0, "Of selection, order and sampling.")
+    seed: int = _setting(0, "Of selection, order, sampling, and of weights that begin random.")
 
     # How the weights move.
     learning_rate: Positive | None = _setting(None, "Peak of the schedule.")

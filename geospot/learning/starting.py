@@ -11,6 +11,7 @@ from geospot.runs.checkpoints import (
     RunSettings,
     read_checkpoints,
     read_settings,
+    split_name,
 )
 from geospot.textsafe import printable
 
@@ -39,11 +40,7 @@ def starting_point(load_checkpoint_path: str | None) -> Start:
         return Start()
     if text.startswith(SCHEME):
         return Start(_checked(text))
-    directory, _, name = text.rpartition("@")
-    if directory and Path(directory).is_dir():
-        run, wanted = Path(directory), name
-    else:
-        run, wanted = Path(text), None
+    run, wanted = split_name(text)
     return Start(_choose(run, wanted).state_path, read_settings(run))
 
 

@@ -61,6 +61,17 @@ class RunSettings:
     """Longest side in pixels."""
 
 
+def split_name(text: str) -> tuple[Path, str | None]:
+    """The run directory and the checkpoint's name in `DIRECTORY@NAME`; no name in a plain path.
+
+    A directory whose own name holds an @ is taken whole unless what is before the @ is one too.
+    """
+    directory, _, name = text.rpartition("@")
+    if directory and Path(directory).is_dir():
+        return Path(directory), name
+    return Path(text), None
+
+
 def read_checkpoints(run: Path) -> list[RunCheckpoint]:
     """The run's checkpoints in the order in which they were saved; a torn last line is left out.
 

@@ -176,6 +176,8 @@ def test_the_demo_trains_evaluates_and_ranks_and_goes_on_where_it_stood(tmp_path
     assert {row["backend"] for row in rows} == {"constant", "prior", "local"}
     assert len({row["fingerprint"] for row in rows}) == 1
     assert "Sampled answers to 6 held-out photos" in done.stdout
+    rl_config = json.loads((out / "runs" / "rl" / "config.json").read_text())
+    assert rl_config["load_checkpoint_path"] == str(out / "runs" / "sft")
     metrics = (out / "runs" / "rl" / "metrics.jsonl").read_bytes()
     again = geospot("demo", "--out", out, *small, env=state)
     assert again.returncode == 0, again.stderr
