@@ -30,11 +30,18 @@ class LineTail:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.is_behind = False
+        """Whether the last look left some of the file for the next one."""
         self._offset = 0
         self._identity: tuple[int, int] | None = None
 
-    def look(self) -> News:
-        """What has come since the last look."""
+    def look(self, limit: int = -1) -> News:
+        """What has come since the last look.
+
+        Args:
+            limit: about how many bytes to read at most; -1 reads all. A line longer than that is read
+                whole.
+        """
         try:
             with self.path.open("rb") as file:
                 status = os.fstat(file.fileno())
@@ -46,10 +53,13 @@ class LineTail:
                     self._offset = 0
                 self._identity = identity
                 file.seek(self._offset)
-                data = file.read()
+                data = file.read(limit)
+                if 0 <= limit == len(data):
+                    data += file.readline()
+                self.is_behind = self._offset + len(data) < status.st_size
         except FileNotFoundError:
             again = self._identity is not None
-            self._offset, self._identity = 0, None
+            self._offset, self._identity, self.is_behind = 0, None, False
             return News(again=again)
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)

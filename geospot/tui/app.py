@@ -1,0 +1,153 @@
+"""The app: which screen is shown, what every screen can do, and the way from one to another."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from geospot.tui.inks import DARK, LIGHT, THEMES, Inks, inks_of
+from geospot.tui.reading import Reader, Watchings
+
+RUNS: Final = Path("runs")
+RESULTS: Final = Path("results")
+
+
+class GeospotApp(App[None]):
+    """Runs, live; and everything that a person does with them.
+
+    Args:
+        folders: where runs are looked for, at any depth.
+        results: where results of evaluations are looked for.
+        dark: whether the terminal's background is dark.
+        first: what is opened above the list of runs at the start.
+    """
+
+    TITLE = "geospot"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "show_runs", "Runs", tooltip="All runs, newest first"),
+        Binding("2", "launch", "New run", tooltip="Train or evaluate"),
+        Binding("3", "leaderboard", "Leaderboard", tooltip="Results, ranked"),
+        Binding("question_mark", "toggle_keys", "Keys", tooltip="Every key of this screen"),
+        Binding("ctrl+q", "quit", "Quit", tooltip="Close the app; runs go on", priority=True),
+    ]
+
+    def __init__(
+        self,
+        folders: Sequence[Path] = (RUNS,),
+        results: Sequence[Path] = (RESULTS,),
+        *,
+        dark: bool = True,
+        first: Callable[["GeospotApp"], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.folders = tuple(folders)
+        self.results = tuple(results)
+        self.reader = Reader()
+        self.watchings = Watchings(self.reader)
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = (DARK if dark else LIGHT).name
+        self._first = first
+
+    @property
+    def inks(self) -> Inks:
+        """Colours for canvases, of the theme that is on."""
+        return inks_of(self)
+
+    def on_mount(self) -> None:
+        """Shows the runs, and what is to be opened first."""
+        from geospot.tui.screens.runs import RunsScreen
+
+        self.push_screen(RunsScreen())
+        if self._first is not None:
+            self._first(self)
+
+    def on_unmount(self) -> None:
+        """Ends the reading threads; runs aren't touched."""
+        self.reader.close()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What the palette offers on every screen, beside the screen's own keys."""
+        yield from super().get_system_commands(screen)
+        yield SystemCommand("Runs", "All runs, newest first", self.action_show_runs)
+        yield SystemCommand("New run", "Train or evaluate", self.action_launch)
+        yield SystemCommand("Leaderboard", "Results, ranked", self.action_leaderboard)
+
+    def action_toggle_keys(self) -> None:
+        """Shows every key of the screen beside it, or hides them."""
+        if self.screen.query("HelpPanel"):
+            self.action_hide_help_panel()
+        else:
+            self.action_show_help_panel()
+
+    def action_show_runs(self) -> None:
+        """Back to the list of runs."""
+        while len(self.screen_stack) > 2:
+            self.pop_screen()
+
+    def action_launch(self) -> None:
+        """The form for a new run."""
+        self.open_launch()
+
+    def action_leaderboard(self) -> None:
+        """Results, ranked."""
+        self.open_leaderboard()
+
+    def open_run(self, folder: Path) -> None:
+        """One run, live."""
+        from geospot.tui.screens.run import RunScreen
+
+        self.push_screen(RunScreen(folder))
+
+    def open_rollouts(self, folder: Path, step: int | None = None, query: str = "") -> None:
+        """The rollouts of a run, at a step (the newest by default), filtered by a query."""
+        from geospot.tui.screens.rollouts import RolloutsScreen
+
+        self.push_screen(RolloutsScreen(folder, step, query))
+
+    def open_run_map(self, folder: Path, steps: tuple[int, int] | None = None) -> None:
+        """Answers of a run on the world map, of the steps from … to (both included; the newest by default)."""
+        from geospot.tui.screens.map import MapScreen
+
+        self.push_screen(MapScreen.of_run(folder, steps))
+
+    def open_result_map(self, result: Path) -> None:
+        """Answers of an evaluation on the world map."""
+        from geospot.tui.screens.map import MapScreen
+
+        self.push_screen(MapScreen.of_result(result))
+
+    def open_compare_runs(self, folders: Sequence[Path]) -> None:
+        """Several runs over one another."""
+        from geospot.tui.screens.compare_runs import CompareRunsScreen
+
+        self.push_screen(CompareRunsScreen(folders))
+
+    def open_compare_results(self, a: Path, b: Path) -> None:
+        """Two evaluations, photo by photo; `a` is what `b` is compared with."""
+        from geospot.tui.screens.compare_results import CompareResultsScreen
+
+        self.push_screen(CompareResultsScreen(a, b))
+
+    def open_launch(self, kind: str = "sft", settings: Mapping[str, Any] | None = None) -> None:
+        """The form for a new run of `kind` (sft, rl, eval), filled with `settings`."""
+        from geospot.tui.screens.launch import LaunchScreen
+
+        self.push_screen(LaunchScreen(kind, settings or {}))
+
+    def open_leaderboard(self, folders: Sequence[Path] | None = None) -> None:
+        """Results below the folders, ranked."""
+        from geospot.tui.screens.leaderboard import LeaderboardScreen
+
+        self.push_screen(LeaderboardScreen(folders or self.results))
+
+    def open_result(self, result: Path) -> None:
+        """One evaluation."""
+        from geospot.tui.screens.result import ResultScreen
+
+        self.push_screen(ResultScreen(result))

@@ -1,0 +1,116 @@
+"""Scales of charts: where a value stands on a line of dots, and which values are written beside it."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+_STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
+_UNITS: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """From `low` to `high` over `size` dots, linear or logarithmic; `low` < `high`, both > 0 on a log one."""
+
+    low: float
+    high: float
+    size: int
+    log: bool = False
+
+    @classmethod
+    def over(cls, values: "NDArray[Any]", size: int, *, log: bool = False) -> "Scale":
+        """A scale that shows all finite values (on a log scale: all above 0) with a little room around."""
+        finite = np.asarray(values, np.float64)
+        finite = finite[np.isfinite(finite) & ((finite > 0) if log else True)]
+        if not finite.size:
+            return cls(1.0, 10.0, size, log) if log else cls(0.0, 1.0, size, log)
+        low, high = float(finite.min()), float(finite.max())
+        if log:
+            room = max((high / low) ** 0.03, 1.05)
+            return cls(low / room, high * room, size, log)
+        room = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
+        return cls(low - room, high + room, size, log)
+
+    def place(self, value_N: Any) -> FloatArray:
+        """Position of values in dots: 0 is `low`, size − 1 is `high`; NaN where a value has none."""
+        value = np.asarray(value_N, np.float64)
+        if self.log:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                share = np.log(value / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return np.where(np.isfinite(share), share * (self.size - 1), np.nan)
+
+    def value(self, place: float) -> float:
+        """The value at a position in dots; inverse of `place`."""
+        share = place / max(self.size - 1, 1)
+        if self.log:
+            return self.low * (self.high / self.low) ** share
+        return self.low + share * (self.high - self.low)
+
+    def ticks(self, most: int) -> list[float]:
+        """Round values within the scale, at most `most` of them, ascending."""
+        if most < 1 or not (math.isfinite(self.low) and math.isfinite(self.high)):
+            return []
+        if self.log and self.high / self.low >= 10:
+            return _log_ticks(self.low, self.high, most)
+        return _linear_ticks(self.low, self.high, most)
+
+
+def _linear_ticks(low: float, high: float, most: int) -> list[float]:
+    rough = (high - low) / max(most, 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(s * power for s in (*_STEPS, 20.0) if s * power >= rough)
+    first = math.ceil(low / step - 1e-9)
+    ticks = [round(n * step, 12) for n in range(first, first + most + 1)]
+    return [tick for tick in ticks if low <= tick <= high][:most]
+
+
+def _log_ticks(low: float, high: float, most: int) -> list[float]:
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
+        ticks = [f * 10.0**p for p in powers for f in factors if low <= f * 10.0**p <= high]
+        if len(ticks) <= most:
+            return ticks
+    stride = math.ceil(len(powers) / most)
+    return [10.0**p for p in powers if not p % stride and low <= 10.0**p <= high][:most]
+
+
+def compact(value: float, digits: int = 3) -> str:
+    """A number as short as a cell of a table wants it: 0.0123, 12.3, 1,230, 12.3k, 4.56M, 1.2e-05."""
+    if not math.isfinite(value):
+        return "–"
+    size = abs(value)
+    if size >= 10_000:
+        unit, name = next((u, n) for u, n in _UNITS if size >= u)
+        if size < 1e16:
+            return f"{_significant(value / unit, digits)}{name}"
+        return f"{value:.1e}"
+    if size and size < 1e-3:
+        return f"{value:.{digits - 2}e}"
+    return f"{value:,.0f}" if size >= 1000 else _significant(value, digits)
+
+
+def _significant(value: float, digits: int) -> str:
+    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+    text = f"{value:.{max(digits - whole, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def duration(seconds: float) -> str:
+    """A time span: 45s, 3m20s, 2h05m, 3d04h."""
+    if not math.isfinite(seconds) or seconds < 0:
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86_400:
+        return f"{whole // 3600}h{whole // 60 % 60:02d}m"
+    return f"{whole // 86_400}d{whole // 3600 % 24:02d}h"
