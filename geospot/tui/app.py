@@ -53,11 +53,16 @@ class GeospotApp(App[None]):
             self.register_theme(theme)
         self.theme = (DARK if dark else LIGHT).name
         self._first = first
+        self._filters: dict[str, list[str]] = {}
 
     @property
     def inks(self) -> Inks:
         """Colours for canvases, of the theme that is on."""
         return inks_of(self)
+
+    def filter_history(self, name: str) -> list[str]:
+        """Earlier filters of the lists of this name, for a `FilterBar`; new ones are added to it."""
+        return self._filters.setdefault(name, [])
 
     def on_mount(self) -> None:
         """Shows the runs, and what is to be opened first."""
@@ -111,7 +116,7 @@ class GeospotApp(App[None]):
         self.push_screen(RolloutsScreen(folder, step, query))
 
     def open_run_map(self, folder: Path, steps: tuple[int, int] | None = None) -> None:
-        """Answers of a run on the world map, of the steps from … to (both included; the newest by default)."""
+        """Answers of a run on the world map; `steps` is the first and the last, the newest by default."""
         from geospot.tui.screens.map import MapScreen
 
         self.push_screen(MapScreen.of_run(folder, steps))
