@@ -4,6 +4,7 @@ Supervised training on the procedural world, then GRPO, on the embedded engine, 
 that train a large model on a hosted service. Before, between and after, the model is evaluated.
 """
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ from geospot.learning import session as learning
 from geospot.learning.display import RunView
 from geospot.outcomes import Outcome
 from geospot.rl.geo_reward import coord_reward
+from geospot.services import open_service
 
 DATASET: Final = "world"
 BASELINES: Final = ("constant", "prior")
@@ -102,7 +104,7 @@ class Demo:
         return self.out / "runs" / "rl"
 
     async def go(self) -> Lift:
-        """All of it; what is there already isn't done again.
+        """All of it on one engine; what is there already isn't done again.
 
         What is scored first is the random model of seed 0, whatever the seed that training draws from:
         one random model answers as little as another.
@@ -110,6 +112,10 @@ class Demo:
         Raises:
             GeospotError: something can't be done, such as the extra `local` not being installed.
         """
+        with await asyncio.to_thread(open_service, "local"):
+            return await self._go()
+
+    async def _go(self) -> Lift:
         await self._score("before", "local", TINY_SCRATCH)
         for baseline in BASELINES:
             await self._score(baseline, baseline, None)

@@ -14,6 +14,7 @@ import pytest
 from geospot.errors import UsageError
 from geospot.services.endpoint import ServiceOptions
 from geospot_backends.local.companion import Companion
+from geospot_backends.local.embedded import service
 
 _PARENT = """
 import sys, time
@@ -152,3 +153,41 @@ def test_a_folder_of_the_persons_is_not_taken_for_the_engine(
     monkeypatch.chdir(tmp_path)
     companion = Companion(ServiceOptions(state_dir=tmp_path / "state"))
     companion.close()
+
+
+def test_whoever_asks_for_the_same_engine_shares_it_until_the_last_lets_go(tmp_path: Path) -> None:
+    options = ServiceOptions(state_dir=tmp_path / "state")
+    first, second = service(options), service(options)
+    assert first.base_url == second.base_url
+    first.stop()
+    first.stop()  # lets go once
+    assert httpx.get(f"{second.base_url}/api/v1/healthz").status_code == 200
+    elsewhere = service(ServiceOptions(state_dir=tmp_path / "other"))
+    assert elsewhere.base_url != second.base_url
+    elsewhere.stop()
+    second.stop()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{second.base_url}/api/v1/healthz")
+    third = service(options)
+    assert httpx.get(f"{third.base_url}/api/v1/healthz").status_code == 200
+    third.stop()
+
+
+def test_an_engine_that_died_is_not_shared(tmp_path: Path) -> None:
+    options = ServiceOptions(state_dir=tmp_path / "state")
+    first = service(options)
+    [pid] = _children_running("geospot_backends.local.companion")
+    os.kill(pid, signal.SIGKILL)
+    assert _ends(pid)
+    second = service(options)
+    assert first.died() is not None
+    assert second.died() is None
+    first.stop()
+    assert httpx.get(f"{second.base_url}/api/v1/healthz").status_code == 200
+    second.stop()
+
+
+def _children_running(module: str) -> list[int]:
+    """Processes that this one started and whose command line names the module."""
+    listed = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    return [pid for pid in map(int, listed) if module in Path(f"/proc/{pid}/cmdline").read_text()]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from geospot.errors import PluginError, UsageError
-from geospot.services.endpoint import NO_KEY, DescribedService, Endpoint, Facts, ServiceOptions
+from geospot.services.endpoint import DescribedService, Endpoint, Facts, ServiceOptions
 from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import EngineError
 
@@ -90,16 +90,17 @@ def _facts() -> Facts:
 def _start(options: ServiceOptions) -> Endpoint:
     """A server in a process beside this one, on a free port of the loopback interface.
 
+    Whoever in this process asks for the same while it runs shares it.
+
     Raises:
         PluginError: the packages of the extra `local` aren't installed.
         UsageError: a model can't be loaded.
         BackendError: the engine ended while it was starting.
     """
     check_packages()
-    from geospot_backends.local.companion import Companion
+    from geospot_backends.local.shared import hold
 
-    companion = Companion(options)
-    return Endpoint("local", companion.base_url, NO_KEY, stop=companion.close, died=companion.died)
+    return hold(options, options.state_dir or default_state_dir())
 
 
 service: Final = DescribedService(_start, _facts)
