@@ -9,24 +9,33 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 _GAP: Final = 2
+_GUTTER: Final = 1
+"""Cells at the left for the cursor's mark: a background alone can be missed, or not be there at all."""
+
+_KEPT_LINES: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `key` names it for sorting, `width` is in cells. `flexible` ones share what is left over."""
+    """A column: `key` names it for sorting, `width` is in cells. `flexible` ones share what is left over.
+
+    Where the table is too narrow for all, columns with the highest `priority` leave first; those with 0
+    never do.
+    """
 
     key: str
     label: str
     width: int
     align: Literal["left", "right"] = "left"
     flexible: bool = False
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,23 @@ class Cell:
 Cells = Sequence[Cell | str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where columns stand at a size: numbers of the shown ones, their widths, what is seen of the rows."""
+
+    shown: tuple[int, ...]
+    widths: tuple[int, ...]
+    width: int
+    """Cells of the widget that show columns."""
+    lines: int
+    """Rows that are seen at once."""
+
+    @property
+    def total(self) -> int:
+        """Cells of all shown columns."""
+        return sum(self.widths) + _GAP * max(len(self.widths) - 1, 0)
+
+
 class Table(ScrollView, can_focus=True):
     """Rows by number; `rows` makes the cells of one when it comes into sight.
 
@@ -51,26 +77,33 @@ class Table(ScrollView, can_focus=True):
         "table--header",
         "table--cursor",
         "table--hover",
+        "table--mark",
     }
     DEFAULT_CSS = """
-    Table { height: 1fr; background: $background; scrollbar-size-vertical: 1; overflow-x: auto; }
+    Table {
+        height: 1fr; background: $background; overflow: auto auto;
+        scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1;
+    }
     Table .table--header { text-style: bold; color: $text; background: $panel; }
+    Table .table--hover { background: $surface; }
     Table .table--cursor { background: $surface; }
+    Table .table--mark { color: $text-muted; }
     Table:focus .table--cursor { background: $primary 30%; text-style: bold; }
+    Table:focus .table--mark { color: $primary; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home,g", "go(0)", "First", show=False),
-        Binding("end,G", "go(-1)", "Last", show=False),
-        Binding("left", "scroll_left", "Left", show=False),
-        Binding("right", "scroll_right", "Right", show=False),
-        Binding("enter", "select", "Open", show=False),
+        Binding("up,k", "move(-1)", "Up", show=False, tooltip="To the row above"),
+        Binding("down,j", "move(1)", "Down", show=False, tooltip="To the row below"),
+        Binding("pageup", "page(-1)", "Page up", show=False, tooltip="As many rows up as are seen"),
+        Binding("pagedown", "page(1)", "Page down", show=False, tooltip="As many rows down"),
+        Binding("home,g", "go(0)", "First", show=False, tooltip="To the first row"),
+        Binding("end,G", "go(-1)", "Last", show=False, tooltip="To the last row"),
+        Binding("left", "scroll_left", "Left", show=False, tooltip="Where columns don't fit"),
+        Binding("right", "scroll_right", "Right", show=False, tooltip="Where columns don't fit"),
+        Binding("enter", "select", "Open", show=False, tooltip="Open the row"),
     ]
 
-    cursor: reactive[int] = reactive(0)
+    cursor: reactive[int] = reactive(0, init=False)
 
     class Highlighted(Message):
         """The cursor is on another row."""
@@ -104,8 +137,11 @@ class Table(ScrollView, can_focus=True):
         self.columns = tuple(columns)
         self.count = 0
         self._rows: Callable[[int], Cells] = lambda _row: ()
-        self._made: dict[int, Cells] = {}
+        self._lines: dict[int, Strip] = {}
+        self._lines_are_for: tuple[Style, _Layout] | None = None
         self._sorted: tuple[str, bool] | None = None
+        self._hovered: int | None = None
+        self._laid_out: _Layout | None = None
 
     def show(
         self,
@@ -119,95 +155,154 @@ class Table(ScrollView, can_focus=True):
 
         Args:
             rows: the cells of a row, in the order of the columns; called for rows on screen.
-            cursor: where the cursor goes; it stays where it is by default.
+            cursor: where the cursor goes, at the same height on screen unless the table is at its top;
+                it stays where it is by default.
             sorted_by: key of the column that rows are sorted by, and whether descending; for the header.
         """
+        line = self.cursor - self.scroll_offset.y
+        was_empty = not self.count
         self.count, self._rows, self._sorted = count, rows, sorted_by
-        self._made.clear()
-        self.virtual_size = Size(self._total_width, count + 1)
-        self.set_reactive(Table.cursor, self.cursor)
-        wanted = self.cursor if cursor is None else cursor
-        self.cursor = min(max(wanted, 0), max(count - 1, 0))
+        self._lay_out()
+        wanted = min(max(self.cursor if cursor is None else cursor, 0), max(count - 1, 0))
+        if self.scroll_offset.y and wanted != self.cursor and 0 <= line < self._layout.lines:
+            self.scroll_to(y=max(wanted - line, 0), animate=False)
+        if wanted != self.cursor:
+            self.cursor = wanted
+        else:
+            self._reveal()
+            if was_empty and count:
+                self.post_message(self.Highlighted(self, wanted))
         self.refresh()
 
     def set_columns(self, columns: Sequence[Column]) -> None:
         """Changes the columns; rows are made again."""
         self.columns = tuple(columns)
-        self._made.clear()
-        self.virtual_size = Size(self._total_width, self.count + 1)
+        self._lay_out()
         self.refresh()
 
     @property
-    def widths(self) -> list[int]:
-        """Cells of each column at the widget's size; flexible ones share the rest."""
-        fixed = sum(column.width + _GAP for column in self.columns)
-        flexible = [column for column in self.columns if column.flexible]
-        spare = max(self.scrollable_content_region.width - fixed, 0)
-        each = spare // len(flexible) if flexible else 0
-        return [column.width + (each if column.flexible else 0) for column in self.columns]
+    def shown(self) -> Sequence[int]:
+        """Numbers of the columns for which there is room."""
+        return self._layout.shown
 
     @property
-    def _total_width(self) -> int:
-        return sum(self.widths) + _GAP * len(self.columns)
+    def widths(self) -> Sequence[int]:
+        """Cells of each shown column at the widget's size; flexible ones share the rest."""
+        return self._layout.widths
+
+    @property
+    def _layout(self) -> _Layout:
+        if self._laid_out is None:
+            self._laid_out = self._layout_for(self.content_region.size)
+        return self._laid_out
+
+    def _lay_out(self) -> None:
+        """After another size, count or columns."""
+        self._lines.clear()
+        self._laid_out = None
+        self.virtual_size = Size(self._layout.total + _GUTTER, self.count + 1)
+
+    def _layout_for(self, size: Size) -> _Layout:
+        bar = self.styles.scrollbar_size_vertical if self.count + 1 > size.height else 0
+        width = max(size.width - bar - _GUTTER, 0)
+        shown = list(range(len(self.columns)))
+        while self._needed(shown) > width:
+            last = max(shown, key=lambda n: (self.columns[n].priority, n))
+            if not self.columns[last].priority:
+                break
+            shown.remove(last)
+        flexible = [n for n in shown if self.columns[n].flexible]
+        spare = max(width - self._needed(shown), 0)
+        each, left = divmod(spare, len(flexible)) if flexible else (0, 0)
+        widths = [self.columns[n].width + (each if n in flexible else 0) for n in shown]
+        if flexible:
+            widths[shown.index(flexible[0])] += left
+        is_wider = self._needed(shown) > width
+        lines = size.height - 1 - (self.styles.scrollbar_size_horizontal if is_wider else 0)
+        return _Layout(tuple(shown), tuple(widths), width, max(lines, 1))
+
+    def _needed(self, shown: Sequence[int]) -> int:
+        return sum(self.columns[n].width for n in shown) + _GAP * max(len(shown) - 1, 0)
 
     def on_resize(self) -> None:
-        """Flexible columns follow the size."""
-        self.virtual_size = Size(self._total_width, self.count + 1)
+        """Columns follow the size."""
+        self._lay_out()
         self._reveal()
 
     def render_line(self, y: int) -> Strip:
         """The header, or the row that stands at line `y` of the widget."""
-        width = self.scrollable_content_region.width
-        base = self.rich_style
+        width, base = self._layout.width, self.rich_style
         if y == 0:
-            return self._line(self._header(), self.get_component_rich_style("table--header"), width)
+            style = base + self.get_component_rich_style("table--header")
+            return self._seen(self._line(self._header(), style), style, " ")
         row = self.scroll_offset.y + y - 1
         if row >= self.count:
-            return Strip.blank(width, base)
-        cells = self._made.get(row)
-        if cells is None:
-            if len(self._made) > 2000:
-                self._made.clear()
-            cells = self._made[row] = self._rows(row)
-        style = base
+            return Strip.blank(width + _GUTTER, base)
         if row == self.cursor:
             style = base + self.get_component_rich_style("table--cursor")
-        return self._line(cells, style, width)
+            mark = style + Style(color=self.get_component_rich_style("table--mark").color)
+            return self._seen(self._line(self._cells(row), style), mark, "▌")
+        if row == self._hovered:
+            style = base + self.get_component_rich_style("table--hover")
+            return self._seen(self._line(self._cells(row), style), style, " ")
+        return self._seen(self._plain_line(row, base), base, " ")
+
+    def _plain_line(self, row: int, base: Style) -> Strip:
+        """A row without cursor, which is drawn once for as long as nothing changes."""
+        if self._lines_are_for != (base, self._layout) or len(self._lines) > _KEPT_LINES:
+            self._lines.clear()
+            self._lines_are_for = (base, self._layout)
+        line = self._lines.get(row)
+        if line is None:
+            line = self._lines[row] = self._line(self._cells(row), base)
+        return line
+
+    def _cells(self, row: int) -> Cells:
+        cells = self._rows(row)
+        return [cells[n] if n < len(cells) else "" for n in self._layout.shown]
 
     def _header(self) -> Cells:
         labels: list[Cell | str] = []
-        for column in self.columns:
+        for column in (self.columns[n] for n in self._layout.shown):
             mark = ""
             if self._sorted is not None and self._sorted[0] == column.key:
-                mark = " ▼" if self._sorted[1] else " ▲"
+                mark = "▼" if self._sorted[1] else "▲"
             labels.append(f"{column.label}{mark}")
         return labels
 
-    def _line(self, cells: Cells, style: Style, width: int) -> Strip:
+    def _line(self, cells: Cells, style: Style) -> Strip:
+        layout = self._layout
         segments: list[Segment] = []
-        for column, cell_width, cell in zip(self.columns, self.widths, cells, strict=False):
+        for number, width, cell in zip(layout.shown, layout.widths, cells, strict=True):
             text, own = (cell, "") if isinstance(cell, str) else (cell.text, cell.style)
-            segments.append(
-                Segment(
-                    _fitted(text, cell_width, column.align) + " " * _GAP,
-                    style + Style.parse(own) if own else style,
-                )
-            )
-        strip = Strip(segments).adjust_cell_length(max(self._total_width, width), style)
-        left = self.scroll_offset.x
-        return strip.crop(left, left + width)
+            fitted = _fitted(text, width, self.columns[number].align) + " " * _GAP
+            segments.append(Segment(fitted, style + Style.parse(own) if own else style))
+        return Strip(segments).adjust_cell_length(max(layout.total, layout.width), style)
 
-    def watch_cursor(self) -> None:
+    def _seen(self, line: Strip, gutter: Style, mark: str) -> Strip:
+        """The part of a line that isn't scrolled away, behind the gutter."""
+        left = self.scroll_offset.x
+        part = line.crop(left, left + self._layout.width)
+        return Strip([Segment(mark, gutter), *part], part.cell_length + _GUTTER)
+
+    def watch_cursor(self, before: int, now: int) -> None:
         """Brings the cursor's row into sight, and tells."""
+        top = self.scroll_offset.y
         self._reveal()
-        self.refresh()
+        if self.scroll_offset.y == top:
+            self._refresh_rows(before, now)
         if self.count:
-            self.post_message(self.Highlighted(self, self.cursor))
+            self.post_message(self.Highlighted(self, now))
+
+    def _refresh_rows(self, *rows: int | None) -> None:
+        """Draws rows again; over a slow line the rest needn't be sent."""
+        for row in rows:
+            if row is not None and row >= self.scroll_offset.y:
+                self.refresh(Region(0, row - self.scroll_offset.y + 1, self.size.width, 1))
 
     def _reveal(self) -> None:
         """Scrolls so far that the cursor's row is below the header and above the end."""
-        lines = max(self.scrollable_content_region.height - 1, 1)
-        top = self.scroll_offset.y
+        lines, top = self._layout.lines, self.scroll_offset.y
         if self.cursor < top:
             self.scroll_to(y=self.cursor, animate=False)
         elif self.cursor >= top + lines:
@@ -219,11 +314,12 @@ class Table(ScrollView, can_focus=True):
 
     def action_page(self, pages: int) -> None:
         """Moves the cursor by what is on screen."""
-        self.action_move(pages * max(self.scrollable_content_region.height - 2, 1))
+        self.action_move(pages * max(self._layout.lines - 1, 1))
 
     def action_go(self, row: int) -> None:
         """Moves the cursor to a row; -1 is the last."""
-        self.cursor = max(self.count - 1, 0) if row < 0 else row
+        last = max(self.count - 1, 0)
+        self.cursor = last if row < 0 else min(row, last)
 
     def action_select(self) -> None:
         """Chooses the cursor's row."""
@@ -236,7 +332,7 @@ class Table(ScrollView, can_focus=True):
         if offset is None:
             return
         if offset.y == 0:
-            self._click_header(offset.x + self.scroll_offset.x)
+            self._click_header(offset.x - _GUTTER + self.scroll_offset.x)
             return
         row = self.scroll_offset.y + offset.y - 1
         if row >= self.count:
@@ -246,11 +342,25 @@ class Table(ScrollView, can_focus=True):
         self.cursor = row
 
     def _click_header(self, x: int) -> None:
-        for column, width in zip(self.columns, self.widths, strict=True):
+        for number, width in zip(self._layout.shown, self._layout.widths, strict=True):
             if x < width + _GAP:
-                self.post_message(self.HeaderClicked(self, column.key))
+                self.post_message(self.HeaderClicked(self, self.columns[number].key))
                 return
             x -= width + _GAP
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """The row under the mouse is marked."""
+        row = self.scroll_offset.y + event.y - 1
+        self._hover(row if event.y and row < self.count else None)
+
+    def on_leave(self) -> None:
+        """The mouse is elsewhere."""
+        self._hover(None)
+
+    def _hover(self, row: int | None) -> None:
+        if row != self._hovered:
+            before, self._hovered = self._hovered, row
+            self._refresh_rows(before, row)
 
 
 def _fitted(text: str, width: int, align: str) -> str:
