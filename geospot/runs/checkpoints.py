@@ -131,10 +131,10 @@ def read_settings(run: Path, file: str = CONFIG) -> RunSettings:
         raise UsageError(
             f"{printable(str(path))} can't be read: {error}.", "Mend it, or name the checkpoint."
         ) from error
-    size = _find(content, "max_image_size")
+    size = find_setting(content, "max_image_size")
     return RunSettings(
-        model_name=_text(_find(content, "model_name")),
-        renderer_name=_text(_find(content, "renderer_name")),
+        model_name=_text(find_setting(content, "model_name")),
+        renderer_name=_text(find_setting(content, "renderer_name")),
         prompt=_prompt(content),
         max_image_size=size if isinstance(size, int) and not isinstance(size, bool) else None,
     )
@@ -165,15 +165,15 @@ def _choices(able: list[RunCheckpoint]) -> str:
 
 def _prompt(content: Any) -> Prompt | None:
     """The prompt that the run was trained with: its text, or else its name among ours."""
-    name, text = _text(_find(content, "prompt")), _text(_find(content, "prompt_text"))
+    name, text = _text(find_setting(content, "prompt")), _text(find_setting(content, "prompt_text"))
     if text is None and name in PROMPTS:
         text = PROMPTS[name]
     if text is None:
         return None
-    return Prompt(name or "from the run", text, _text(_find(content, "system_prompt")))
+    return Prompt(name or "from the run", text, _text(find_setting(content, "system_prompt")))
 
 
-def _find(content: Any, key: str) -> Any:
+def find_setting(content: Any, key: str) -> Any:
     """The value of the key nearest to the root; tinker-cookbook nests its settings."""
     level = [content]
     while level:

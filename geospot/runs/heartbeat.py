@@ -4,8 +4,8 @@ The thread beats on while the run waits for a service; it ends with the process,
 stopped without saying why means that the process was killed.
 """
 
+import math
 import os
-import platform
 import threading
 import time
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from geospot.durable import WriteError, parse_row, replace_json
+from geospot.runs.processes import birth_of, boot_of, this_boot, this_host
 
 HEARTBEAT: Final = "heartbeat.json"
 INTERVAL_S: Final = 2.0
@@ -21,6 +22,8 @@ WAITING: Final = "waiting for the service"
 
 STALE_S: Final = 30.0
 """Silence of this length is no accident."""
+
+_LARGEST: Final = 2**53
 
 State = Literal["running", "finished", "stopped", "failed"]
 Standing = Literal["running", "silent", "finished", "stopped", "failed", "died"]
@@ -32,7 +35,8 @@ class Beat:
 
     `step` of `total` steps are done (`total` is 0 until it is known), `phase` is what the run is doing
     now, `started` and `time` are seconds since 1970 (start of this process's part of the run, and
-    this beat).
+    this beat). `birth` tells the process from others that get its number later (empty in runs of
+    older versions); `stopping` says that it was asked to stop, and is saving.
     """
 
     state: State
@@ -44,6 +48,25 @@ class Beat:
     phase: str
     started: float
     time: float
+    birth: str = ""
+    stopping: bool = False
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the process was started on this machine.
+
+        Machines may share a name: while a beat is fresh, one that tells of another boot is another's.
+        """
+        if self.host != this_host():
+            return False
+        return not self._of_other_boot or not self._is_fresh
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process is there, on this machine, and is still that of the run."""
+        if not self.birth:
+            return _is_there(self.pid)
+        return birth_of(self.pid) == self.birth
 
     def standing(self) -> Standing:
         """What has become of the run, now.
@@ -53,9 +76,17 @@ class Beat:
         """
         if self.state != "running":
             return self.state
-        if self.host == platform.node() and not _is_alive(self.pid):
+        if self.is_here and not self.is_alive:
             return "died"
-        return "running" if time.time() - self.time < STALE_S else "silent"
+        return "running" if self._is_fresh else "silent"
+
+    @property
+    def _is_fresh(self) -> bool:
+        return time.time() - self.time < STALE_S
+
+    @property
+    def _of_other_boot(self) -> bool:
+        return bool(self.birth) and boot_of(self.birth) != this_boot()
 
 
 class Heartbeat:
@@ -64,8 +95,9 @@ class Heartbeat:
     def __init__(self, folder: Path, *, step: int) -> None:
         self._path = folder / HEARTBEAT
         now = time.time()
+        pid = os.getpid()
         self._beat = Beat(
-            "running", "", os.getpid(), platform.node(), step, 0, "starting", now, now
+            "running", "", pid, this_host(), step, 0, "starting", now, now, birth_of(pid)
         )
         self._before = self._beat.phase
         self._lock = threading.Lock()
@@ -101,6 +133,14 @@ class Heartbeat:
             self._write(phase=WAITING)
         elif self._beat.phase == WAITING:
             self._write(phase=self._before)
+
+    def stops(self) -> None:
+        """Notes that the run was asked to stop, and is saving.
+
+        Raises:
+            WriteError: the disk is full.
+        """
+        self._write(stopping=True)
 
     def begin(self, step: int, total: int) -> None:
         """Notes where the run begins or goes on, and how many steps it has.
@@ -151,6 +191,8 @@ def read_heartbeat(folder: Path) -> Beat | None:
         phase=_text(row, "phase"),
         started=_number(row, "started"),
         time=_number(row, "time"),
+        birth=_text(row, "birth"),
+        stopping=row.get("stopping") is True,
     )
 
 
@@ -161,11 +203,12 @@ def _text(row: dict[str, Any], key: str) -> str:
 
 def _number(row: dict[str, Any], key: str) -> float:
     value = row.get(key)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and abs(value) < _LARGEST and not math.isnan(value) else 0
 
 
-def _is_alive(pid: int) -> bool:
-    """Whether there is such a process on this machine; 0 and below name none."""
+def _is_there(pid: int) -> bool:
+    """Whether there is any process of this number on this machine; 0 and below name none."""
     if pid <= 0:
         return False
     try:
