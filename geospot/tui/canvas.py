@@ -7,6 +7,7 @@ character and never read as markup; what isn't one cell wide is replaced.
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -155,7 +156,7 @@ class Canvas:
         )
         starts = [0, *(np.flatnonzero(changes) + 1).tolist(), self.width]
         text = "".join(chars_H_W[y].tolist())
-        for start, end in zip(starts, starts[1:], strict=False):
+        for start, end in pairwise(starts):
             if end > start:
                 style = _style(int(ink[start]), int(paper[start]), int(attributes[start]))
                 yield Segment(text[start:end], base + style)
