@@ -91,6 +91,19 @@ class Canvas:
         if ink_H_W is not None:
             self._ink_H_W[target] = ink_H_W[source]
 
+    def marks(
+        self, x_M: "NDArray[Any]", y_M: "NDArray[Any]", chars_M: "NDArray[Any]",
+        ink_M: "NDArray[Any] | int" = NONE, attributes: int = 0,
+    ) -> None:  # fmt: skip
+        """Puts one character each into M cells, which must be one cell wide; backgrounds stay."""
+        x, y = np.asarray(x_M, np.int64), np.asarray(y_M, np.int64)
+        inside = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
+        at = (y[inside], x[inside])
+        self._chars_H_W[at] = np.broadcast_to(chars_M, x.shape)[inside]
+        self._dots_H_W[at] = 0
+        self._ink_H_W[at] = np.broadcast_to(ink_M, x.shape)[inside]
+        self._attributes_H_W[at] = attributes
+
     def dots(self, x_D: "NDArray[Any]", y_D: "NDArray[Any]", ink: int = NONE) -> None:
         """Sets braille dots: D positions, 2 × `width` across and 4 × `height` down, (0, 0) at top left.
 
