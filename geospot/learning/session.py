@@ -109,7 +109,7 @@ async def open_session(
     with sdk_speaks_into(directory, view.warn):
         try:
             await trainer.load(directory.resume_from)
-            with stop_on_signals(view.warn) as stop:
+            with stop_on_signals(_stopping(directory, view)) as stop:
                 session = Session(trainer, directory, stop, view)
                 if (warning := flattering(trainer.config)) is not None:
                     directory.log(warning, level="WARNING")
@@ -123,6 +123,19 @@ async def open_session(
             directory.close(*(("stopped", stop.reason) if session.stopped else ("finished", "")))
         finally:
             await trainer.aclose()
+
+
+def _stopping(directory: RunDirectory, view: RunView) -> Callable[[str], None]:
+    """Tells the person, and whoever watches the directory, that the run was asked to stop."""
+
+    def tell(message: str) -> None:
+        view.warn(message)
+        try:
+            directory.stops(message)
+        except WriteError:
+            return  # a full disk: the run's own next line will say so
+
+    return tell
 
 
 def _telling(directory: RunDirectory, view: RunView) -> Callable[[str, bool], None]:
@@ -139,7 +152,7 @@ def _telling(directory: RunDirectory, view: RunView) -> Callable[[str, bool], No
 
 
 def _provenance() -> dict[str, Any]:
-    return {"versions": versions(), "git": git_state()}
+    return {"versions": versions(), "git": git_state(), "cwd": str(Path.cwd())}
 
 
 def _ending(error: BaseException) -> tuple[State, str]:

@@ -23,7 +23,7 @@ from geospot.runs.checkpoints import (
     find_setting,
     read_checkpoints,
 )
-from geospot.runs.digest import EMPTY, MetricsDigest, finite, read_digest
+from geospot.runs.digest import EMPTY, NLL, REWARD, MetricsDigest, finite, read_digest
 from geospot.runs.heartbeat import HEARTBEAT, Beat, read_heartbeat
 from geospot.runs.watch import EVALS, LOGS, METRICS
 
@@ -91,32 +91,30 @@ class RunSummary:
     @property
     def fields(self) -> Mapping[str, str | float | None]:
         """What the filter language can ask for; the names are `FILTER_KEYS`."""
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "model": self.model,
-            "state": self.standing,
-            "phase": self.phase,
-            "reason": self.reason,
-            "host": self.host,
-            "step": float(self.step),
-            "total": float(self.total) or None,
-            "done": self.step / self.total if self.total else None,
-            "reward": self.score if self.score_name == "reward" else None,
-            "nll": self.score if self.score_name == "NLL" else None,
-            "km": self.median_km,
-            "elapsed": self.elapsed_s,
-            "eta": self.eta_s,
-            "tokens": None if self.tokens is None else float(self.tokens),
-            "cost": self.cost_usd,
-            "eval": float(self.evaluations) or None,
-        }
+        return {name: of(self) for name, of in _FIELDS.items()}
 
 
-FILTER_KEYS: Final = frozenset(
-    ["name", "kind", "model", "state", "phase", "reason", "host", "step", "total", "done", "reward"]
-    + ["nll", "km", "elapsed", "eta", "tokens", "cost", "eval"]
-)
+_FIELDS: Final[Mapping[str, Callable[[RunSummary], str | float | None]]] = {
+    "name": lambda run: run.name,
+    "kind": lambda run: run.kind,
+    "model": lambda run: run.model,
+    "state": lambda run: run.standing,
+    "phase": lambda run: run.phase,
+    "reason": lambda run: run.reason,
+    "host": lambda run: run.host,
+    "step": lambda run: run.step,
+    "total": lambda run: run.total or None,
+    "done": lambda run: run.step / run.total if run.total else None,
+    "reward": lambda run: run.score if run.score_name == REWARD else None,
+    "nll": lambda run: run.score if run.score_name == NLL else None,
+    "km": lambda run: run.median_km,
+    "elapsed": lambda run: run.elapsed_s,
+    "eta": lambda run: run.eta_s,
+    "tokens": lambda run: run.tokens,
+    "cost": lambda run: run.cost_usd,
+    "eval": lambda run: run.evaluations or None,
+}
+FILTER_KEYS: Final = frozenset(_FIELDS)
 """Fields of a summary that can be asked for; times are in seconds, `done` is from 0 to 1."""
 
 
@@ -187,7 +185,7 @@ class Catalogue:
         standing = beat.standing()
         return {
             "standing": standing,
-            "phase": beat.phase if standing in ("running", "silent") else "",
+            "phase": _phase(beat) if standing in ("running", "silent") else "",
             "reason": beat.reason,
             "step": beat.step,
             "total": beat.total,
@@ -356,6 +354,10 @@ def _checkpoints(path: Path) -> Sequence[RunCheckpoint]:
 def _summary_median_km(path: Path) -> float | None:
     every = (_object(path) or {}).get("all")
     return finite(cast(dict[str, Any], every).get("median_km")) if isinstance(every, dict) else None
+
+
+def _phase(beat: Beat) -> str:
+    return "stopping" if beat.stopping else beat.phase
 
 
 def _eta_s(standing: Standing, steps: int, pace_s: float | None) -> float | None:

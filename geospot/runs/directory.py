@@ -212,6 +212,12 @@ class RunDirectory:
         if self._heartbeat is not None:
             self._heartbeat.waits(is_away=is_away)
 
+    def stops(self, message: str) -> None:
+        """Notes in logs.log and for the heartbeat that the run was asked to stop."""
+        self.log(message, level="WARNING")
+        if self._heartbeat is not None:
+            self._heartbeat.stops()
+
     def log(self, message: str, *, level: Literal["INFO", "WARNING", "ERROR"] = "INFO") -> None:
         """Appends a line to logs.log, with the time in UTC."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
