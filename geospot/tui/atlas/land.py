@@ -45,11 +45,12 @@ def graticule(view: View) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
     at_x = view.width / 2 + (meridians - view.longitude) * scale
     left, right = (view.width / 2 + (edge - view.longitude) * scale for edge in (west, east))
     top, bottom = float(view.y(north)), float(view.y(south))
-    down = np.arange(max(top, 0.0), min(bottom, view.height), 4.0)
-    across = np.arange(max(left, 0.0), min(right, view.width), 4.0)
+    down = np.arange(max(top, 0.0), min(bottom, view.height), 8.0)
+    across = np.arange(max(left, 0.0), min(right, view.width), 6.0)
     x = np.append(np.repeat(at_x, len(down)), np.tile(across, len(parallels)))
     y = np.append(np.tile(down, len(meridians)), np.repeat(view.y(parallels), len(across)))
-    return np.floor(x).astype(np.int64), np.floor(y).astype(np.int64), parallels, meridians
+    seen = (y >= 0) & (y < view.height)  # below the map there is something else
+    return x[seen].astype(np.int64), y[seen].astype(np.int64), parallels, meridians
 
 
 @lru_cache(maxsize=8)

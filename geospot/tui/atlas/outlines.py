@@ -5,7 +5,7 @@ geospot.tui.atlas.pack` made the file, and docs/map.md says from what. Corners a
 each as its difference from the one before in 16 bits: a step across the globe wraps around, as 16 bits do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -61,30 +61,44 @@ class Outlines:
         return sorted(set(self.country_R.tolist()) - {"--"})
 
     @cached_property
+    def rings(self) -> Mapping[str, Sequence[slice]]:
+        """The corners of each country's rings, the largest ring first."""
+        ends_R = np.append(self.start_R[1:], len(self.latitude_P))
+        slices = [slice(int(a), int(b)) for a, b in zip(self.start_R, ends_R, strict=True)]
+        return {
+            code: sorted(
+                (slices[ring] for ring in np.flatnonzero(self.country_R == code)),
+                key=lambda ring: -self._area(ring),
+            )
+            for code in self.codes
+        }
+
+    @cached_property
+    def areas(self) -> Mapping[str, float]:
+        """Roughly how large each country's largest ring is, for telling large ones from small ones."""
+        return {code: self._area(rings[0]) for code, rings in self.rings.items()}
+
+    @cached_property
     def boxes(self) -> Mapping[str, tuple[float, float, float, float]]:
         """South, west, north, east of each country, in degrees: of its largest ring and others like it.
 
         An overseas part, or a far island, would make a view of a country a view of half the world.
         """
         found: dict[str, tuple[float, float, float, float]] = {}
-        bounds = list(
-            zip(self.start_R, np.append(self.start_R[1:], len(self.latitude_P)), strict=True)
-        )
-        for code in self.codes:
-            rings = [slice(*bounds[ring]) for ring in np.flatnonzero(self.country_R == code)]
-            areas = [abs(_area(self.longitude_P[r], self.latitude_P[r])) for r in rings]
-            main = [r for r, a in zip(rings, areas, strict=True) if a > 0.3 * max(areas)]
-            corners = np.concatenate([np.arange(r.start, r.stop) for r in main])
-            latitude, longitude = self.latitude_P[corners], self.longitude_P[corners]
+        for code, rings in self.rings.items():
+            main = [ring for ring in rings if self._area(ring) > 0.3 * self.areas[code]]
+            latitude = np.concatenate([self.latitude_P[ring] for ring in main])
+            longitude = np.concatenate([self.longitude_P[ring] for ring in main])
             found[code] = (
                 float(latitude.min()), float(longitude.min()),
                 float(latitude.max()), float(longitude.max()),
             )  # fmt: skip
         return found
 
-
-def _area(x_P: FloatArray, y_P: FloatArray) -> float:
-    return float(np.sum(x_P[:-1] * y_P[1:] - x_P[1:] * y_P[:-1]) / 2)
+    def _area(self, ring: slice) -> float:
+        y = self.latitude_P[ring]
+        x = self.longitude_P[ring] * np.cos(np.radians(y.mean()))
+        return abs(float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]) / 2))
 
 
 def packed(rings: list[tuple[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:

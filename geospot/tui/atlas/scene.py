@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from geospot.tui.atlas import land
+from geospot.tui.atlas import labels, land
 from geospot.tui.atlas.arcs import arc_dots
 from geospot.tui.atlas.classes import ERRORS, Classes
 from geospot.tui.atlas.outlines import outlines
@@ -103,6 +103,8 @@ def paint(canvas: Canvas, view: View, scene: Scene, inks: Inks) -> str:
         What a reader has to know about what is drawn, such as that it is a sample; often nothing.
     """
     _paint_land(canvas, view, scene.shades, inks)
+    labels.paint_capitals(canvas, view, inks)
+    labels.paint_degrees(canvas, view, inks)
     note = ""
     if scene.shades is None:
         if scene.mode is Mode.ARCS:

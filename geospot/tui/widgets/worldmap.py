@@ -186,8 +186,6 @@ class WorldMap(Widget, can_focus=True):
         view, inks = self.view, cast("GeospotApp", self.app).inks
         if view.width >= 4 and view.height >= 4:
             note = paint(canvas, view, self.scene, inks)
-            legend.paint_capitals(canvas, view, inks)
-            legend.paint_degrees(canvas, view, inks)
             legend.paint_scale(canvas, view, inks)
             legend.paint_note(canvas, note, inks)
             legend.paint_legend(canvas, self.scene, inks)
