@@ -1,11 +1,18 @@
 """What the shell completes in the place of a value."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import typer
 
 from geospot.plugins import BACKENDS, SERVICES, installed, load
+
+DEFAULT_FOLDERS: Final = (Path("runs"), Path("results"))
+"""Where runs are looked for when nobody says where."""
+
+_MOST: Final = 2_000
+"""Folders that are looked into while a person waits behind the tab key."""
 
 
 def complete_backend(incomplete: str) -> list[str]:
@@ -30,6 +37,35 @@ def embedded_models(incomplete: str) -> list[str]:
     found = load(SERVICES, "local") if "local" in complete_service("local") else None
     names = found.facts().models if isinstance(found, DescribedService) else ()
     return _beginning(list(names), incomplete)
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """Run directories: those in the usual folders, or where what is typed already leads."""
+    return _beginning(_runs(incomplete), incomplete)
+
+
+def complete_run_checkpoint(incomplete: str) -> list[str]:
+    """DIR@, and behind the @ the run's checkpoints that can be trained on."""
+    run, at, _ = incomplete.rpartition("@")
+    if not at:
+        return [f"{name}@" for name in complete_run(incomplete)]
+    from geospot.errors import GeospotError
+    from geospot.runs.checkpoints import read_checkpoints
+
+    try:
+        rows = read_checkpoints(Path(run))
+    except GeospotError:
+        return []
+    names = dict.fromkeys(f"{run}@{row.name}" for row in rows if row.state_path)
+    return _beginning(list(names), incomplete)
+
+
+def _runs(incomplete: str) -> list[str]:
+    from geospot.runs.catalogue import Catalogue
+
+    typed = Path(incomplete).parent if "/" in incomplete else None
+    folders = DEFAULT_FOLDERS if typed is None else [typed]
+    return [str(run) for run in Catalogue(folders, most=_MOST).scan()]
 
 
 def _beginning(names: list[str], incomplete: str) -> list[str]:

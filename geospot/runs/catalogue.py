@@ -121,13 +121,14 @@ FILTER_KEYS: Final = frozenset(_FIELDS)
 class Catalogue:
     """The runs below `folders`. It remembers what it read while files stay as they are.
 
-    One thread at a time may use it.
+    One thread at a time may use it. It looks into `most` folders, and no more.
     """
 
-    def __init__(self, folders: Iterable[Path]) -> None:
+    def __init__(self, folders: Iterable[Path], most: int = MOST_FOLDERS) -> None:
         self.folders: Sequence[Path] = tuple(folders)
         self.is_cut = False
-        """Whether the last scan gave up at `MOST_FOLDERS`."""
+        """Whether there are folders that the last scan didn't look into."""
+        self._most = most
         self._names: dict[Path, str] = {}
         self._kept: dict[Path, dict[str, tuple[_Stamp | None, Any]]] = {}
 
@@ -253,7 +254,7 @@ class Catalogue:
             identity = _identity(folder)
             if identity is None or identity in seen:
                 continue  # a link to where we have been, perhaps above
-            if len(seen) >= MOST_FOLDERS:
+            if len(seen) >= self._most:
                 self.is_cut = True
                 return
             seen.add(identity)

@@ -19,6 +19,7 @@ from geospot.runs.rebuilding import (
     config_of,
     directory_of,
     keep_prompt,
+    rooted,
     settings_again,
     settings_for_branch,
 )
@@ -99,7 +100,7 @@ def branch(run: Path, checkpoint: str, changes: Mapping[str, Any], new_folder: P
         UsageError: no such checkpoint to go on training from, or changes that don't fit.
     """
     kind, settings = branch_settings(run, checkpoint, changes, new_folder)
-    return launch(kind, settings, new_folder, cwd=directory_of(run))
+    return launch(kind, settings, new_folder)
 
 
 def branch_settings(
@@ -134,7 +135,7 @@ def evaluate(run: Path, checkpoint: str, settings: Mapping[str, Any]) -> Launche
         UsageError: no such checkpoint to sample from, or settings that don't fit.
     """
     full = evaluation_settings(run, checkpoint, settings)
-    return launch("eval", full, Path(full["out"]), cwd=directory_of(run))
+    return launch("eval", full, Path(full["out"]))
 
 
 def evaluation_settings(run: Path, checkpoint: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,7 +150,7 @@ def evaluation_settings(run: Path, checkpoint: str, settings: Mapping[str, Any])
     told: dict[str, Any] = {
         "backend": "local" if service == "local" else "tinker",
         "model": f"{run.absolute()}@{checkpoint}",
-        "dataset": config.get("eval_hf_repo") or config.get("hf_repo", "osv5m/osv5m"),
+        "dataset": rooted(run, config.get("eval_hf_repo") or config.get("hf_repo", "osv5m/osv5m")),
         "split": config.get("eval_split", "test"),
         "limit": config.get("eval_limit", 200),
         "out": Path("results").absolute() / f"{run.absolute().name}-{checkpoint}",

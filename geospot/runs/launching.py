@@ -1,6 +1,5 @@
 """Starting `geospot sft`, `rl` and `eval` as processes that go on without whoever started them."""
 
-import json
 import os
 import shlex
 import subprocess
@@ -16,6 +15,7 @@ from pydantic import BaseModel
 from geospot.config.evaluation import EvalConfig
 from geospot.config.learning import RLConfig, SFTConfig
 from geospot.config.load import build
+from geospot.config.text import NOTHING, setting_text
 from geospot.durable import unwritable
 from geospot.errors import GeospotError, UsageError
 from geospot.runs.checkpoints import CONFIG
@@ -32,7 +32,6 @@ OUTPUT: Final = "output.log"
 """What a detached process prints: in the run directory, or beside it with its name in front."""
 
 _EVAL: Final = "eval.json"
-_NOTHING: Final = ("none", "null", "None")
 _READ: Final = 1 << 14  # bytes of the output's end
 _SHOWN: Final = 5  # lines of it in a message
 _EXPECTED: Final = (0, 3, 128 + 2, 128 + 15)
@@ -189,9 +188,9 @@ def _pairs(model: type[BaseModel], settings: Mapping[str, Any]) -> Iterator[str]
             if model.model_fields[name].get_default(call_default_factory=True) is not None:
                 yield f"{name}=none"
             continue
-        if value in _NOTHING:
+        if isinstance(value, str) and value in NOTHING:
             raise UsageError(f"{name}={value} would be read as no value at all.", "Say another.")
-        yield f"{name}={_text(value)}"
+        yield f"{name}={setting_text(value)}"
 
 
 def _options(model: type[BaseModel], settings: Mapping[str, Any]) -> Iterator[str]:
@@ -209,18 +208,6 @@ def _options(model: type[BaseModel], settings: Mapping[str, Any]) -> Iterator[st
             if value or default:
                 yield f"--{flag}" if value else f"--no-{flag}"
         elif isinstance(value, list):
-            yield from (f"--{flag}={_text(item)}" for item in cast(list[Any], value))
-        elif isinstance(value, dict):
-            if value:
-                yield f"--{flag}={json.dumps(value)}"
-        else:
-            yield f"--{flag}={_text(value)}"
-
-
-def _text(value: Any) -> str:
-    """A value as it is written on a command line."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return ",".join(_text(item) for item in cast(Sequence[Any], value))
-    return str(value)
+            yield from (f"--{flag}={setting_text(item)}" for item in cast(list[Any], value))
+        elif value != {}:
+            yield f"--{flag}={setting_text(value)}"

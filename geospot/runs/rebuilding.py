@@ -54,7 +54,16 @@ def settings_for_branch(run: Path) -> tuple[Literal["sft", "rl"], dict[str, Any]
     """
     kind, settings = settings_again(run)
     left_out = _OF_CHECKPOINT | _OF_PROMPT | {"behavior_if_log_dir_exists", "load_checkpoint_path"}
-    return kind, {name: value for name, value in settings.items() if name not in left_out}
+    kept = {name: value for name, value in settings.items() if name not in left_out}
+    data = {name: rooted(run, kept[name]) for name in ("hf_repo", "eval_hf_repo") if name in kept}
+    return kind, kept | data
+
+
+def rooted(run: Path, name: str) -> str:
+    """A data set's name as it is meant from anywhere: a path from where the run was started, made whole."""
+    directory = directory_of(run)
+    path = directory / name if directory is not None else None
+    return str(path) if path is not None and path.exists() else name
 
 
 def directory_of(run: Path) -> Path | None:
