@@ -1,14 +1,22 @@
 """The app: which screen is shown, what every screen can do, and the way from one to another."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from textual.actions import ActionParseResult
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.screen import Screen
 
+from geospot.errors import GeospotError
+from geospot.textsafe import printable
+from geospot.tui.commands import KeyCommands, RunCommands
 from geospot.tui.inks import DARK, LIGHT, THEMES, Inks, inks_of
+from geospot.tui.keys import key_groups
+from geospot.tui.listing import Listing
 from geospot.tui.reading import Reader, Watchings
 
 RUNS: Final = Path("runs")
@@ -28,12 +36,22 @@ class GeospotApp(App[None]):
     TITLE = "geospot"
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS = App.COMMANDS | {RunCommands, KeyCommands}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "show_runs", "Runs", tooltip="All runs, newest first"),
         Binding("2", "launch", "New run", tooltip="Train or evaluate"),
         Binding("3", "leaderboard", "Leaderboard", tooltip="Results, ranked"),
+        Binding("ctrl+p", "command_palette", "Palette", tooltip="Find runs and commands by name"),
+        Binding(
+            "ctrl+z",
+            "suspend_process",
+            "Suspend",
+            show=False,
+            tooltip="To the shell; fg comes back",
+        ),
         Binding("question_mark", "toggle_keys", "Keys", tooltip="Every key of this screen"),
-        Binding("ctrl+q", "quit", "Quit", tooltip="Close the app; runs go on", priority=True),
+        Binding("q", "quit", "Quit", tooltip="Close the app; runs go on"),
+        Binding("ctrl+q", "quit", "Quit", show=False, tooltip="Close the app", priority=True),
     ]
 
     def __init__(
@@ -49,11 +67,12 @@ class GeospotApp(App[None]):
         self.results = tuple(results)
         self.reader = Reader()
         self.watchings = Watchings(self.reader)
+        self.listing = Listing(self._watched_folders(), self.reader)
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = (DARK if dark else LIGHT).name
         self._first = first
-        self._filters: dict[str, list[str]] = {}
+        self._filter_histories: dict[str, list[str]] = {}
 
     @property
     def inks(self) -> Inks:
@@ -62,7 +81,16 @@ class GeospotApp(App[None]):
 
     def filter_history(self, name: str) -> list[str]:
         """Earlier filters of the lists of this name, for a `FilterBar`; new ones are added to it."""
-        return self._filters.setdefault(name, [])
+        return self._filter_histories.setdefault(name, [])
+
+    @property
+    def demo(self) -> Path:
+        """Where `geospot demo` puts its runs and results."""
+        return self.results[0] / "demo"
+
+    def _watched_folders(self) -> Sequence[Path]:
+        """With the usual folder, the demo's runs are listed as well."""
+        return (*self.folders, self.demo / "runs") if RUNS in self.folders else self.folders
 
     def on_mount(self) -> None:
         """Shows the runs, and what is to be opened first."""
@@ -78,17 +106,65 @@ class GeospotApp(App[None]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What the palette offers on every screen, beside the screen's own keys."""
-        yield from super().get_system_commands(screen)
-        yield SystemCommand("Runs", "All runs, newest first", self.action_show_runs)
-        yield SystemCommand("New run", "Train or evaluate", self.action_launch)
-        yield SystemCommand("Leaderboard", "Results, ranked", self.action_leaderboard)
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+        for theme in THEMES:
+            word = "Dark" if theme.dark else "Light"
+            yield SystemCommand(
+                f"{word} theme",
+                f"For a {word.lower()} background",
+                partial(self._set_theme, theme.name),
+            )
+        yield SystemCommand(
+            "Screenshot",
+            "Save the screen as SVG",
+            lambda: self.set_timer(0.1, self.deliver_screenshot),
+        )
+
+    def _set_theme(self, name: str) -> None:
+        self.theme = name
+
+    async def run_action(
+        self,
+        action: "str | ActionParseResult",
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Does what a key is bound to; what a person can do something about is shown as a sentence."""
+        try:
+            return await super().run_action(action, default_namespace, namespaces)
+        except (GeospotError, ModuleNotFoundError) as error:
+            self.complain(error)
+            return True
+
+    async def attempted(self, work: Awaitable[object]) -> None:
+        """Waits for work that may fail for reasons that a person can do something about, and shows them."""
+        try:
+            await work
+        except (GeospotError, ModuleNotFoundError) as error:
+            self.complain(error)
+
+    def complain(self, error: Exception) -> None:
+        """Shows an error: what is wrong, and what to do."""
+        self.notify(printable(str(error)), severity="error", timeout=10, markup=False)
 
     def action_toggle_keys(self) -> None:
-        """Shows every key of the screen beside it, or hides them."""
-        if self.screen.query("HelpPanel"):
-            self.action_hide_help_panel()
-        else:
-            self.action_show_help_panel()
+        """Shows every key of the screen."""
+        from geospot.tui.screens.keys import KeysScreen
+
+        self.push_screen(KeysScreen(key_groups(self.screen)))
+
+    async def action_quit(self) -> None:
+        """Closes the app, and says how many runs go on without it."""
+        self.exit(message=self._goes_on())
+
+    def _goes_on(self) -> str | None:
+        running = self.listing.running
+        if not running:
+            return None
+        names = ", ".join(printable(run.name) for run in running[:3])
+        more = f" and {len(running) - 3} more" if len(running) > 3 else ""
+        verb = "runs go on" if len(running) > 1 else "run goes on"
+        return f"{len(running)} {verb}: {names}{more}. `geospot tui` shows them again."
 
     def action_show_runs(self) -> None:
         """Back to the list of runs."""

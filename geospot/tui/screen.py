@@ -1,21 +1,35 @@
 """What all screens have in common: a title, a body, a line that says what is waited for, and the keys."""
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from rich.text import Text
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from geospot.textsafe import printable
+from geospot.tui.widgets.keyline import KeyLine
 
 if TYPE_CHECKING:
     from geospot.tui.app import GeospotApp
 
 
+LEAST_WIDTH: Final = 80
+LEAST_HEIGHT: Final = 23
+"""Of a terminal with 24 lines tmux takes one for itself."""
+
+
 class GeoScreen(Screen[None]):
     """A screen with its title above and its status below. Subclasses give `compose_body`."""
+
+    DEFAULT_CSS = """
+    GeoScreen > #room-too-small { display: none; width: 100%; height: 1fr; content-align: center middle; }
+    GeoScreen.-too-small > * { display: none; }
+    GeoScreen.-too-small > #room-too-small { display: block; }
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", tooltip="To the screen before"),
@@ -26,7 +40,8 @@ class GeoScreen(Screen[None]):
         yield Static(id="room-title", markup=False)
         yield from self.compose_body()
         yield Static(id="room-status", markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
+        yield Static(id="room-too-small", markup=False)
 
     def compose_body(self) -> ComposeResult:
         """What the screen is about."""
@@ -49,6 +64,20 @@ class GeoScreen(Screen[None]):
         """Says what the screen shows or waits for."""
         text = " · ".join(printable(part) for part in parts if part)
         self.query_one("#room-status", Static).update(Text(text, no_wrap=True, overflow="ellipsis"))
+
+    def attempt(self, work: Awaitable[object]) -> None:
+        """Does something that takes a while, beside the screen; a `GeospotError` is shown as a sentence."""
+        self.run_worker(self.geospot.attempted(work), group="attempts")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """A terminal that is too small is told so: nothing would stand where it belongs."""
+        width, height = event.size
+        self.set_class(width < LEAST_WIDTH or height < LEAST_HEIGHT, "-too-small")
+        self.query_one("#room-too-small", Static).update(
+            f"This terminal has {width} columns and {height} rows.\n"
+            f"geospot needs {LEAST_WIDTH} by {LEAST_HEIGHT}: make it larger, or the letters smaller.\n"
+            "q quits"
+        )
 
     def action_back(self) -> None:
         """To the screen before; the first one stays."""

@@ -162,6 +162,8 @@ class FilterBar(Horizontal):
 class _Line(Input):
     """The input: with earlier filters, and completion by tab."""
 
+    BINDING_GROUP_TITLE = "In the filter"
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Clear, back", tooltip="Empty the filter; once more to go back"),
         Binding("enter", "submit", "Keep", tooltip="Keep the filter and go back to the list"),

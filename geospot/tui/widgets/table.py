@@ -27,7 +27,7 @@ class Column:
     """A column: `key` names it for sorting, `width` is in cells. `flexible` ones share what is left over.
 
     Where the table is too narrow for all, columns with the highest `priority` leave first; those with 0
-    never do.
+    never do. A text that is too long for its cell loses its end, or its beginning (`cut`).
     """
 
     key: str
@@ -36,6 +36,7 @@ class Column:
     align: Literal["left", "right"] = "left"
     flexible: bool = False
     priority: int = 0
+    cut: Literal["end", "start"] = "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Table(ScrollView, can_focus=True):
     row selects it; a click on a header asks to sort.
     """
 
+    BINDING_GROUP_TITLE = "In the table"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "table--header",
         "table--cursor",
@@ -100,7 +102,7 @@ class Table(ScrollView, can_focus=True):
         Binding("end,G", "go(-1)", "Last", show=False, tooltip="To the last row"),
         Binding("left", "scroll_left", "Left", show=False, tooltip="Where columns don't fit"),
         Binding("right", "scroll_right", "Right", show=False, tooltip="Where columns don't fit"),
-        Binding("enter", "select", "Open", show=False, tooltip="Open the row"),
+        Binding("enter", "select", "Open", tooltip="Open the row"),
     ]
 
     cursor: reactive[int] = reactive(0, init=False)
@@ -275,7 +277,7 @@ class Table(ScrollView, can_focus=True):
         segments: list[Segment] = []
         for number, width, cell in zip(layout.shown, layout.widths, cells, strict=True):
             text, own = (cell, "") if isinstance(cell, str) else (cell.text, cell.style)
-            fitted = _fitted(text, width, self.columns[number].align) + " " * _GAP
+            fitted = _fitted(text, width, self.columns[number]) + " " * _GAP
             segments.append(Segment(fitted, style + Style.parse(own) if own else style))
         return Strip(segments).adjust_cell_length(max(layout.total, layout.width), style)
 
@@ -363,10 +365,15 @@ class Table(ScrollView, can_focus=True):
             self._refresh_rows(before, row)
 
 
-def _fitted(text: str, width: int, align: str) -> str:
-    """The text in exactly `width` cells; what is cut off is marked."""
+def _fitted(text: str, width: int, column: Column) -> str:
+    """The text in exactly `width` cells; where something is cut off stands a mark."""
     length = cell_len(text)
     if length > width:
-        return set_cell_size(text, max(width - 1, 0)) + ("…" if width else "")
+        if column.cut == "end" or not width:
+            return set_cell_size(text, max(width - 1, 0)) + ("…" if width else "")
+        end = text
+        while cell_len(end) > width - 1:
+            end = end[1:]
+        return "…" + set_cell_size(end, width - 1)
     blank = " " * (width - length)
-    return blank + text if align == "right" else text + blank
+    return blank + text if column.align == "right" else text + blank

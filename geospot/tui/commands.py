@@ -1,0 +1,71 @@
+"""What the command palette finds: runs by name, every key of the screen, the screens, and the themes."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+
+from geospot.textsafe import printable
+from geospot.tui.keys import KeyHelp, key_groups
+
+if TYPE_CHECKING:
+    from geospot.tui.app import GeospotApp
+
+Does = Callable[[], Awaitable[object] | object]
+
+_MOST_RUNS: Final = 50
+
+
+class RunCommands(Provider):
+    """Opens a run by its name."""
+
+    async def search(self, query: str) -> Hits:
+        """Runs whose name or model fits."""
+        app = cast("GeospotApp", self.app)
+        matcher = self.matcher(query)
+        found: list[tuple[float, Path, str, str]] = []
+        for run in app.listing.runs:
+            summary = app.listing.summaries.get(run)
+            name = summary.name if summary else run.name
+            if (score := matcher.match(name)) > 0:
+                about = f"{summary.standing} · {summary.model}" if summary else str(run)
+                found.append((score, run, name, about))
+        found.sort(key=lambda hit: -hit[0])
+        for score, run, name, about in found[:_MOST_RUNS]:
+            # Content, since a plain string would be read as markup, and names are anybody's.
+            yield Hit(
+                score, Content(f"Open run {printable(name)}"), partial(app.open_run, run),
+                help=printable(about).replace("[", "("),
+            )  # fmt: skip
+
+
+class KeyCommands(Provider):
+    """Every key of the screen, by what it does."""
+
+    async def discover(self) -> Hits:
+        """All of them."""
+        for key in self._keys():
+            yield DiscoveryHit(
+                Content(_named(key)), self._press(key), text=key.label, help=key.tooltip
+            )
+
+    async def search(self, query: str) -> Hits:
+        """Those whose words fit."""
+        matcher = self.matcher(query)
+        for key in self._keys():
+            score = max(matcher.match(key.label), matcher.match(key.tooltip))
+            if score > 0:
+                yield Hit(score, Content(_named(key)), self._press(key), help=key.tooltip)
+
+    def _keys(self) -> list[KeyHelp]:
+        return [key for group in key_groups(self.screen) for key in group.keys if key.is_enabled]
+
+    def _press(self, key: KeyHelp) -> Does:
+        return partial(self.app.run_action, key.action, key.node)
+
+
+def _named(key: KeyHelp) -> str:
+    return f"{key.label}  ({key.shown})"

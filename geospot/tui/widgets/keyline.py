@@ -1,0 +1,76 @@
+"""The line at the foot: as many keys as there is room for, the most important first."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.cells import cell_len
+from rich.text import Text
+from textual import events
+from textual.screen import Screen
+from textual.widget import Widget
+
+from geospot.tui.keys import KeyHelp, key_groups
+
+_GAP: Final = 2
+_PINNED: Final = ("toggle_keys", "quit")
+"""Actions that always stand at the right: where all keys are, and the way out."""
+
+
+class KeyLine(Widget):
+    """Keys of the screen, generated from its bindings; a click on one is a press of it."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES = {"keyline--key", "keyline--label"}  # noqa: RUF012 — as Textual declares it
+    DEFAULT_CSS = """
+    KeyLine { dock: bottom; height: 1; background: $panel; }
+    KeyLine > .keyline--key { color: $accent; text-style: bold; }
+    KeyLine > .keyline--label { color: $text-muted; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._places: list[tuple[int, int, KeyHelp]] = []
+
+    def on_mount(self) -> None:
+        """Follows the focus and the bindings."""
+        self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
+
+    def _bindings_changed(self, _screen: "Screen[object]") -> None:
+        self.refresh()
+
+    def render(self) -> Text:
+        """The keys that fit."""
+        keys = [key for group in key_groups(self.screen) for key in group.keys if key.is_common]
+        pinned = [key for key in keys if key.action in _PINNED]
+        pinned.sort(key=lambda key: _PINNED.index(key.action))
+        others = [key for key in keys if key.action not in _PINNED and key.is_enabled]
+        right = _width(pinned)
+        free = self.size.width - 2 - right
+        shown: list[KeyHelp] = []
+        for key in others:
+            if _width([*shown, key]) + _GAP <= free:
+                shown.append(key)
+        text, self._places = Text(" ", no_wrap=True), []
+        for key in shown:
+            self._append(text, key)
+        text.append(" " * max(self.size.width - 1 - right - text.cell_len, 0))
+        for key in pinned:
+            self._append(text, key)
+        return text
+
+    def _append(self, text: Text, key: KeyHelp) -> None:
+        start = text.cell_len
+        text.append(key.short, self.get_component_rich_style("keyline--key", partial=True))
+        text.append(f" {key.label}", self.get_component_rich_style("keyline--label", partial=True))
+        self._places.append((start, text.cell_len, key))
+        text.append(" " * _GAP)
+
+    def on_click(self, event: events.Click) -> None:
+        """Presses the key."""
+        for start, end, key in self._places:
+            if start <= event.x < end:
+                self.app.simulate_key(key.key)
+
+
+def _width(keys: Sequence[KeyHelp]) -> int:
+    return sum(cell_len(key.short) + cell_len(key.label) + 1 + _GAP for key in keys)
