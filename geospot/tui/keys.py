@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from textual.app import App
 from textual.binding import Binding
@@ -37,6 +38,9 @@ class KeyGroup:
     keys: Sequence[KeyHelp]
 
 
+SCREEN_TITLE: Final = "This screen"
+
+
 def key_groups(screen: "Screen[object]") -> Sequence[KeyGroup]:
     """The keys of a screen in the order in which they are asked: focused widget, screen, app."""
     merged: dict[tuple[int, str], KeyHelp] = {}
@@ -67,7 +71,7 @@ def _title(node: DOMNode) -> str:
     if isinstance(node, App):
         return "Everywhere"
     if isinstance(node, Screen):
-        return "This screen"
+        return SCREEN_TITLE
     return node.BINDING_GROUP_TITLE or "Here"
 
 

@@ -46,6 +46,7 @@ class Listing:
         self._task: asyncio.Task[None] | None = None
         self._turn = 0
         self._scanned_s = self._scan_took_s = self._news_s = 0.0
+        self._parents: Sequence[Path] = ()
         self._stamps: Mapping[Path, int] = {}
 
     @property
@@ -114,7 +115,7 @@ class Listing:
         """Looks for runs where that is due; whether the list is another one now."""
         stamps = await self._reader.do(_stamps, self._places())
         began = time.monotonic()
-        if stamps != self._stamps:
+        if stamps != self._stamps and self.has_scanned:
             self._news_s = began
         rest = _REST_AFTER_NEWS if began - self._news_s < _NEWS_S else _REST
         pause = max(_TICK_S, rest * self._scan_took_s)
@@ -128,14 +129,14 @@ class Listing:
             self._stamps = stamps
             return is_first
         there = set(runs)
-        self.runs = runs
+        self.runs, self._parents = runs, tuple(dict.fromkeys(run.parent for run in runs))
         self.summaries = {run: s for run, s in self.summaries.items() if run in there}
         self._stamps = await self._reader.do(_stamps, self._places())
         return True
 
     def _places(self) -> Sequence[Path]:
         """Folders in which runs appear and from which they leave."""
-        return [*self.folders, *dict.fromkeys(run.parent for run in self.runs)]
+        return [*self.folders, *self._parents]
 
     def _batch(self) -> Sequence[Path]:
         """What is read now: at first what has never been, then what is seen, what lives, and some others."""

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from geospot.tui.inks import inks_of
-from geospot.tui.keys import KeyGroup
+from geospot.tui.keys import SCREEN_TITLE, KeyGroup
 
 
 class KeysScreen(ModalScreen[None]):
@@ -60,15 +60,18 @@ class KeysScreen(ModalScreen[None]):
 
 def _listed(groups: Sequence[KeyGroup], accent: str, muted: str) -> Text:
     text = Text("Keys", "bold")
-    text.append("   close with esc or ?", muted)
-    width = max((cell_len(key.shown) for group in groups for key in group.keys), default=0)
-    for group in groups:
+    text.append("   esc or ? closes · ↑ ↓ scroll", muted)
+    keys = [key for group in groups for key in group.keys]
+    shown_width = max((cell_len(key.shown) for key in keys), default=0)
+    label_width = max((cell_len(key.label) for key in keys), default=0)
+    for group in sorted(groups, key=lambda group: group.title != SCREEN_TITLE):
         text.append(f"\n\n{group.title}", "bold")
         for key in group.keys:
-            text.append(
-                "\n  " + key.shown + " " * (width - cell_len(key.shown) + 2), f"bold {accent}"
-            )
-            text.append(key.label)
-            if key.tooltip and key.tooltip != key.label:
-                text.append(f"  {key.tooltip}", muted)
+            text.append(f"\n  {_padded(key.shown, shown_width)}  ", f"bold {accent}")
+            text.append(_padded(key.label, label_width))
+            text.append(f"  {key.tooltip}", muted)
     return text
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cell_len(text))

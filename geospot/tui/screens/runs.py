@@ -224,11 +224,11 @@ class RunsScreen(RunControls):
         run = self.geospot.listing.summaries.get(folder)
         marked = folder in self._marked
         if run is None:
-            return unread_cells(self._name(folder), inks, marked=marked)
+            return unread_cells(self._short_name(folder), inks, marked=marked)
         spark_width = next(c.width for c in self._table.columns if c.key == "spark")
         return cells_of(run, marked=marked, inks=inks, clock=_clock, spark_width=spark_width)
 
-    def _name(self, folder: Path) -> str:
+    def _short_name(self, folder: Path) -> str:
         for root in self.geospot.listing.folders:
             if folder != root and folder.is_relative_to(root):
                 return folder.relative_to(root).as_posix()
