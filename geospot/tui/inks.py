@@ -5,7 +5,7 @@ heat maps by shade characters where there is no colour, marks by a character.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,15 @@ DARK: Final = Theme(
     surface="#1b1f26",
     panel="#252a33",
     dark=True,
-    variables={"footer-key-foreground": "#e0b060", "block-cursor-text-style": "bold"},
+    variables={
+        "block-cursor-text-style": "bold",
+        "scrollbar": "#3b4452",
+        "scrollbar-hover": "#566377",
+        "scrollbar-background": "#1b1f26",
+        "scrollbar-background-hover": "#1b1f26",
+        "scrollbar-background-active": "#1b1f26",
+        "scrollbar-corner-color": "#1b1f26",
+    },
 )
 LIGHT: Final = Theme(
     name="geospot-light",
@@ -43,7 +51,15 @@ LIGHT: Final = Theme(
     surface="#f1efe9",
     panel="#e4e1d8",
     dark=False,
-    variables={"footer-key-foreground": "#8a5a00", "block-cursor-text-style": "bold"},
+    variables={
+        "block-cursor-text-style": "bold",
+        "scrollbar": "#bfb9ab",
+        "scrollbar-hover": "#948e80",
+        "scrollbar-background": "#f1efe9",
+        "scrollbar-background-hover": "#f1efe9",
+        "scrollbar-background-active": "#f1efe9",
+        "scrollbar-corner-color": "#f1efe9",
+    },
 )
 THEMES: Final = (DARK, LIGHT)
 
@@ -111,7 +127,7 @@ class Inks:
         return np.where(share < 0.64, near, far)
 
 
-def inks_of(app: App[object]) -> Inks:
+def inks_of(app: App[Any]) -> Inks:
     """The colours of the app's theme."""
     theme = app.current_theme
     variables = app.theme_variables

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final, cast
 
 from textual.app import App
 from textual.binding import Binding
@@ -41,15 +41,16 @@ class KeyGroup:
 SCREEN_TITLE: Final = "This screen"
 
 
-def key_groups(screen: "Screen[object]") -> Sequence[KeyGroup]:
+def key_groups(screen: "Screen[Any]") -> Sequence[KeyGroup]:
     """The keys of a screen in the order in which they are asked: focused widget, screen, app."""
+    app = cast("App[Any]", screen.app)
     merged: dict[tuple[int, str], KeyHelp] = {}
     for active in screen.active_bindings.values():
         binding = active.binding
         if binding.system or not binding.description:
             continue
         place = (id(active.node), binding.action)
-        short = screen.app.get_key_display(binding)
+        short = app.get_key_display(binding)
         key = KeyHelp(
             binding.key, short, short, binding.description, active.tooltip or binding.tooltip or "",
             binding.action, active.node, active.enabled, binding.show,

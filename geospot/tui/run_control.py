@@ -106,7 +106,7 @@ class RunControls(GeoScreen):
             if then is not None:
                 then(run)
 
-        ask(self.app, question.format(run.name), what, lambda: self.attempt(work(run)), yes=yes)
+        ask(self.geospot, question.format(run.name), what, lambda: self.attempt(work(run)), yes=yes)
 
     async def _resume(self, run: Path) -> None:
         from geospot.runs.control import resume
@@ -150,7 +150,7 @@ class RunControls(GeoScreen):
             if number is not None:
                 self.attempt(go_on(run, newest[number].name))
 
-        self.app.push_screen(Choose(question, _lines(newest)), chosen)
+        self.geospot.push_screen(Choose(question, _lines(newest)), chosen)
 
     async def _branch(self, run: Path, checkpoint: str) -> None:
         from geospot.runs.control import branch_settings

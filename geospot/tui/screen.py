@@ -81,5 +81,5 @@ class GeoScreen(Screen[None]):
 
     def action_back(self) -> None:
         """To the screen before; the first one stays."""
-        if len(self.app.screen_stack) > 2:
-            self.app.pop_screen()
+        if len(self.geospot.screen_stack) > 2:
+            self.geospot.pop_screen()

@@ -1,11 +1,11 @@
 """Every key of the screen below, with what it does."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
-from rich.cells import cell_len
+from rich.table import Table as Grid
 from rich.text import Text
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
@@ -45,7 +45,7 @@ class KeysScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Writes it in the colours of the theme."""
-        inks = inks_of(self.app)
+        inks = inks_of(cast(App[Any], self.app))
         listed = _listed(self._groups, f"#{inks.accent:06x}", f"#{inks.muted:06x}")
         self.query_one("#keys-list", Static).update(listed)
 
@@ -58,20 +58,17 @@ class KeysScreen(ModalScreen[None]):
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
 
-def _listed(groups: Sequence[KeyGroup], accent: str, muted: str) -> Text:
-    text = Text("Keys", "bold")
-    text.append("   esc or ? closes · ↑ ↓ scroll", muted)
-    keys = [key for group in groups for key in group.keys]
-    shown_width = max((cell_len(key.shown) for key in keys), default=0)
-    label_width = max((cell_len(key.label) for key in keys), default=0)
+def _listed(groups: Sequence[KeyGroup], accent: str, muted: str) -> Grid:
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    grid.add_row(Text("Keys", "bold"), "", Text("esc or ? closes · ↑ ↓ scroll", muted))
     for group in sorted(groups, key=lambda group: group.title != SCREEN_TITLE):
-        text.append(f"\n\n{group.title}", "bold")
+        grid.add_row("")
+        grid.add_row(Text(group.title, "bold"))
         for key in group.keys:
-            text.append(f"\n  {_padded(key.shown, shown_width)}  ", f"bold {accent}")
-            text.append(_padded(key.label, label_width))
-            text.append(f"  {key.tooltip}", muted)
-    return text
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - cell_len(text))
+            grid.add_row(
+                Text(f"  {key.shown}", f"bold {accent}"), Text(key.label), Text(key.tooltip, muted)
+            )
+    return grid

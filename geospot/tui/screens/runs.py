@@ -107,7 +107,7 @@ class RunsScreen(RunControls):
     def compose_body(self) -> ComposeResult:
         """Filter, table, preview; or the welcome."""
         yield FilterBar(_KEYS, history=self.geospot.filter_history("runs"))
-        yield Table(columns_for(self.app.size.width), id="runs-table")
+        yield Table(columns_for(self.geospot.size.width), id="runs-table")
         yield Welcome()
         yield RunPreview(lambda: self.geospot.inks, id="runs-preview")
 
@@ -144,7 +144,7 @@ class RunsScreen(RunControls):
         """Runs on screen, as far as it is known which; before the first painting, the newest."""
         top = self._table.scroll_offset.y
         runs = self._shown or self.geospot.listing.runs
-        return runs[top : top + self.app.size.height]
+        return runs[top : top + self.geospot.size.height]
 
     def _news(self) -> None:
         """The list has news: the first is painted at once, then several together."""
@@ -331,7 +331,7 @@ class RunsScreen(RunControls):
     def action_copy(self) -> None:
         """Copies the folder's path to the terminal's clipboard."""
         if (run := self.chosen_run()) is not None:
-            self.app.copy_to_clipboard(str(run.absolute()))
+            self.geospot.copy_to_clipboard(str(run.absolute()))
             self.notify("The path is copied.", markup=False)
 
     def action_launch_evaluation(self) -> None:
@@ -346,12 +346,12 @@ class RunsScreen(RunControls):
                 self.geospot.listing.add_folder(folder)
                 self.say_status(f"Looking for runs in {folder}…")
 
-        self.app.push_screen(AskFolder("Whose runs?", self.geospot.reader), answered)
+        self.geospot.push_screen(AskFolder("Whose runs?", self.geospot.reader), answered)
 
     def action_demo(self) -> None:
         """Starts the demo, after a question."""
         ask(
-            self.app, "Start the demo?",
+            self.geospot, "Start the demo?",
             "It trains a tiny vision-language model from random weights, on this machine's processors, "
             "in some minutes: supervised first, then by reward. Both runs appear here as they start, and "
             f"the ranking in the leaderboard. Everything goes to {self.geospot.demo}.",

@@ -1,7 +1,7 @@
 """The question before anything that can't be taken back, or that costs."""
 
 from collections.abc import Awaitable, Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import App, ComposeResult
@@ -70,7 +70,7 @@ class Confirm(ModalScreen[bool]):
 
 
 def ask(
-    app: App[object],
+    app: App[Any],
     question: str,
     what: str,
     then: Callable[[], Awaitable[object] | object],

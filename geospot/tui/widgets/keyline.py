@@ -1,12 +1,13 @@
 """The line at the foot: as many keys as there is room for, the most important first."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, cast
 
 from rich.cells import cell_len
 from rich.text import Text
 from textual import events
-from textual.screen import Screen
+from textual.app import App
+from textual.signal import Signal
 from textual.widget import Widget
 
 from geospot.tui.keys import KeyHelp, key_groups
@@ -33,9 +34,10 @@ class KeyLine(Widget):
 
     def on_mount(self) -> None:
         """Follows the focus and the bindings."""
-        self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
+        signal = cast("Signal[object]", self.screen.bindings_updated_signal)  # pyright: ignore[reportUnknownMemberType]
+        signal.subscribe(self, self._bindings_changed)
 
-    def _bindings_changed(self, _screen: "Screen[object]") -> None:
+    def _bindings_changed(self, _screen: object) -> None:
         self.refresh()
 
     def render(self) -> Text:
@@ -69,7 +71,7 @@ class KeyLine(Widget):
         """Presses the key."""
         for start, end, key in self._places:
             if start <= event.x < end:
-                self.app.simulate_key(key.key)
+                cast("App[Any]", self.app).simulate_key(key.key)
 
 
 def _width(keys: Sequence[KeyHelp]) -> int:
