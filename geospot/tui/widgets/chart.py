@@ -47,10 +47,17 @@ class Chart(Widget, can_focus=True):
         Binding(
             "plus,equals_sign", "zoom(1)", "Zoom in", key_display="+", tooltip="Around the cursor"
         ),
-        Binding("minus", "zoom(-1)", "Zoom out", key_display="-", tooltip="Around the cursor"),
+        Binding(
+            "minus",
+            "zoom(-1)",
+            "Zoom out",
+            key_display="-",
+            show=False,
+            tooltip="Around the cursor",
+        ),
         Binding("left_square_bracket", "pan(-1)", "Pan left", key_display="[", show=False),
         Binding("right_square_bracket", "pan(1)", "Pan right", key_display="]", show=False),
-        Binding("0", "whole", "Whole", tooltip="All of it, without a cursor"),
+        Binding("0", "whole", "Whole", show=False, tooltip="All of it, without a cursor"),
         Binding(
             "a", "smooth", "Smooth", tooltip="Stronger smoothing, then none; the raw line stays"
         ),

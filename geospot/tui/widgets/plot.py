@@ -142,15 +142,15 @@ def _at_cell(curve: Reduced, cell: int) -> float | None:
 
 def y_labels(scale: Scale, height: int) -> list[tuple[int, str]]:
     """Rows of cells and what is written beside them, from the top; no two at one row."""
-    most = max(2, min(height // 2, 8))
-    labels: dict[int, str] = {}
-    for tick in scale.ticks(most):
-        row = height - 1 - int(scale.place(tick)) // 4
-        if 0 <= row < height:
-            labels[row] = compact(tick)
-    if len(labels) < 2:  # nothing round in sight
-        labels = {0: compact(scale.high), height - 1: compact(scale.low)}
-    return sorted(labels.items())
+    for most in (min(height // 2, 8), height - 1):
+        labels: dict[int, str] = {}
+        for tick in scale.ticks(most):
+            row = height - 1 - int(scale.place(tick)) // 4
+            if 0 <= row < height:
+                labels[row] = compact(tick)
+        if len(labels) > 1:
+            return sorted(labels.items())
+    return [(0, compact(scale.high)), (height - 1, compact(scale.low))]  # nothing round in sight
 
 
 def draw_x_axis(

@@ -1,0 +1,212 @@
+"""A run's curves: as many small charts as there is room for, and any one of them as large as the screen."""
+
+from typing import ClassVar, Final
+
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from geospot.runs.watch import RunState
+from geospot.tui.screens.run_figures import Figure, any_figure, curves_of, figures_of
+from geospot.tui.widgets.chart import Chart
+
+_LEAST_WIDTH: Final = 36
+_USUAL_HEIGHT: Final = 9
+_MOST_COLUMNS: Final = 4
+_GUTTER: Final = 2
+
+
+class Overview(VerticalScroll, can_focus=False):
+    """The charts of one run. `show` gives its figures; cursor and zoom are the same in all of them."""
+
+    DEFAULT_CSS = """
+    Overview { height: 1fr; layout: grid; grid-gutter: 0 2; padding: 0 1; scrollbar-size-vertical: 1; }
+    Overview > Chart { height: 100%; }
+    Overview > #overview-nothing {
+        display: none; column-span: 4; height: 100%; content-align: center middle; color: $text-muted;
+    }
+    Overview.-nothing > #overview-nothing { display: block; }
+    Overview.-large > Chart { display: none; }
+    Overview.-large > Chart.-shown { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "enter", "enlarge", "Enlarge", tooltip="This chart as large as the screen, and back"
+        ),
+        Binding(
+            "up,k", "row(-1)", "Up", show=False, tooltip="The chart above; enlarged: the one before"
+        ),
+        Binding(
+            "down,j",
+            "row(1)",
+            "Down",
+            show=False,
+            tooltip="The chart below; enlarged: the next one",
+        ),
+        Binding(
+            "delete,x", "drop", "Take away", show=False, tooltip="Takes a chart away that was added"
+        ),
+    ]
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.added: list[str] = []
+        """Keys that the person has picked, in the order in which they came."""
+        self._figures: list[Figure] = []
+        self._charts: dict[str, Chart] = {}
+        self._state: RunState | None = None
+
+    def compose(self) -> "list[Static]":
+        """Charts come with their figures."""
+        return [Static("", id="overview-nothing", markup=False)]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether one chart has all the room."""
+        return self.has_class("-large")
+
+    @property
+    def charts(self) -> list[Chart]:
+        """The charts in their order."""
+        return [self._charts[figure.name] for figure in self._figures]
+
+    def show(self, state: RunState) -> None:
+        """Shows what is known of a run."""
+        self._state = state
+        figures = figures_of(state.columns, state.kind)
+        known = {key for figure in figures for key, _ in figure.curves}
+        figures += [any_figure(key) for key in self.added if key not in known]
+        names = [figure.name for figure in figures]
+        if names != [figure.name for figure in self._figures]:
+            self._figures = figures
+            self._mount_charts()
+        self._figures = figures
+        self.set_class(not figures, "-nothing")
+        if not figures:
+            words = (
+                "reading …" if state.is_behind else "No figures yet: they come with the first step."
+            )
+            self.query_one("#overview-nothing", Static).update(words)
+        for figure in figures:
+            self._charts[figure.name].show(
+                curves_of(figure, state.columns),
+                y_label=figure.unit,
+                log_y=figure.log,
+                title=figure.title,
+            )
+
+    def add(self, key: str) -> None:
+        """Shows a chart of any key as large as the screen; it stays among the others."""
+        figure = next((f for f in self._figures if key in dict(f.curves)), None)
+        if figure is None:
+            self.added.append(key)
+            if self._state is not None:
+                self.show(self._state)
+        name = key if figure is None else figure.name
+        self._charts[name].focus()
+        self._enlarge(self._charts[name])
+
+    def _mount_charts(self) -> None:
+        """Makes charts that are new, and brings all into their order."""
+        for figure in self._figures:
+            if figure.name not in self._charts:
+                chart = self._charts[figure.name] = Chart(small=True)
+                self.mount(chart)
+        names = [figure.name for figure in self._figures]
+        for name in [name for name in self._charts if name not in names]:
+            self._charts.pop(name).remove()
+        order = {self._charts[name]: place for place, name in enumerate(names)}
+        self.sort_children(key=lambda widget: order.get(widget, -1))  # pyright: ignore[reportCallIssue]
+        self._arrange()
+
+    def on_resize(self) -> None:
+        """Another size has room for other charts."""
+        self._arrange()
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Charts beside one another, and rows of charts that are seen at once."""
+        width, height = self.size.width, max(self.size.height, 3)
+        if self.is_large:
+            return 1, 1
+        columns = min(max((width + _GUTTER) // (_LEAST_WIDTH + _GUTTER), 1), _MOST_COLUMNS)
+        columns = min(columns, max(len(self._figures), 1))
+        wanted = -(-len(self._figures) // columns) if self._figures else 1
+        return columns, max(min(wanted, round(height / _USUAL_HEIGHT)), 1)
+
+    def _arrange(self) -> None:
+        columns, rows = self.grid
+        height = max(self.size.height, 3)
+        heights = [height // rows + (row < height % rows) for row in range(rows)]
+        self.styles.grid_size_columns = columns
+        self.styles.grid_rows = " ".join(map(str, heights))
+
+    # What the person does
+
+    def action_enlarge(self) -> None:
+        """The focused chart gets all the room, or gives it back."""
+        chart = self._focused()
+        if self.is_large:
+            self.shrink()
+        elif chart is not None:
+            self._enlarge(chart)
+
+    def _enlarge(self, chart: Chart) -> None:
+        for other in self._charts.values():
+            other.set_class(other is chart, "-shown")
+            other.small = other is not chart
+        self.add_class("-large")
+        self._arrange()
+
+    def shrink(self) -> None:
+        """All charts are seen again."""
+        for chart in self._charts.values():
+            chart.small = True
+        self.remove_class("-large")
+        self._arrange()
+        chart = self._focused()
+        if chart is not None:
+            self.call_after_refresh(chart.scroll_visible, animate=False)
+
+    def action_row(self, rows: int) -> None:
+        """To the chart above or below."""
+        charts, chart = self.charts, self._focused()
+        if not charts:
+            return
+        step = rows if self.is_large else rows * self.grid[0]
+        place = charts.index(chart) + step if chart is not None else 0
+        if self.is_large:
+            place %= len(charts)
+            self._enlarge(charts[place])
+        if 0 <= place < len(charts):
+            charts[place].focus()
+
+    def action_drop(self) -> None:
+        """Takes a chart away that was added."""
+        name = next((n for n, c in self._charts.items() if c is self._focused()), None)
+        if name in self.added and self._state is not None:
+            self.added.remove(name)
+            self.shrink()
+            self.show(self._state)
+
+    def focus_first(self) -> None:
+        """Gives the keys to a chart, where there is one."""
+        charts = self.charts
+        if charts and self._focused() is None:
+            charts[0].focus()
+
+    def _focused(self) -> Chart | None:
+        focused = self.screen.focused
+        return focused if isinstance(focused, Chart) and focused in self.charts else None
+
+    def on_chart_cursor_moved(self, event: Chart.CursorMoved) -> None:
+        """All charts have the same cursor."""
+        event.stop()
+        for chart in self.charts:
+            chart.set_cursor(event.x)
+
+    def on_chart_view_changed(self, event: Chart.ViewChanged) -> None:
+        """All charts show the same steps, equally smoothed."""
+        event.stop()
+        for chart in self.charts:
+            chart.set_view(event.chart.window, event.chart.smoothing)

@@ -1,0 +1,466 @@
+"""How rewards or distances are spread over steps: a heat map with quantile lines, and shares of groups.
+
+A column is a step or several, a row a bin or several. The cursor names a cell, and enter opens what is in it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final
+
+import numpy as np
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from geospot.runs.columns import FloatArray
+from geospot.runs.histograms import Quantity
+from geospot.runs.spreads import Spreads, empty
+from geospot.tui.canvas import BOLD, NONE, REVERSE, Canvas
+from geospot.tui.inks import Inks, inks_of
+from geospot.tui.scales import Scale
+from geospot.tui.widgets.bins import (
+    LINES,
+    Binned,
+    BinRow,
+    bin_steps,
+    mean_by_column,
+    rows_of,
+)
+from geospot.tui.widgets.plot import Box, draw_curve, draw_x_axis
+from geospot.tui.widgets.series import Reduced
+
+GUTTER: Final = 9
+"""Cells at the left for what stands at the axis."""
+HEAD: Final = 1
+"""Rows above the cells."""
+
+GROUPS: Final[Mapping[str, str]] = {
+    "frac_mixed": "mixed",
+    "frac_all_good": "all good",
+    "frac_all_bad": "all bad",
+}
+"""Shares of groups by name, and what they are called here."""
+
+_SHADES: Final = np.array(list(" ░▒▓█"), dtype="<U1")
+_BLOCKS: Final = np.array(list(" ▁▂▃▄▅▆▇█"), dtype="<U1")
+_GROUP_ROWS: Final = 2
+"""Rows of a group's bars, where there is room."""
+_PATTERNS: Final = ("#...", "##..", "#", "##..", "#...")
+_MARKS: Final = "·-=-·"
+"""How the lines of LINES are drawn: dotted, dashed, whole; and where shades are characters."""
+_FEWEST: Final = 0.12
+"""Strength of a cell that holds anything at all."""
+
+
+class HeatMap(Widget, can_focus=True):
+    """A heat map of histograms over steps; `show` gives them, and cursor and zoom stay."""
+
+    DEFAULT_CSS = """
+    HeatMap { height: 1fr; background: $background; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "step(-1)", "Earlier", show=False, tooltip="To the column before"),
+        Binding("right", "step(1)", "Later", show=False, tooltip="To the next column"),
+        Binding("shift+left", "step(-10)", "Far earlier", show=False, tooltip="Ten columns back"),
+        Binding("shift+right", "step(10)", "Far later", show=False, tooltip="Ten columns on"),
+        Binding("home", "step(-1000000)", "First step", show=False, tooltip="To the first column"),
+        Binding("end", "newest", "Newest step", show=False, tooltip="Follows the newest step"),
+        Binding("up", "bin(-1)", "Better", show=False, tooltip="To the row above"),
+        Binding("down", "bin(1)", "Worse", show=False, tooltip="To the row below"),
+        Binding("enter", "open", "Open cell", tooltip="Opens the rollouts of this cell"),
+        Binding("plus,equals_sign", "zoom(1)", "Zoom in", key_display="+", tooltip="Fewer steps"),
+        Binding("minus", "zoom(-1)", "Zoom out", key_display="-", show=False, tooltip="More steps"),
+        Binding("left_square_bracket", "pan(-1)", "Pan left", key_display="[", show=False),
+        Binding("right_square_bracket", "pan(1)", "Pan right", key_display="]", show=False),
+        Binding("0", "whole", "All steps", show=False, tooltip="All steps, the newest one chosen"),
+        Binding("n", "lines", "Quantiles", show=False, tooltip="Shows or hides the lines"),
+    ]
+
+    class Moved(Message):
+        """The cursor is on other steps: from `low` to `high`, both included."""
+
+        def __init__(self, heat_map: "HeatMap", low: int, high: int) -> None:
+            super().__init__()
+            self.heat_map, self.low, self.high = heat_map, low, high
+
+        @property
+        def control(self) -> "HeatMap":
+            """The heat map."""
+            return self.heat_map
+
+    class Opened(Message):
+        """A cell was chosen: the steps that have something in it, newest first, and its row."""
+
+        def __init__(self, heat_map: "HeatMap", steps: Sequence[int], row: BinRow) -> None:
+            super().__init__()
+            self.heat_map, self.steps, self.row = heat_map, steps, row
+
+        @property
+        def control(self) -> "HeatMap":
+            """The heat map."""
+            return self.heat_map
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.quantity: Quantity = "reward"
+        self.spreads = empty("reward")
+        self.window: tuple[int, int] | None = None
+        """From which step to which is shown; None shows all."""
+        self.has_lines = True
+        self._groups: Mapping[str, FloatArray] = {}
+        self._step: int | None = None
+        self._bin = 1
+        self._binned: Binned | None = None
+        self._strips: list[Strip] | None = None
+
+    def show(self, spreads: Spreads, quantity: Quantity, groups: Mapping[str, FloatArray]) -> None:
+        """Shows how a quantity was spread.
+
+        Args:
+            groups: shares of groups by name, at the steps of `spreads`.
+        """
+        if quantity != self.quantity:
+            self._bin = 1
+        self.spreads, self.quantity, self._groups = spreads, quantity, groups
+        self._again()
+
+    # What the cursor is on
+
+    @property
+    def binned(self) -> Binned:
+        """Rows and columns at the widget's size."""
+        if self._binned is None:
+            most = max(self.size.height - HEAD - len(self._shown_groups()) - 1, 2)
+            rows = rows_of(self.spreads, self.quantity, most)
+            columns = max(self.size.width - GUTTER, 1)
+            self._binned = bin_steps(self.spreads, rows, columns, self.window)
+        return self._binned
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """Column and row."""
+        binned = self.binned
+        step = binned.last if self._step is None else self._step
+        row = next(
+            (r for r, one in enumerate(binned.rows) if one.start <= self._bin < one.end),
+            len(binned.rows) - 1,
+        )
+        return binned.column_of(step), row
+
+    @property
+    def step(self) -> int | None:
+        """The newest step that has a histogram in the cursor's column; None where it has none."""
+        low, high = self.binned.steps_of(self.cursor[0])
+        steps = self.spreads.steps_S
+        place = int(np.searchsorted(steps, high, side="right")) - 1
+        return int(steps[place]) if place >= 0 and steps[place] >= low else None
+
+    def follow(self, step: int | None) -> None:
+        """Puts the cursor on a step's column; None follows the newest. Tells nobody."""
+        self._step = step
+        self._redraw()
+
+    @property
+    def reading(self) -> str:
+        """What is in the cursor's cell, in words."""
+        if not len(self.spreads):
+            return ""
+        column, row = self.cursor
+        low, high = self.binned.steps_of(column)
+        steps = f"step {low:,}" if low == high else f"steps {low:,}–{high:,}"
+        counts = self.binned.counts_C_R[column]
+        total = int(counts.sum())
+        if not total:
+            return f"{steps} · no histogram"
+        count = int(counts[row])
+        name = self.binned.rows[row].name
+        return f"{steps} · {name} · {count:,} of {total:,} ({count / total:.1%})"
+
+    def steps_in_cell(self) -> list[int]:
+        """Steps that have something in the cursor's cell, newest first."""
+        column, row = self.cursor
+        low, high = self.binned.steps_of(column)
+        first, last = np.searchsorted(self.spreads.steps_S, (low, high + 1))
+        bins = slice(self.binned.rows[row].start, self.binned.rows[row].end)
+        there = self.spreads.counts_S_B[first:last, bins].sum(axis=1) > 0
+        return self.spreads.steps_S[first:last][there][::-1].tolist()
+
+    # What the person does
+
+    def action_step(self, columns: int) -> None:
+        """Moves the cursor over columns."""
+        if not len(self.spreads):
+            return
+        binned = self.binned
+        column = min(max(self.cursor[0] + columns, 0), len(binned.counts_C_R) - 1)
+        self._put_step(binned.steps_of(column)[1])
+
+    def action_newest(self) -> None:
+        """Follows the newest step."""
+        self.window = None if self.window is None else self._fitted(*self._newest_window())
+        self._again()
+        self._put_step(None)
+
+    def _newest_window(self) -> tuple[int, int]:
+        low, high = self.window or (0, 0)
+        end = int(self.spreads.steps_S[-1]) if len(self.spreads) else 0
+        return end - (high - low), end
+
+    def action_bin(self, rows: int) -> None:
+        """Moves the cursor over rows."""
+        row = min(max(self.cursor[1] + rows, 0), len(self.binned.rows) - 1)
+        self._bin = self.binned.rows[row].start
+        self._redraw()
+        self._tell()
+
+    def action_open(self) -> None:
+        """Chooses the cell."""
+        if len(self.spreads):
+            row = self.binned.rows[self.cursor[1]]
+            self.post_message(self.Opened(self, self.steps_in_cell(), row))
+
+    def action_zoom(self, direction: int) -> None:
+        """Shows half as many steps, or twice as many, around the cursor."""
+        if not len(self.spreads):
+            return
+        low, high = self.window or (int(self.spreads.steps_S[0]), int(self.spreads.steps_S[-1]))
+        middle = self.binned.steps_of(self.cursor[0])[1]
+        width = max(int((high - low + 1) * 2.0**-direction), 4)
+        start = middle - round((middle - low) / max(high - low, 1) * (width - 1))
+        self.window = self._fitted(start, start + width - 1)
+        self._again()
+
+    def action_pan(self, direction: int) -> None:
+        """Shows what is further left or right."""
+        if self.window is not None:
+            low, high = self.window
+            shift = direction * max((high - low) // 4, 1)
+            self.window = self._fitted(low + shift, high + shift)
+            self._again()
+            self._put_step(self.binned.steps_of(self.cursor[0])[1])
+
+    def action_whole(self) -> None:
+        """All steps, and the newest one."""
+        self.window = None
+        self._again()
+        self._put_step(None)
+
+    def action_lines(self) -> None:
+        """Shows or hides the quantile lines."""
+        self.has_lines = not self.has_lines
+        self._redraw()
+
+    def _fitted(self, low: int, high: int) -> tuple[int, int] | None:
+        first, last = int(self.spreads.steps_S[0]), int(self.spreads.steps_S[-1])
+        width = high - low
+        if width >= last - first:
+            return None
+        low = min(max(low, first), last - width)
+        return low, low + width
+
+    def _put_step(self, step: int | None) -> None:
+        self._step = step
+        self._redraw()
+        self._tell()
+
+    def _tell(self) -> None:
+        self.post_message(self.Moved(self, *self.binned.steps_of(self.cursor[0])))
+
+    # The mouse
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """The cursor goes to the cell below the mouse."""
+        self._point_at(event)
+
+    def on_click(self, event: events.Click) -> None:
+        """Chooses the cell that is clicked."""
+        if self._point_at(event):
+            self.action_open()
+
+    def _point_at(self, event: events.MouseEvent) -> bool:
+        offset = event.get_content_offset(self)
+        if offset is None or not len(self.spreads):
+            return False
+        column = (offset.x - GUTTER) // self._cell_width
+        row = offset.y - HEAD
+        binned = self.binned
+        if not (0 <= column < len(binned.counts_C_R) and 0 <= row < len(binned.rows)):
+            return False
+        if offset.x < GUTTER:
+            return False
+        if (column, row) != self.cursor:
+            self._bin = binned.rows[row].start
+            self._put_step(binned.steps_of(column)[1])
+        return True
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Zooms in around the cursor, which is where the mouse is."""
+        event.stop()
+        self.action_zoom(1)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Zooms out."""
+        event.stop()
+        self.action_zoom(-1)
+
+    # Drawing
+
+    def on_resize(self) -> None:
+        """Bins and draws anew."""
+        self._again()
+
+    def on_focus(self) -> None:
+        """Shows that keys go here."""
+        self._redraw()
+
+    def on_blur(self) -> None:
+        """Shows that they don't any more."""
+        self._redraw()
+
+    def notify_style_update(self) -> None:
+        """Another theme has other colours."""
+        super().notify_style_update()
+        self._strips = None
+
+    def _again(self) -> None:
+        self._binned = None
+        self._redraw()
+
+    def _redraw(self) -> None:
+        self._strips = None
+        self.refresh()
+
+    @property
+    def _cell_width(self) -> int:
+        return max((self.size.width - GUTTER) // max(len(self.binned.counts_C_R), 1), 1)
+
+    def _shown_groups(self) -> list[str]:
+        return [name for name in GROUPS if name in self._groups] if self.size.height >= 12 else []
+
+    def render_line(self, y: int) -> Strip:
+        """One row of what was drawn last."""
+        if self._strips is None or len(self._strips) != self.size.height:
+            self._strips = self._draw(inks_of(self.app))
+        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
+
+    def _draw(self, inks: Inks) -> list[Strip]:
+        canvas = Canvas(*self.size)
+        binned, wide = self.binned, self._cell_width
+        box = Box(GUTTER, HEAD, wide * len(binned.counts_C_R), len(binned.rows))
+        strongest = self._draw_cells(canvas, box, inks)
+        self._draw_head(canvas, strongest, inks)
+        for row, one in enumerate(binned.rows):
+            canvas.text(GUTTER - 1 - len(one.label), HEAD + row, one.label, inks.muted)
+        below = HEAD + len(binned.rows)
+        names = self._shown_groups()
+        spare = canvas.height - below - 1
+        each = min(max(spare // max(len(names), 1), 1), _GROUP_ROWS)
+        for name in names:
+            self._draw_group(canvas, name, Box(GUTTER, below, box.width, each), inks)
+            below += each
+        first, last = binned.first, binned.last
+        axis = Box(GUTTER, below - 1, box.width, 1)
+        draw_x_axis(canvas, axis, first, max(last, first + 1), "step", _whole, inks.muted)
+        self._draw_cursor(canvas, box, below, inks)
+        return canvas.strips()
+
+    def _draw_cells(self, canvas: Canvas, box: Box, inks: Inks) -> float:
+        """The cells and the lines over them; returns the largest share of a cell."""
+        binned, wide = self.binned, self._cell_width
+        share_R_W = np.repeat(binned.share_C_R.T, wide, axis=1)
+        strongest = float(share_R_W.max(initial=0.0)) or 1.0
+        strength = np.sqrt(share_R_W / strongest)
+        strength = np.where(share_R_W > 0, np.maximum(strength, _FEWEST), 0)
+        if not inks.has_colour:
+            shade = _SHADES[np.ceil(strength * (len(_SHADES) - 1)).astype(np.int64)]
+            canvas.cells(box.left, box.top, np.full(share_R_W.shape, NONE), shade)
+            if self.has_lines:
+                self._mark_lines(canvas, box)
+            return strongest
+        if self.has_lines:
+            self._draw_lines(canvas, box)
+        # A light line on a dark cell, a dark one on a light cell.
+        ink = np.where(strength > 0.6, inks.background, inks.foreground)
+        canvas.cells(box.left, box.top, inks.heat(strength), None, ink)
+        return strongest
+
+    def _draw_lines(self, canvas: Canvas, box: Box) -> None:
+        binned, wide = self.binned, self._cell_width
+        middle_C = np.arange(len(binned.counts_C_R)) * 2 * wide + wide
+        end = 0.125
+        scale = Scale(-(box.height - end), -end, box.rows)
+        for line in range(len(LINES)):
+            place_C = -binned.place(binned.quantiles_C_Q[:, line])
+            there = np.isfinite(place_C)
+            if not there.any():
+                continue
+            place_K = place_C[there]
+            joined = np.diff(np.flatnonzero(there), prepend=-9) == 1
+            curve = Reduced(middle_C[there], place_K, place_K, place_K, place_K, joined)
+            draw_curve(canvas, box, curve, scale, NONE, _PATTERNS[line])
+
+    def _mark_lines(self, canvas: Canvas, box: Box) -> None:
+        """The lines as characters, where cells are characters too."""
+        binned, wide = self.binned, self._cell_width
+        for line in (0, 4, 1, 3, 2):
+            place_C = binned.place(binned.quantiles_C_Q[:, line])
+            there = np.flatnonzero(np.isfinite(place_C))
+            row = np.minimum(place_C[there].astype(np.int64), box.height - 1)
+            for offset in range(wide):
+                x = box.left + there * wide + offset
+                canvas.marks(x, box.top + row, np.array(_MARKS[line]))
+
+    def _draw_group(self, canvas: Canvas, name: str, box: Box, inks: Inks) -> None:
+        """A group's share in each column as a bar, as high as the box where it is all of them."""
+        share_C = mean_by_column(self.binned, self.spreads.steps_S, self._groups[name])
+        share_W = np.repeat(np.clip(share_C, 0, 1), self._cell_width)
+        ink = {"frac_mixed": inks.good, "frac_all_bad": inks.bad}.get(name, inks.series[0])
+        canvas.text(
+            GUTTER - 1 - len(GROUPS[name]), box.top + box.height - 1, GROUPS[name], inks.muted
+        )
+        x = box.left + np.arange(len(share_W))
+        eighths_W = np.ceil(np.nan_to_num(share_W) * box.height * 8).astype(np.int64)
+        for row in range(box.height):
+            here_W = np.clip(eighths_W - 8 * (box.height - 1 - row), 0, 8)
+            chars = _BLOCKS[here_W]
+            if row == box.height - 1:
+                chars = np.where((here_W == 0) & np.isfinite(share_W), "·", chars)
+            canvas.marks(x, np.full(len(x), box.top + row), chars, ink)
+
+    def _draw_head(self, canvas: Canvas, strongest: float, inks: Inks) -> None:
+        what = "reward" if self.quantity == "reward" else "distance in km"
+        title = f" {what} "
+        canvas.text(0, 0, title, NONE, NONE, BOLD | (REVERSE if self.has_focus else 0))
+        stride = self.binned.stride
+        notes = f"{stride} steps a column" if stride > 1 else ""
+        notes += " · zoomed" if self.window else ""
+        canvas.text(len(title) + 1, 0, notes.removeprefix(" · "), inks.muted)
+        lines = "lines 10 25 50 75 90%   " if self.has_lines else ""
+        end = f"{strongest:.0%}"
+        legend = len(lines) + 5 + len(end) + 2
+        x = canvas.width - legend
+        if x < len(title) + len(notes) + 2:
+            return
+        canvas.text(x, 0, f"{lines}0", inks.muted)
+        scale = np.linspace(0.2, 1, 4)[None, :]
+        if inks.has_colour:
+            canvas.cells(x + len(lines) + 2, 0, inks.heat(scale))
+        else:
+            canvas.text(x + len(lines) + 2, 0, "".join(_SHADES[1:]))
+        canvas.text(canvas.width - len(end), 0, end, inks.muted)
+
+    def _draw_cursor(self, canvas: Canvas, box: Box, axis: int, inks: Inks) -> None:
+        if not len(self.spreads):
+            return
+        column, row = self.cursor
+        wide = self._cell_width
+        x = box.left + column * wide
+        canvas.text(x, box.top + row, "◆" * wide, inks.accent, inks.background, BOLD | REVERSE)
+        label = self.binned.rows[row].label
+        canvas.text(GUTTER - 1 - len(label), box.top + row, label, inks.accent, NONE, BOLD)
+        canvas.text(x + wide // 2, axis, "▲", inks.accent)
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) else ""

@@ -1,0 +1,127 @@
+"""One step's histogram beside the one before: bars, a mark where each ended before, and the difference."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from geospot.runs.histograms import QUANTILES
+from geospot.runs.spreads import Spreads, empty
+from geospot.tui.canvas import BOLD, NONE, Canvas
+from geospot.tui.inks import Inks, inks_of
+from geospot.tui.scales import compact
+from geospot.tui.widgets.bins import BinRow, IntArray, step_counts
+
+_EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
+_MARK: Final = "┃"
+_NUMBERS: Final = 12
+"""Cells at the right for the count and the difference."""
+_GUTTER: Final = 9
+_MEDIAN: Final = QUANTILES.index(0.5)
+
+
+class StepHistogram(Widget):
+    """Bars of a step, row by row beside a heat map; `show` says of which step."""
+
+    DEFAULT_CSS = """
+    StepHistogram { height: 1fr; background: $background; }
+    """
+
+    def __init__(self, *, labelled: bool = False, id: str | None = None) -> None:  # noqa: A002
+        """A histogram.
+
+        Args:
+            labelled: whether what stands at the axis is written here; a heat map beside it says it already.
+        """
+        super().__init__(id=id)
+        self._spreads: Spreads = empty("reward")
+        self._rows: Sequence[BinRow] = ()
+        self._step: int | None = None
+        self._gutter = _GUTTER if labelled else 0
+        self._unit = ""
+
+    def show(
+        self, spreads: Spreads, rows: Sequence[BinRow], step: int | None, unit: str = ""
+    ) -> None:
+        """Shows a step, None where there is none, in these rows.
+
+        Args:
+            unit: of the values, behind mean and median.
+        """
+        self._spreads, self._rows, self._step, self._unit = spreads, rows, step, unit
+        self.refresh()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draws the whole of it."""
+        strips = self._draw(inks_of(self.app))
+        return [strip.crop(crop.x, crop.right) for strip in strips[crop.y : crop.bottom]]
+
+    def _draw(self, inks: Inks) -> list[Strip]:
+        canvas = Canvas(*self.size)
+        place = None if self._step is None else self._spreads.place(self._step)
+        if place is None or self._step is None:
+            canvas.text(0, 0, "no histogram at this step", inks.muted)
+            return canvas.strips()
+        before = int(self._spreads.steps_S[place - 1]) if place else None
+        now_R = step_counts(self._spreads, self._rows, self._step)
+        before_R = step_counts(self._spreads, self._rows, before) if before is not None else None
+        if now_R is None:
+            return canvas.strips()
+        self._draw_bars(canvas, now_R, before_R, inks)
+        self._draw_words(canvas, place, before, inks)
+        return canvas.strips()
+
+    def _draw_bars(
+        self,
+        canvas: Canvas,
+        now_R: IntArray,
+        before_R: IntArray | None,
+        inks: Inks,
+    ) -> None:
+        """Bars on the scale of the larger of the two steps."""
+        room = max(canvas.width - self._gutter - _NUMBERS, 4)
+        most = max(int(one_R.max()) for one_R in (now_R, before_R, np.ones(1)) if one_R is not None)
+        for row, one in enumerate(self._rows):
+            y, count = row + 1, int(now_R[row])
+            if self._gutter:
+                canvas.text(self._gutter - 1 - len(one.label), y, one.label, inks.muted)
+            canvas.text(self._gutter, y, _bar(count / most * room), inks.series[0])
+            number = f"{count:,}" if count else "·"
+            canvas.text(canvas.width - _NUMBERS + 6 - len(number), y, number)
+            if before_R is None:
+                continue
+            was = int(before_R[row])
+            if was:
+                x = self._gutter + min(round(was / most * room), room - 1)
+                canvas.text(x, y, _MARK, inks.accent, NONE, BOLD)
+            change = f"{count - was:+,}" if count != was else ""
+            canvas.text(canvas.width - len(change), y, change, inks.muted)
+
+    def _draw_words(self, canvas: Canvas, place: int, before: int | None, inks: Inks) -> None:
+        head = f"█ step {self._step:,}"
+        canvas.text(self._gutter, 0, head, inks.series[0], NONE, BOLD)
+        if before is not None:
+            canvas.text(
+                self._gutter + len(head) + 2, 0, f"{_MARK} step {before:,}", inks.accent, NONE, BOLD
+            )
+        y = len(self._rows) + 1
+        for name, value_S in (
+            ("mean", self._spreads.mean_S),
+            ("median", self._spreads.quantiles_S_Q[:, _MEDIAN]),
+        ):
+            now = float(value_S[place])
+            text = f"{name:<7}{compact(now, 4)}{self._unit}"
+            if place and np.isfinite(was := float(value_S[place - 1])) and np.isfinite(now):
+                sign = "+" if now >= was else "−"
+                text += f"  ({sign}{compact(abs(now - was))})"
+            canvas.text(self._gutter, y, text, inks.foreground)
+            y += 1
+
+
+def _bar(length: float) -> str:
+    """A bar of so many cells, to the eighth; anything above nothing shows."""
+    eighths = max(round(length * 8), 1 if length > 0 else 0)
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
