@@ -67,7 +67,8 @@ def _linear_ticks(low: float, high: float, most: int) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(s * power for s in (*_STEPS, 20.0) if s * power >= rough)
     first = math.ceil(low / step - 1e-9)
-    ticks = [round(n * step, 12) for n in range(first, first + most + 1)]
+    digits = max(12, 3 - math.floor(math.log10(step)))  # enough for steps of any size
+    ticks = [round(n * step, digits) for n in range(first, first + most + 1)]
     return [tick for tick in ticks if low <= tick <= high][:most]
 
 
