@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
+import orjson
+
 from geospot.errors import GeospotError, UsageError
 
 LOCK: Final = ".lock"
@@ -211,10 +213,19 @@ def mend_torn_end(path: Path) -> None:
 
 
 def parse_rows(data: bytes) -> list[dict[str, Any]]:
-    """The JSON objects of whole lines; a torn end and lines that are no objects are passed over."""
-    end = data.rfind(b"\n") + 1
-    rows = (parse_row(line) for line in data[:end].split(b"\n"))
-    return [row for row in rows if row is not None]
+    """The JSON objects of whole lines; a torn end and lines that are no objects are passed over.
+
+    Integers beyond 64 bits become floats.
+    """
+    rows: list[dict[str, Any]] = []
+    for line in data[: data.rfind(b"\n") + 1].split(b"\n"):
+        try:
+            row: Any = orjson.loads(line) if line else None
+        except orjson.JSONDecodeError:  # NaN and half surrogate pairs, which Python's json writes
+            row = parse_row(line)
+        if isinstance(row, dict):
+            rows.append(cast(dict[str, Any], row))
+    return rows
 
 
 def parse_row(line: bytes) -> dict[str, Any] | None:

@@ -2,31 +2,34 @@
 
 Rows come as they stand in `metrics.jsonl`, several to a step, some without one, some late. Kept are one
 sorted array of steps and, for each key that ever was a number, one array of values, so that a chart takes
-an array and no row is looked at again.
+an array and no row is looked at again. Of the numbers that a step has under one key, the last one in the
+file counts, in whatever order the file was read; what is no finite number counts as none.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-
-from geospot.runs.tail import is_number, step_of
 
 FloatArray = NDArray[np.float32]
 StepArray = NDArray[np.int64]
 
 _FIRST: Final = 256
 _LARGEST_STEP: Final = 2**62
+_MOST_KEYS: Final = 2000
+"""Of different names; a file with more of them is no metrics file, and would take all memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
     """Figures of N steps at one moment. Values have seven digits (32 bits), NaN where none came.
 
-    `loose` holds the latest value of every key that came in a row without a step. Nothing in it is to be
-    written to.
+    `loose` holds the latest value of every key that came in a row without a step. Nothing in it can be
+    written to. Steps never change; a figure that comes late for a step that is there may show in place
+    of the one before, or of NaN.
     """
 
     steps_N: StepArray
@@ -43,15 +46,17 @@ class Columns:
         return sorted(self.values_N)
 
     def series(self, key: str) -> tuple[StepArray, FloatArray]:
-        """Steps at which the key has a finite value, ascending, and the values; empty where it has none."""
+        """Steps at which the key has a value, ascending, and the values; empty where it has none."""
         values = self.values_N.get(key)
         if values is None:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         there = np.isfinite(values)
+        if there.all():  # the usual case, and of a million steps a copy takes its time
+            return self.steps_N, values
         return self.steps_N[there], values[there]
 
     def latest(self, key: str) -> float | None:
-        """The newest finite value of the key."""
+        """The newest value of the key."""
         values = self.values_N.get(key)
         if values is None:
             return None
@@ -63,7 +68,7 @@ class Columns:
         return None
 
     def at(self, step: int) -> dict[str, float]:
-        """Every finite value of one step, by key."""
+        """Every value of one step, by key."""
         place = int(np.searchsorted(self.steps_N, step))
         if place == len(self) or self.steps_N[place] != step:
             return {}
@@ -74,106 +79,214 @@ class Columns:
 EMPTY: Final = Columns(np.empty(0, np.int64), {})
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """Rows that were read together, merged: steps ascending, each once."""
+
+    steps_N: StepArray
+    values_N: Mapping[str, FloatArray]
+
+    def part(self, start: int, end: int) -> "_Block":
+        values_N = {key: value_N[start:end] for key, value_N in self.values_N.items()}
+        return _Block(self.steps_N[start:end], values_N)
+
+
 class ColumnsBuilder:
-    """Figures by step, growing; `columns` gives what is there, and goes on beside it."""
+    """Figures by step, growing at both ends: what a run writes now, and what it wrote before.
+
+    `columns` gives what is there, and goes on beside it: arrays are larger than what is handed out of
+    them, and what is handed out is a view.
+    """
 
     def __init__(self) -> None:
-        self._steps_N: StepArray = np.empty(_FIRST, np.int64)
-        self._values_N: dict[str, FloatArray] = {}
+        self._steps: StepArray = np.empty(0, np.int64)
+        self._values: dict[str, FloatArray] = {}
+        self._low = self._high = 0
         self._loose: dict[str, Any] = {}
-        self._used = 0
+        self._shown: Columns | None = EMPTY
 
     def columns(self) -> Columns:
-        """What has come so far. It shares memory, and later steps don't show in it."""
-        used = self._used
-        values_N = {key: column[:used] for key, column in self._values_N.items()}
-        return Columns(self._steps_N[:used], values_N, dict(self._loose))
+        """What has come so far; the same object until something else comes."""
+        if self._shown is None:
+            used = slice(self._low, self._high)
+            values_N = {key: _fixed(column[used]) for key, column in self._values.items()}
+            self._shown = Columns(_fixed(self._steps[used]), values_N, dict(self._loose))
+        return self._shown
 
     def clear(self) -> None:
         """Forgets everything; columns that were handed out stay as they are."""
         self.__init__()
 
-    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Merges rows in the order in which they were written; a later value of a step wins."""
-        for stretch in self._stretches(rows):
-            if not self._used or stretch[0][0] > self._steps_N[self._used - 1]:
-                self._append(stretch)
-            else:
-                for step, row in stretch:
-                    self._merge(step, row)
+    def add(self, rows: Sequence[Mapping[str, Any]], *, older: bool = False) -> None:
+        """Merges rows, in the order in which they stand in the file.
 
-    def _stretches(
-        self, rows: Sequence[Mapping[str, Any]]
-    ) -> Iterator[list[tuple[int, Mapping[str, Any]]]]:
-        """Rows in stretches whose steps ascend strictly; those without a step are put into `loose`."""
-        stretch: list[tuple[int, Mapping[str, Any]]] = []
-        for row in rows:
-            step = step_of(row)
-            if step is None or abs(step) > _LARGEST_STEP:
-                self._loose.update(row)
-                continue
-            if stretch and step <= stretch[-1][0]:
-                yield stretch
-                stretch = []
-            stretch.append((step, row))
-        if stretch:
-            yield stretch
+        Args:
+            older: they stand before all those that came so far.
+        """
+        stepped, loose = _apart(rows)
+        self._loose = loose | self._loose if older else self._loose | loose
+        block = _merged(stepped)
+        if len(block.steps_N):
+            self._take(block, older=older)
+        if rows:
+            self._shown = None
 
-    def _append(self, stretch: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-        start, end = self._used, self._used + len(stretch)
-        self._reserve(end)
-        self._steps_N[start:end] = [step for step, _ in stretch]
-        for key in {key: None for _, row in stretch for key in row if key != "step"}:
-            numbers = [value if is_number(value := row.get(key)) else None for _, row in stretch]
-            if key in self._values_N or any(number is not None for number in numbers):
-                self._column(key)[start:end] = _floats(numbers)
-        self._used = end
-
-    def _merge(self, step: int, row: Mapping[str, Any]) -> None:
-        place = int(np.searchsorted(self._steps_N[: self._used], step))
-        if place == self._used or self._steps_N[place] != step:
-            self._insert(place, step)
-        for key, value in row.items():
-            if key != "step" and is_number(value):
-                self._column(key)[place] = _floats([value])[0]
-
-    def _insert(self, place: int, step: int) -> None:
-        """Makes room for a step; in new arrays, so that those handed out keep their order."""
-        used = self._used
-        self._steps_N = np.insert(self._steps_N[:used], place, step)
-        self._values_N = {
-            key: np.insert(column[:used], place, np.nan) for key, column in self._values_N.items()
-        }
-        self._used += 1
-
-    def _column(self, key: str) -> FloatArray:
-        if key not in self._values_N:
-            self._values_N[key] = np.full(len(self._steps_N), np.nan, np.float32)
-        return self._values_N[key]
-
-    def _reserve(self, size: int) -> None:
-        if size <= len(self._steps_N):
+    def _take(self, block: _Block, *, older: bool) -> None:
+        if self._low == self._high:
+            self._append(block)
             return
-        used = self._used
-        more = max(size, len(self._steps_N) * 3 // 2) - used
-        self._steps_N = np.concatenate([self._steps_N[:used], np.zeros(more, np.int64)])
-        blank = np.full(more, np.nan, np.float32)
-        self._values_N = {
-            key: np.concatenate([column[:used], blank]) for key, column in self._values_N.items()
-        }
+        first, last = self._steps[self._low], self._steps[self._high - 1]
+        start = int(np.searchsorted(block.steps_N, first))
+        end = int(np.searchsorted(block.steps_N, last, side="right"))
+        if start < end:
+            self._merge(block.part(start, end), older=older)
+        self._append(block.part(end, len(block.steps_N)))
+        self._prepend(block.part(0, start))
+
+    def _append(self, block: _Block) -> None:
+        if count := len(block.steps_N):
+            self._reserve(0, count)
+            self._put(block, slice(self._high, self._high + count))
+            self._high += count
+
+    def _prepend(self, block: _Block) -> None:
+        if count := len(block.steps_N):
+            self._reserve(count, 0)
+            self._put(block, slice(self._low - count, self._low))
+            self._low -= count
+
+    def _put(self, block: _Block, place: slice) -> None:
+        """Writes where nothing that was handed out reaches."""
+        self._steps[place] = block.steps_N
+        for key in block.values_N:
+            self._column(key)
+        for key, column in self._values.items():
+            column[place] = block.values_N.get(key, np.nan)
+
+    def _merge(self, block: _Block, *, older: bool) -> None:
+        """Takes steps that lie between the first and the last one here."""
+        steps_N = self._steps[self._low : self._high]
+        place_N = np.searchsorted(steps_N, block.steps_N)
+        missing_N = steps_N[place_N] != block.steps_N
+        if missing_N.any():
+            self._insert(place_N[missing_N], block.steps_N[missing_N])
+            place_N = np.searchsorted(self._steps, block.steps_N)
+        for key, value_N in block.values_N.items():
+            column = self._column(key)
+            if column is None:
+                continue
+            own_N = column[self._low : self._high]
+            put_N = np.isfinite(value_N)
+            if older:
+                put_N &= np.isnan(own_N[place_N])
+            own_N[place_N[put_N]] = value_N[put_N]
+
+    def _insert(self, place_N: NDArray[np.int64], step_N: StepArray) -> None:
+        """Makes room for steps; in new arrays, so that those handed out keep their order."""
+        used = slice(self._low, self._high)
+        self._steps = np.insert(self._steps[used], place_N, step_N)
+        for key, column in self._values.items():
+            self._values[key] = np.insert(column[used], place_N, np.nan)
+        self._low, self._high = 0, len(self._steps)
+
+    def _column(self, key: str) -> FloatArray | None:
+        """The key's array, made where there is none; None where there are too many."""
+        if key not in self._values and len(self._values) < _MOST_KEYS:
+            column = np.empty(len(self._steps), np.float32)
+            column[self._low : self._high] = np.nan
+            self._values[key] = column
+        return self._values.get(key)
+
+    def _reserve(self, before: int, behind: int) -> None:
+        """Makes sure that so many places are free at each end.
+
+        What is reserved beyond that costs no memory until it is written to.
+        """
+        used, free = self._high - self._low, len(self._steps) - self._high
+        if before <= self._low and behind <= free:
+            return
+        low = self._low if before <= self._low else max(before, used, _FIRST)
+        size = low + used + (free if behind <= free else max(behind, used, _FIRST))
+        old = slice(self._low, self._high)
+        self._low, self._high = low, low + used
+        self._steps = _moved(self._steps[old], low, size)
+        for key, column in self._values.items():
+            self._values[key] = _moved(column[old], low, size)
 
 
-def _floats(numbers: Sequence[Any]) -> FloatArray:
-    """None becomes NaN; a number beyond what fits becomes infinite, and is shown as none."""
-    with np.errstate(over="ignore"):
-        try:
-            return np.array(numbers, np.float64).astype(np.float32)
-        except OverflowError:
-            return np.array([_float(number) for number in numbers], np.float32)
+def _moved(array: NDArray[Any], low: int, size: int) -> NDArray[Any]:
+    larger = np.empty(size, array.dtype)
+    larger[low : low + len(array)] = array
+    return larger
 
 
-def _float(number: Any) -> float:
+def _fixed(array: NDArray[Any]) -> NDArray[Any]:
+    """A view that can't be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _apart(
+    rows: Sequence[Mapping[str, Any]],
+) -> tuple[list[Mapping[str, Any]], dict[str, Any]]:
+    """The rows that have a step, and what came without one."""
+    stepped: list[Mapping[str, Any]] = []
+    loose: dict[str, Any] = {}
+    for row in rows:
+        step = row.get("step")
+        if type(step) is int and -_LARGEST_STEP <= step <= _LARGEST_STEP:
+            stepped.append(row)
+        else:
+            loose.update(row)
+    return stepped, loose
+
+
+def _merged(rows: Sequence[Mapping[str, Any]]) -> _Block:
+    """Rows with steps as arrays. It is the innermost loop of reading: whole columns at a time."""
+    step_R = np.array([row["step"] for row in rows], np.int64)
+    keys = dict.fromkeys(chain.from_iterable(rows))
+    keys.pop("step", None)
+    value_R = {key: _floats([row.get(key) for row in rows]) for key in keys}
+    numbers = {key: number_R for key, number_R in value_R.items() if number_R is not None}
+    if bool(np.all(step_R[1:] > step_R[:-1])):
+        return _Block(step_R, numbers)
+    step_N, place_R = np.unique(step_R, return_inverse=True)
+    values_N: dict[str, FloatArray] = {}
+    for key, number_R in numbers.items():
+        there_R = np.isfinite(number_R)
+        values_N[key] = np.full(len(step_N), np.nan, np.float32)
+        # Where an index comes twice, numpy keeps the last value.
+        values_N[key][place_R[there_R]] = number_R[there_R]
+    return _Block(step_N, values_N)
+
+
+_NUMBERS: Final = frozenset([int, float])
+_PLAIN: Final = _NUMBERS | {type(None)}
+
+
+def _floats(values: Sequence[Any]) -> FloatArray | None:
+    """NaN for what is no finite number, or beyond 32 bits; None where no value is one."""
+    kinds = set(map(type, values))
+    if kinds.isdisjoint(_NUMBERS):
+        return None
+    if not kinds <= _PLAIN:
+        values = [value if type(value) in _NUMBERS else None for value in values]
     try:
-        return np.nan if number is None else float(number)
+        wide = np.array(values, np.float64)
+    except OverflowError:  # an integer of hundreds of digits
+        wide = np.array([_float(value) for value in values], np.float64)
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(np.float32)
+    there = np.isfinite(narrow)
+    if not there.any():
+        return None
+    narrow[~there] = np.nan
+    return narrow
+
+
+def _float(value: Any) -> float | None:
+    try:
+        return None if value is None else float(value)
     except OverflowError:
-        return np.nan
+        return None

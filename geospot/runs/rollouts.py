@@ -5,7 +5,9 @@
 never points at nothing; a reader takes from it where a step is, and reads nothing else.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -33,6 +35,8 @@ class RolloutRecord:
     Positions are degrees; `latitude` and `longitude` are the answer's, None where it has none, and
     `distance_km` is then half the circumference. `labels` is what the data set says of the place,
     `place` what the answer says. `terms` are the parts of `reward` by name.
+
+    Of foreign runs less is known: truth, distance and reward are NaN where the run doesn't say.
     """
 
     step: int
@@ -81,13 +85,63 @@ class RolloutRecord:
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> "RolloutRecord | None":
-        """Inverse of `to_json`, None for a row that is no rollout; unknown keys are passed over."""
-        known: dict[str, Any] = {key: row[key] for key in cls.__slots__ if key in row}
+        """Inverse of `to_json`, None for a row that is no rollout.
+
+        Unknown keys are passed over, as are values that can't be what their key says.
+        """
+        known = {key: row[key] for key, fits in _FITS.items() if key in row and fits(row[key])}
+        unknown = {key: math.nan for key in _MAY_BE_UNKNOWN if key in row and key not in known}
         try:
-            known["outcome"] = Outcome(row["outcome"])
-            return cls(**known)
+            return cls(**known, **unknown, outcome=Outcome(row["outcome"]))
         except (KeyError, TypeError, ValueError):
             return None
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and abs(value) < _LARGEST
+
+
+def _is_finite(value: Any) -> bool:
+    return _is_whole(value) or (type(value) is float and math.isfinite(value))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _or_none(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or fits(value)
+
+
+def _all(kind: type, fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Of a list, or a mapping's values."""
+
+    def fit(value: Any) -> bool:
+        return type(value) is kind and all(
+            map(fits, cast(dict[str, Any], value).values() if kind is dict else value)
+        )
+
+    return fit
+
+
+_LARGEST: Final = 2**62
+_FITS: Final[Mapping[str, Callable[[Any], bool]]] = (
+    dict.fromkeys(("step", "group", "index", "prompt_tokens", "turn"), _is_whole)
+    | dict.fromkeys(("sample_id", "text"), _is_text)
+    | dict.fromkeys(("true_latitude", "true_longitude", "reward", "distance_km"), _is_finite)
+    | dict.fromkeys(("latitude", "longitude", "advantage"), _or_none(_is_finite))
+    | dict.fromkeys(("labels", "place"), _all(dict, _is_text))
+    | {
+        "note": _or_none(_is_text),
+        "terms": _all(dict, _is_finite),
+        "tokens": _all(list, _is_whole),
+        "logprobs": _all(list, _is_finite),
+        "pieces": _all(list, _is_text),
+        "truncated": lambda value: isinstance(value, bool),
+        "sampler_step": _or_none(_is_whole),
+    }
+)
+_MAY_BE_UNKNOWN: Final = ("true_latitude", "true_longitude", "reward", "distance_km")
 
 
 class RolloutWriter:
@@ -133,6 +187,7 @@ class RolloutReader:
         self._folder = folder
         self._tail = LineTail(folder / INDEX)
         self._blocks: dict[int, list[dict[str, Any]]] = {}
+        self._steps: list[int] = []
 
     def look(self) -> bool:
         """Reads what is new in the index; whether anything was."""
@@ -141,12 +196,14 @@ class RolloutReader:
             self._blocks.clear()
         for block in filter(_is_block, news.rows):
             self._blocks.setdefault(block["step"], []).append(block)
+        if news.rows or news.again:
+            self._steps = sorted(self._blocks)
         return bool(news.rows) or news.again
 
     @property
     def steps(self) -> list[int]:
         """Steps whose rollouts can be read, ascending."""
-        return sorted(self._blocks)
+        return self._steps
 
     def count(self, step: int) -> int:
         """How many records the step has."""
@@ -209,7 +266,7 @@ def _read_index(folder: Path) -> list[dict[str, Any]]:
 
 def _is_block(row: dict[str, Any]) -> bool:
     return all(
-        isinstance(row.get(key), int) and cast(int, row[key]) >= 0
+        _is_whole(row.get(key)) and cast(int, row[key]) >= 0
         for key in ("step", "offset", "length", "count")
     )
 
@@ -217,7 +274,8 @@ def _is_block(row: dict[str, Any]) -> bool:
 def _read_range(path: Path, block: dict[str, Any]) -> bytes:
     try:
         with path.open("rb") as file:
-            file.seek(block["offset"])
-            return file.read(block["length"])
+            size = os.fstat(file.fileno()).st_size  # the row may promise more than there is
+            file.seek(min(block["offset"], size))
+            return file.read(min(block["length"], size))
     except FileNotFoundError:
         return b""

@@ -1,33 +1,37 @@
 """One run as it can be watched: everything its files say, read as it grows and nothing twice.
 
 A `RunWatch` belongs to one thread at a time. Each `look` reads a bounded amount, so that a long file fills in
-over several looks, and gives a `RunState`: what is known now, for a screen to draw while the next look
-is under way. Nothing in the directory is written or locked.
+over several looks, the newest rows first, and gives a `RunState`: what is known now, for a screen to draw
+while the next look is under way. Nothing in the directory is written or locked.
 """
 
-from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from geospot.durable import parse_row
 from geospot.errors import GeospotError
-from geospot.runs.checkpoints import CONFIG, RunCheckpoint, read_checkpoints
+from geospot.runs.checkpoints import CHECKPOINTS, CONFIG, FINAL, RunCheckpoint, read_checkpoints
 from geospot.runs.columns import EMPTY, Columns, ColumnsBuilder, FloatArray
+from geospot.runs.cookbook import CookbookRollouts
 from geospot.runs.heartbeat import Beat, read_heartbeat
 from geospot.runs.histograms import HISTOGRAMS
+from geospot.runs.logtail import LogTail
 from geospot.runs.rollouts import RolloutReader, RolloutRecord
 from geospot.runs.spreads import Spreads, SpreadsBuilder, empty
-from geospot.runs.tail import LineTail
+from geospot.runs.tail import LineTail, News, step_of
 
 METRICS: Final = "metrics.jsonl"
 LOGS: Final = "logs.log"
 EVALS: Final = "evals"
-LOG_LINES: Final = 1000
-"""Lines of the log that are kept, the newest."""
-
 _CHUNK: Final = 1 << 20
+_LARGEST_SMALL: Final = 1 << 22
+"""Bytes of a configuration; what is longer isn't taken for one."""
+
+_Stamp = tuple[int, int, int]
+T = TypeVar("T")
 
 
 class Rollouts(Protocol):
@@ -69,12 +73,14 @@ class RunState:
     """Whether files have more than has been read so far."""
     is_gone: bool = False
     """Whether the directory isn't there (any more)."""
+    trouble: str = ""
+    """Why files that are there can't be read now; the state is what was read before."""
     revision: int = 0
     """Grows with every look that brought rows."""
 
     @property
     def kind(self) -> str:
-        """`sft`, `rl`, or `other` where the run doesn't say (tinker-cookbook's don't)."""
+        """`sft`, `rl`, or `other` where neither the configuration nor the figures say."""
         kind = self.config.get("kind")
         if kind in ("sft", "rl"):
             return str(kind)
@@ -82,64 +88,120 @@ class RunState:
             return "rl"
         return "sft" if "train_mean_nll" in self.columns.values_N else "other"
 
+    @property
+    def done(self) -> int:
+        """Steps done; of a run without a heartbeat, by its rows and checkpoints."""
+        if self.beat is not None:
+            return self.beat.step
+        saved = max((saved.batch or 0 for saved in self.checkpoints), default=0)
+        return max(saved, self._last_trained + 1)
+
+    @property
+    def total(self) -> int:
+        """Steps in all, 0 while it isn't known."""
+        if self.beat is not None:
+            return self.beat.total
+        if any(saved.name == FINAL for saved in self.checkpoints):
+            return self.done
+        for key in _SHARES_DONE:
+            share = self.columns.latest(key)
+            if share is not None and 0 < share <= 1:
+                return max(self.done, round((self._last_trained + 1) / share))
+        return 0
+
+    @property
+    def _last_trained(self) -> int:
+        """The newest step that was trained, −1 where there is none; the final evaluation is none."""
+        for key in _SHARES_DONE:
+            step_K, _ = self.columns.series(key)
+            if len(step_K):
+                return int(step_K[-1])
+        return int(self.columns.steps_N[-1]) if len(self.columns) else -1
+
+
+_SHARES_DONE: Final = ("progress/done_frac", "progress")
+"""Keys under which tinker-cookbook says what share of the steps is done, in RL and in SFT."""
+
 
 class RunWatch:
     """Watches one run directory, of ours or of tinker-cookbook."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.rollouts: Rollouts = RolloutReader(folder)
-        self._reader = self.rollouts
-        self._metrics, self._columns = LineTail(folder / METRICS), ColumnsBuilder()
-        self._histograms, self._spreads = LineTail(folder / HISTOGRAMS), SpreadsBuilder()
-        self._log = _LogTail(folder / LOGS)
-        self._config: Mapping[str, Any] = {}
-        self._config_stamp: tuple[int, int] | None = None
         self._revision = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begins anew: nothing is known."""
+        self._state = RunState(self.folder, revision=self._revision)
+        self._ours = RolloutReader(self.folder)
+        self._theirs = CookbookRollouts(self.folder)
+        self.rollouts: Rollouts = self._ours
+        self._metrics = LineTail(self.folder / METRICS, newest_first=True)
+        self._histograms = LineTail(self.folder / HISTOGRAMS)
+        self._columns, self._spreads = ColumnsBuilder(), SpreadsBuilder()
+        self._log = LogTail(self.folder / LOGS)
+        self._config = _Kept[Mapping[str, Any]](self.folder / CONFIG, _read_config, {})
+        self._checkpoints = _Kept[Sequence[RunCheckpoint]](
+            self.folder / CHECKPOINTS, _read_checkpoints, ()
+        )
 
     def look(self, limit: int = _CHUNK) -> RunState:
         """Reads what is new, about `limit` bytes of each file at most, and says what is known."""
         if not self.folder.is_dir():
-            return RunState(self.folder, is_gone=True)
-        self._look_at_config()
-        for tail, builder in ((self._metrics, self._columns), (self._histograms, self._spreads)):
-            news = tail.look(limit)
-            if news.again:
-                builder.clear()
-            builder.add(news.rows)
-            self._revision += bool(news.rows) or news.again
-        self._reader.look()
+            if not self._state.is_gone:
+                self._revision += 1
+                self._forget()
+                self._state = RunState(self.folder, is_gone=True, revision=self._revision)
+            return self._state
+        try:
+            self._state = self._look(limit)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            self._state = replace(self._state, trouble=f"The run can't be read: {why}.")
+        return self._state
+
+    def _look(self, limit: int) -> RunState:
+        metrics = self._metrics.look(limit)
+        self._take(metrics, self._columns)
+        self._take(self._histograms.look(limit), self._spreads)
+        beat, config = read_heartbeat(self.folder), self._config.look()
+        self._look_at_rollouts(metrics, limit, is_ours=beat is not None or "kind" in config)
         return RunState(
             self.folder,
-            self._config,
-            read_heartbeat(self.folder),
+            config,
+            beat,
             self._columns.columns(),
             self._spreads.spreads("reward"),
             self._spreads.spreads("distance_km"),
             self._spreads.groups(),
-            tuple(self.rollouts.steps),
-            self._checkpoints(),
+            self.rollouts.steps,
+            self._checkpoints.look(),
             evaluations(self.folder),
             self._log.look(),
-            self._metrics.is_behind or self._histograms.is_behind,
+            self._metrics.is_behind or self._histograms.is_behind or self._theirs.is_behind,
             revision=self._revision,
         )
 
-    def _look_at_config(self) -> None:
-        try:
-            status = (self.folder / CONFIG).stat()
-            stamp = (status.st_mtime_ns, status.st_size)
-            if stamp != self._config_stamp:
-                self._config = parse_row((self.folder / CONFIG).read_bytes()) or {}
-                self._config_stamp = stamp
-        except OSError:
-            self._config, self._config_stamp = {}, None
+    def _take(self, news: News, builder: ColumnsBuilder | SpreadsBuilder) -> None:
+        if news.again:
+            builder.clear()
+        builder.add(news.rows)
+        builder.add(news.older, older=True)
+        self._revision += bool(news.rows or news.older or news.again)
 
-    def _checkpoints(self) -> Sequence[RunCheckpoint]:
-        try:
-            return tuple(read_checkpoints(self.folder))
-        except GeospotError:
-            return ()
+    def _look_at_rollouts(self, metrics: News, limit: int, *, is_ours: bool) -> None:
+        """Ours have an index and histograms; of others both are made from their summaries."""
+        if self._ours.look():
+            self._revision += 1
+        if is_ours or self._ours.steps:
+            self.rollouts = self._ours
+            return
+        self.rollouts = self._theirs
+        steps = () if metrics.again else map(step_of, metrics.rows)
+        finished = [step for step in steps if step is not None]
+        if self._theirs.look(self._spreads, finished, limit):
+            self._revision += 1
 
 
 def evaluations(folder: Path) -> Sequence[Path]:
@@ -150,32 +212,38 @@ def evaluations(folder: Path) -> Sequence[Path]:
         return ()
 
 
-class _LogTail:
-    """The newest lines of a text file that grows."""
+class _Kept(Generic[T]):
+    """What a small file says, read again only when it has changed."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lines: deque[str] = deque(maxlen=LOG_LINES)
-        self._offset = 0
-        self._identity: tuple[int, int] | None = None
+    def __init__(self, path: Path, read: Callable[[Path], T], nothing: T) -> None:
+        self._path, self._read, self._nothing = path, read, nothing
+        self._value = nothing
+        self._stamp: _Stamp | None = None
 
-    def look(self) -> Sequence[str]:
-        """The newest lines, oldest first; of a long file only its end is read."""
+    def look(self) -> T:
+        """The same object until the file changes."""
         try:
             status = self._path.stat()
-            identity = (status.st_dev, status.st_ino)
-            if identity != self._identity or status.st_size < self._offset:
-                self._lines.clear()
-                self._identity = identity
-                self._offset = max(0, status.st_size - _CHUNK)
-            if status.st_size > self._offset:
-                with self._path.open("rb") as file:
-                    file.seek(self._offset)
-                    data = file.read(_CHUNK)
-                whole = data[: data.rfind(b"\n") + 1]
-                self._offset += len(whole)
-                self._lines.extend(whole.decode("utf-8", "replace").splitlines())
         except OSError:
-            self._lines.clear()
-            self._identity = None
-        return tuple(self._lines)
+            self._value, self._stamp = self._nothing, None
+            return self._value
+        stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+        if not stat.S_ISREG(status.st_mode):  # a pipe would keep us waiting
+            self._value = self._nothing
+        elif stamp != self._stamp:
+            self._value = self._read(self._path)
+            self._stamp = stamp
+        return self._value
+
+
+def _read_config(path: Path) -> Mapping[str, Any]:
+    if path.stat().st_size > _LARGEST_SMALL:
+        return {}
+    return parse_row(path.read_bytes()) or {}
+
+
+def _read_checkpoints(path: Path) -> Sequence[RunCheckpoint]:
+    try:
+        return tuple(read_checkpoints(path.parent))
+    except GeospotError:
+        return ()

@@ -5,8 +5,11 @@ whoever subscribed. What a screen draws is a `RunState`, which nobody writes to.
 """
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
@@ -20,9 +23,15 @@ T = TypeVar("T")
 Told = Callable[[RunState], None]
 
 _LIVE_S: Final = 0.25
-_IDLE_S: Final = 1.0
+_IDLE_S: Final = 0.75
 _IDLE_AFTER: Final = 20
-"""Looks without news after which the pause grows."""
+"""Looks without news after which the pause grows; a run that writes is noticed within a second even then."""
+
+_FIRST_BYTES: Final = 1 << 18
+"""Of the first look, so that something is shown at once."""
+
+_LOOK_BYTES: Final = 1 << 20
+"""Of every further look: some ten milliseconds, after which others have their turn."""
 
 _KEPT: Final = 3
 """Runs that nobody looks at any more and whose figures stay in memory, for coming back."""
@@ -56,7 +65,8 @@ class Watching:
         self._reader = reader
         self._told: list[Told] = []
         self._task: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()
+        # A look that nobody waits for any more still ends in its thread; no other may begin beside it.
+        self._turn = threading.Lock()
 
     @property
     def is_watched(self) -> bool:
@@ -70,6 +80,7 @@ class Watching:
             told(self.state)
         if self._task is None:
             self._task = asyncio.create_task(self._look_on(), name=f"watching {self.folder.name}")
+            self._task.add_done_callback(self._ended)
 
         def end() -> None:
             if told in self._told:
@@ -80,21 +91,47 @@ class Watching:
 
         return end
 
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Reading ends when nobody looks; by an error only where there is a bug, which is shown."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            trouble = f"geospot failed to read the run: {type(error).__name__}: {error}"
+            self._tell(replace(self.state, trouble=trouble))
+            raise error
+
+    def _tell(self, state: RunState) -> None:
+        self.state, self.has_looked = state, True
+        for told in list(self._told):
+            told(state)
+
     async def rollouts(self, step: int) -> list[RolloutRecord]:
         """The rollouts of a step, read now."""
-        async with self._turn:
-            return await self._reader.do(self._watch.rollouts.read, step)
+        return await self._reader.do(self._read_rollouts, step)
+
+    def _read_rollouts(self, step: int) -> list[RolloutRecord]:
+        with self._turn:
+            return self._watch.rollouts.read(step)
+
+    def _look(self, limit: int) -> RunState:
+        with self._turn:
+            return self._watch.look(limit)
 
     async def _look_on(self) -> None:
-        quiet = 0
+        quiet, told_s = 0, 0.0
+        limit = _LOOK_BYTES if self.has_looked else _FIRST_BYTES
         while True:
-            async with self._turn:
-                state = await self._reader.do(self._watch.look)
+            state = await self._reader.do(self._look, limit)
+            limit = _LOOK_BYTES
+            now_s = time.monotonic()
+            # While a long file fills in, screens are drawn a few times a second and not at every look.
+            if self.has_looked and state.is_behind and now_s - told_s < _LIVE_S:
+                continue
             quiet = quiet + 1 if self.has_looked and _same(state, self.state) else 0
-            self.state, self.has_looked = state, True
-            if not quiet:
-                for told in list(self._told):
-                    told(state)
+            if quiet:
+                self.state = state
+            else:
+                told_s = now_s
+                self._tell(state)
             if not state.is_behind:
                 await asyncio.sleep(_LIVE_S if quiet < _IDLE_AFTER else _IDLE_S)
 
@@ -127,5 +164,7 @@ def _same(new: RunState, old: RunState) -> bool:
         and new.evaluations == old.evaluations
         and new.config is old.config
         and new.is_gone == old.is_gone
-        and new.rollout_steps == old.rollout_steps
+        and new.is_behind == old.is_behind
+        and new.trouble == old.trouble
+        and new.rollout_steps is old.rollout_steps
     )
