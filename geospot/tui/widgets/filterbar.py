@@ -87,11 +87,6 @@ class FilterBar(Horizontal):
         yield _Line(self._value, self.keys, self._history)
         yield Static("", id="filter-reason", markup=False)
 
-    def on_mount(self) -> None:
-        """Applies the filter it starts with."""
-        if self._value:
-            self._read(self._value)
-
     @property
     def text(self) -> str:
         """What is typed."""
@@ -240,10 +235,12 @@ def complete(text: str, keys: Keys) -> str | None:
     if not sign:
         names = ("has", *keys)
         found = _first(word, names)
-        ending = ":" if found == "has" or (found is not None and keys.get(found)) else ""
-        return None if found is None else text[: len(text) - len(word)] + found + ending
+        if found is None:
+            return None
+        whole = found + (":" if found == "has" or keys.get(found) else "")
+        return None if whole == word else text[: len(text) - len(word)] + whole
     found = _first(value, keys if key == "has" else keys.get(key, ()))
-    if found is None:
+    if found is None or found == value:
         return None
     shown = f'"{found}"' if " " in found else found
     return text[: len(text) - len(value)] + shown
@@ -251,6 +248,4 @@ def complete(text: str, keys: Keys) -> str | None:
 
 def _first(beginning: str, words: "Sequence[str] | Keys") -> str | None:
     folded = beginning.casefold()
-    return next(
-        (w for w in words if w.casefold().startswith(folded) and len(w) > len(folded)), None
-    )
+    return next((word for word in words if word.casefold().startswith(folded)), None)
