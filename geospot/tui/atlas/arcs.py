@@ -68,6 +68,14 @@ def _angle(a_3_A: FloatArray, b_3_A: FloatArray) -> FloatArray:
     return np.arctan2(across, np.sum(a_3_A * b_3_A, axis=0))
 
 
+def _across(a_3_A: FloatArray) -> FloatArray:
+    """Some direction at right angles to each vector."""
+    x, y, z = a_3_A[0], a_3_A[1], a_3_A[2]
+    none = np.zeros_like(x)
+    across = np.where(abs(z) < 0.9, np.stack([y, -x, none]), np.stack([none, z, -y]))
+    return across / np.linalg.norm(across, axis=0)
+
+
 def _between(
     from_A_L: FloatArray, to_A_L: FloatArray, arc_K: IntArray, share_K: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
@@ -80,13 +88,12 @@ def _between(
     angle = _angle(a, b)
     direction = b - a * np.sum(a * b, axis=0)
     length = np.linalg.norm(direction, axis=0)
-    spare = np.cross(a, np.where(abs(a[2]) < 0.9, 2, 0) == np.arange(3)[:, None], axis=0)
-    spare /= np.linalg.norm(spare, axis=0)
+    spare = _across(a)
     direction = np.where(length > 1e-9, direction / np.maximum(length, 1e-9), spare)
     turn = angle[arc_K] * share_K
     point = a[:, arc_K] * np.cos(turn) + direction[:, arc_K] * np.sin(turn)
-    latitude = np.degrees(np.arcsin(np.clip(point[2], -1, 1)))
-    return latitude, np.degrees(np.arctan2(point[1], point[0]))
+    x, y, z = point[0], point[1], point[2]
+    return np.degrees(np.arcsin(np.clip(z, -1, 1))), np.degrees(np.arctan2(y, x))
 
 
 def _unwrapped(
@@ -97,15 +104,15 @@ def _unwrapped(
     world = view.world_dots
     jump_S = np.rint((x1_S - x0_S) / world) * world
     torn = np.flatnonzero(jump_S)
-    again = (x0_S[torn] + jump_S[torn], y0_S[torn], x1_S[torn], y1_S[torn], arc_S[torn])
-    x1_S = x1_S - jump_S
     # An arc's pieces have to stay in their order, so that its pattern goes on.
     order = np.argsort(np.append(np.arange(len(x0_S)), torn), kind="stable")
-    parts = [
-        np.append(first, second)[order]
-        for first, second in zip((x0_S, y0_S, x1_S, y1_S, arc_S), again, strict=True)
-    ]
-    return parts[0], parts[1], parts[2], parts[3], parts[4].astype(np.int64)
+    return (
+        np.append(x0_S, x0_S[torn] + jump_S[torn])[order],
+        np.append(y0_S, y0_S[torn])[order],
+        np.append(x1_S - jump_S, x1_S[torn])[order],
+        np.append(y1_S, y1_S[torn])[order],
+        np.append(arc_S, arc_S[torn])[order],
+    )
 
 
 def _lines(

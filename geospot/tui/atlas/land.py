@@ -1,5 +1,6 @@
 """What the map stands on: outlines and graticule as dots, and which country a cell lies in."""
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -39,8 +40,8 @@ def graticule(view: View) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
     """Dots of the graticule, and the parallels and meridians that it has, in degrees."""
     gap = mesh(view)
     south, west, north, east = view.box
-    parallels = np.arange(np.ceil(south / gap), np.floor(north / gap) + 1) * gap
-    meridians = np.arange(np.ceil(west / gap), np.floor(east / gap) + 1) * gap
+    parallels = gap * _whole(south / gap, north / gap)
+    meridians = gap * _whole(west / gap, east / gap)
     scale = view.squeeze / view.degrees
     at_x = view.width / 2 + (meridians - view.longitude) * scale
     left, right = (view.width / 2 + (edge - view.longitude) * scale for edge in (west, east))
@@ -53,6 +54,11 @@ def graticule(view: View) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
     return x[seen].astype(np.int64), y[seen].astype(np.int64), parallels, meridians
 
 
+def _whole(low: float, high: float) -> FloatArray:
+    """The whole numbers from low to high, both included."""
+    return np.arange(math.ceil(low), math.floor(high) + 1, dtype=np.float64)
+
+
 @lru_cache(maxsize=8)
 def countries(view: View, columns: int, rows: int) -> NDArray[np.int16]:
     """Which country the middle of each cell lies in, as index into `outlines().codes`; −1 in none.
@@ -61,7 +67,8 @@ def countries(view: View, columns: int, rows: int) -> NDArray[np.int16]:
     begins and ends by turns.
     """
     world = outlines()
-    latitude_R = view.latitude + (view.height / 2 - (np.arange(rows) + 0.5) * 4) * view.degrees
+    middle_R = 4 * np.arange(rows, dtype=np.float64) + 2
+    latitude_R = view.latitude + (view.height / 2 - middle_R) * view.degrees
     row_X, country_X, longitude_X = _crossings(world, latitude_R)
     order = np.lexsort((longitude_X, country_X, row_X))
     row, country = row_X[order][::2], country_X[order][::2]

@@ -48,9 +48,9 @@ def paint_legend(canvas: Canvas, scene: Scene, inks: Inks) -> None:
     """Signs, classes with their counts, and answers without a place, on the last row; short if narrow."""
     row = canvas.height - 1
     parts: list[_Part] = []
-    for is_long in (True, False):
-        parts = [*_signs(scene, inks, is_long), *_classes(scene, inks, is_long)]
-        parts += _failures(scene, inks, is_long)
+    for words in range(3, -1, -1):
+        parts = [*_signs(scene, inks, words > 1), *_classes(scene, inks, words > 1, words > 0)]
+        parts += _failures(scene, inks, words)
         if sum(_cells(part) for part in parts) <= canvas.width - 1:
             break
     x = 1
@@ -70,7 +70,7 @@ def _cells(part: _Part) -> int:
 
 def _signs(scene: Scene, inks: Inks, is_long: bool) -> list[_Part]:
     if scene.shades is not None:
-        return [_Part("median km" if is_long else "km", inks.muted)]
+        return [_Part("countries by median km" if is_long else "km", inks.muted)]
     parts: list[_Part] = []
     if scene.mode is not Mode.ANSWERS:
         parts.append(_Part(f"{TRUE} true  " if is_long else f"{TRUE} ", inks.foreground))
@@ -79,7 +79,7 @@ def _signs(scene: Scene, inks: Inks, is_long: bool) -> list[_Part]:
     return [*parts, _Part("km", inks.muted)]
 
 
-def _classes(scene: Scene, inks: Inks, is_long: bool) -> list[_Part]:
+def _classes(scene: Scene, inks: Inks, is_long: bool, has_counts: bool) -> list[_Part]:
     shades, classes = scene.shades, scene.classes
     counts = scene.class_counts
     if shades is not None:
@@ -95,8 +95,10 @@ def _classes(scene: Scene, inks: Inks, is_long: bool) -> list[_Part]:
             parts.append(_Part("■", ink))
         if not inks.has_colour:
             parts.append(_Part(letter, inks.foreground))
-        parts.append(_Part(f" {name}: " if is_long else f"{name}:", inks.muted))
-        parts.append(_Part(f"{count:,}" if is_long else compact(count), inks.foreground))
+        colon = (": " if is_long else ":") if has_counts else ""
+        parts.append(_Part(f"{' ' * is_long}{name}{colon}", inks.muted))
+        if has_counts:
+            parts.append(_Part(f"{count:,}" if is_long else compact(count), inks.foreground))
     return parts
 
 
@@ -106,12 +108,13 @@ def _countries_by_class(shades: Shades) -> list[int]:
     return [int(count) for count in counted]
 
 
-def _failures(scene: Scene, inks: Inks, is_long: bool) -> list[_Part]:
+def _failures(scene: Scene, inks: Inks, words: int) -> list[_Part]:
     """Answers that said no place have none on the map: they are counted beside it, by outcome."""
     lost = int((~scene.has_place_N).sum())
     if not lost:
         return []
-    if not is_long:
+    if words < 2:
         return [_Part(f" {NOWHERE}{compact(lost)}", inks.bad)]
     listed = ", ".join(f"{count:,} {name}" for name, count in scene.reasons.items() if count)
-    return [_Part(f"  {NOWHERE} no place: {listed or f'{lost:,}'}", inks.bad)]
+    shown = listed if listed and words > 2 else f"{lost:,}"
+    return [_Part(f"  {NOWHERE} no place: {shown}", inks.bad)]

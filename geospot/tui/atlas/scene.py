@@ -14,7 +14,7 @@ from geospot.tui.atlas.arcs import arc_dots
 from geospot.tui.atlas.classes import ERRORS, Classes
 from geospot.tui.atlas.outlines import outlines
 from geospot.tui.atlas.projection import View
-from geospot.tui.canvas import BOLD, DIM, Canvas, blend
+from geospot.tui.canvas import BOLD, DIM, NONE, REVERSE, Canvas, blend
 from geospot.tui.inks import Inks
 
 FloatArray = NDArray[np.float64]
@@ -74,12 +74,12 @@ class Scene:
     @cached_property
     def has_truth_N(self) -> NDArray[np.bool_]:
         """Whether it is known where the photo was taken."""
-        return np.isfinite(self.truths_N_L).all(axis=1)
+        return _are_known(self.truths_N_L)
 
     @cached_property
     def has_place_N(self) -> NDArray[np.bool_]:
         """Whether a place was said."""
-        return np.isfinite(self.predictions_N_L).all(axis=1)
+        return _are_known(self.predictions_N_L)
 
     @cached_property
     def drawn_arcs(self) -> IntArray:
@@ -94,6 +94,10 @@ class Scene:
         """How many answers with a place each class has."""
         counted = np.bincount(self.class_N[self.has_place_N], minlength=len(self.classes.names))
         return [int(count) for count in counted]
+
+
+def _are_known(place_N_L: FloatArray) -> NDArray[np.bool_]:
+    return np.isfinite(place_N_L[:, 0]) & np.isfinite(place_N_L[:, 1])
 
 
 def paint(canvas: Canvas, view: View, scene: Scene, inks: Inks) -> str:
@@ -117,14 +121,18 @@ def paint(canvas: Canvas, view: View, scene: Scene, inks: Inks) -> str:
 
 
 def _paint_land(canvas: Canvas, view: View, shades: Shades | None, inks: Inks) -> None:
-    if shades is not None:
-        _paint_shades(canvas, view, shades, inks)
     x, y, _, _ = land.graticule(view)
     canvas.dots(x, y, inks.faint)
-    canvas.dots(*land.outline_dots(view), inks.foreground if shades is not None else inks.muted)
+    x, y = land.outline_dots(view)
+    canvas.dots(x, y, inks.muted)
+    if shades is not None:
+        is_filled_R_C = _paint_shades(canvas, view, shades, inks)
+        filled = is_filled_R_C[y // 4, np.minimum(x // 2, is_filled_R_C.shape[1] - 1)]
+        canvas.dots(x[filled], y[filled], inks.background)  # borders are cut out of what is filled
 
 
-def _paint_shades(canvas: Canvas, view: View, shades: Shades, inks: Inks) -> None:
+def _paint_shades(canvas: Canvas, view: View, shades: Shades, inks: Inks) -> NDArray[np.bool_]:
+    """Fills countries, by the cell; returns which cells have a colour."""
     columns, rows = view.width // 2, view.height // 4
     country_R_C = land.countries(view, columns, rows)
     codes = outlines().codes
@@ -136,11 +144,12 @@ def _paint_shades(canvas: Canvas, view: View, shades: Shades, inks: Inks) -> Non
         colours = np.array(ERRORS.inks(inks))
         strong, weak = (blend_each(inks.background, colours, s) for s in (0.6, 0.3))
         paper = np.where(weak_R_C, weak[class_R_C], strong[class_R_C])
-        canvas.cells(0, 0, np.where(known_R_C, paper, -1))
-        return
+        canvas.cells(0, 0, np.where(known_R_C, paper, NONE))
+        return known_R_C
     row, column = np.nonzero(known_R_C)
     letters = np.array(list(ERRORS.letters))
     canvas.marks(column, row, letters[class_R_C[row, column]], inks.foreground, DIM)
+    return np.zeros_like(known_R_C)
 
 
 def blend_each(low: int, high_C: IntArray, share: float) -> IntArray:
@@ -256,12 +265,12 @@ def _paint_selected(canvas: Canvas, view: View, scene: Scene, which: int, inks: 
     if has_truth and has_place:
         dots = arc_dots(truth, said, view)
         _clear_under(canvas, dots.x_D // 2, dots.y_D // 4)
-        canvas.dots(dots.x_D, dots.y_D, inks.accent)
+        canvas.dots(dots.x_D, dots.y_D, inks.series[0])
     for there, place, sign in ((has_place, said, SAID), (has_truth, truth, TRUE)):
         if there:
             x, y = _cells(place, view)
             shown = sign if sign == SAID or has_place else NOWHERE
-            canvas.marks(x, y, np.array([shown]), inks.accent, BOLD | 4)
+            canvas.marks(x, y, np.array([shown]), inks.series[0], BOLD | REVERSE)
 
 
 def _clear_under(canvas: Canvas, x_D: IntArray, y_D: IntArray) -> None:

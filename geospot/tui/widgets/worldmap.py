@@ -37,7 +37,7 @@ class WorldMap(Widget, can_focus=True):
     `show` hands it answers, `shade` colours countries; everything else are its keys and the mouse.
     """
 
-    DEFAULT_CSS = "WorldMap { height: 1fr; background: $background; }"
+    DEFAULT_CSS = "WorldMap { width: 1fr; height: 1fr; background: $background; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("plus,equals_sign", "zoom(1)", "Closer", tooltip="Zoom in", key_display="+"),
         Binding("minus,underscore", "zoom(-1)", "Farther", tooltip="Zoom out", key_display="-"),
@@ -88,7 +88,7 @@ class WorldMap(Widget, can_focus=True):
         nothing = np.empty((0, 2))
         self.scene = Scene(nothing, nothing, np.empty(0))
         self.view = View.of(REGIONS["world"], 0, 0)
-        self.region: str = "world"
+        self.looks_at: str = "world"
         """Name of what is zoomed to; empty after the view was moved by hand."""
         self.order: Order = "worst"
         self._box: Box = REGIONS["world"]
@@ -154,7 +154,7 @@ class WorldMap(Widget, can_focus=True):
 
     def look_at(self, box: Box, name: str = "") -> None:
         """Zooms to a box (south, west, north, east in degrees)."""
-        self.region, self._box = name, box
+        self.looks_at, self._box = name, box
         room = 0.0 if name == "world" else 0.08
         self.view = View.of(box, self.view.width, self.view.height, room)
         self._redraw()
@@ -204,9 +204,9 @@ class WorldMap(Widget, can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         """The map keeps what it shows."""
         width, height = 2 * event.size.width, 4 * max(event.size.height - 1, 0)
-        if self.region:
+        if self.looks_at:
             self.view = replace(self.view, width=width, height=height)
-            self.look_at(self._box, self.region)
+            self.look_at(self._box, self.looks_at)
         else:
             self.view = self.view.resized(width, height)
         self._redraw()
@@ -230,7 +230,7 @@ class WorldMap(Widget, can_focus=True):
     def action_next_region(self, direction: int) -> None:
         """Zooms to the region after this one."""
         names = list(REGIONS)
-        here = names.index(self.region) if self.region in names else 0
+        here = names.index(self.looks_at) if self.looks_at in names else 0
         self.action_region(names[(here + direction) % len(names)])
 
     def action_fit(self) -> None:
@@ -245,7 +245,7 @@ class WorldMap(Widget, can_focus=True):
             self.look_at(_padded(box_around(ends[:, 0], ends[:, 1])), "answer")
 
     def _set_view(self, view: View) -> None:
-        self.view, self.region = view, ""
+        self.view, self.looks_at = view, ""
         self._redraw()
 
     def _bring_into_sight(self, answer: int) -> None:
