@@ -1,7 +1,7 @@
 """A table of any length, of which only the rows on screen are ever made."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Literal
 
 from rich.cells import cell_len, set_cell_size
@@ -41,10 +41,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What stands in a cell: plain text, which must be printable, and a style by its rich name."""
+    """What stands in a cell: plain text, which must be printable, and a style by its rich name.
+
+    `spans` columns that are seen are taken, aligned to the left: for headings within a table.
+    """
 
     text: str
     style: str = ""
+    spans: int = 1
 
 
 Cells = Sequence[Cell | str]
@@ -275,9 +279,17 @@ class Table(ScrollView, can_focus=True):
     def _line(self, cells: Cells, style: Style) -> Strip:
         layout = self._layout
         segments: list[Segment] = []
-        for number, width, cell in zip(layout.shown, layout.widths, cells, strict=True):
-            text, own = (cell, "") if isinstance(cell, str) else (cell.text, cell.style)
-            fitted = _fitted(text, width, self.columns[number]) + " " * _GAP
+        taken = 0
+        for place, cell in enumerate(cells):
+            taken -= 1
+            if taken > 0:
+                continue
+            text, own, taken = (cell, "", 1) if isinstance(cell, str) else _parts(cell)
+            widths = layout.widths[place : place + taken]
+            column = self.columns[layout.shown[place]]
+            if len(widths) > 1:
+                column = replace(column, align="left")
+            fitted = _fitted(text, sum(widths) + _GAP * (len(widths) - 1), column) + " " * _GAP
             segments.append(Segment(fitted, style + Style.parse(own) if own else style))
         return Strip(segments).adjust_cell_length(max(layout.total, layout.width), style)
 
@@ -363,6 +375,10 @@ class Table(ScrollView, can_focus=True):
         if row != self._hovered:
             before, self._hovered = self._hovered, row
             self._refresh_rows(before, row)
+
+
+def _parts(cell: Cell) -> tuple[str, str, int]:
+    return cell.text, cell.style, max(cell.spans, 1)
 
 
 def _fitted(text: str, width: int, column: Column) -> str:
