@@ -61,7 +61,7 @@ def tui(
     def first(app: GeospotApp) -> None:
         for run in runs:
             app.open_run(run)
-        for key in said.keys():
+        for key in said.typed_keys():
             app.call_after_refresh(app.post_message, key)
 
     app = GeospotApp(searched, results or [RESULTS], dark=said.is_dark, first=first)

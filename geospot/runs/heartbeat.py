@@ -158,7 +158,7 @@ class Heartbeat:
         """
         self._stop.set()
         self._thread.join()
-        self._write(state=state, reason=reason)
+        self._write(state=state, reason=reason, stopping=False)
 
     def _run(self) -> None:
         while not self._stop.wait(INTERVAL_S):

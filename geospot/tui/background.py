@@ -44,7 +44,7 @@ class Background:
     is_dark: bool
     typed: str = ""
 
-    def keys(self) -> list[Key]:
+    def typed_keys(self) -> list[Key]:
         """What was typed, as the app would have read it."""
         return [Key(name, char) for char in self.typed if (name := _key_name(char))]
 
