@@ -117,6 +117,35 @@ class ChatBackend:
                     "Check the account's content filter, and --extra-body.",
                 )
 
+    async def models(self) -> list[str]:
+        """Names of the models served, empty where the server doesn't say. Costs nothing.
+
+        Raises:
+            UnreachableError: nothing answers.
+            KeyMissingError: the key is refused.
+        """
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT_S):
+                page = await self._client.models.list()
+                return sorted(model.id for model in page.data)
+        except openai.APIStatusError as error:
+            if error.status_code not in (401, 403):
+                return []  # many a server lists none
+            where = f"in {self._key_env}" if self._key_env else "(none was sent)"
+            raise KeyMissingError(
+                f"{self._host} refuses the key {where}: {self._message(error)}.",
+                "Set the variable to a valid key, or name another one with --api-key-env.",
+            ) from None
+        except (TimeoutError, openai.APIConnectionError) as error:
+            silent = isinstance(error, TimeoutError | openai.APITimeoutError)
+            reason = "it stays silent" if silent else self._connection_fault(error).message
+            raise UnreachableError(
+                f"Nothing answers at {self._base_url}: {reason}.",
+                "Is the server running, and the address right?",
+            ) from None
+        except (openai.OpenAIError, ValueError, TypeError, AttributeError):
+            return []
+
     async def ask(self, question: Question) -> Reply:
         """One chat completion with the image as a data URI."""
         try:

@@ -3,22 +3,21 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast, get_origin
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
 from geospot.cli.completion import SETTINGS
 from geospot.config.load import build, read_toml
 from geospot.config.recipes import TINY_SCRATCH, Kind, recipe
+from geospot.config.text import read_setting, setting_text, unit_of
 from geospot.errors import UsageError
 from geospot.textsafe import printable
 
 Model = TypeVar("Model", bound=BaseModel)
 
 CONFIG: Final = "config"
-_NOTHING: Final = ("none", "null", "None")
 
 
 def read_settings(model: type[Model], arguments: Sequence[str], config: Path | None) -> Model:
@@ -29,6 +28,17 @@ def read_settings(model: type[Model], arguments: Sequence[str], config: Path | N
     Raises:
         UsageError: an argument that is no key=value, an unknown key, or a value that doesn't fit.
     """
+    said = said_in(model, arguments)
+    config = Path(said.pop(CONFIG)) if CONFIG in said else config
+    return build(model, read_toml(config) if config else {}, said, dashes=False)
+
+
+def said_in(model: type[BaseModel], arguments: Sequence[str]) -> dict[str, Any]:
+    """What `key=value` arguments say, the last one of a key, for the model to check.
+
+    Raises:
+        UsageError: an argument that is no key=value.
+    """
     said: dict[str, Any] = {}
     for argument in arguments:
         key, equals, text = argument.partition("=")
@@ -38,11 +48,8 @@ def read_settings(model: type[Model], arguments: Sequence[str], config: Path | N
                 "Settings are written KEY=VALUE, without spaces around the =; --help lists them.",
             )
         name = key.strip().replace("-", "_")
-        if name == CONFIG:
-            config = Path(text)
-        else:
-            said[name] = _value(model.model_fields.get(name), text)
-    return build(model, read_toml(config) if config else {}, said, dashes=False)
+        said[name] = read_setting(model.model_fields.get(name), text)
+    return said
 
 
 def complete_key(model: type[BaseModel], incomplete: str) -> list[str]:
@@ -80,35 +87,11 @@ def setting_rows(model: type[BaseModel], kind: Kind | None = None) -> list[tuple
     for name, field in model.model_fields.items():
         own = field.get_default(call_default_factory=True)
         default = usual.get(name) if own is None else own
-        parts = [_unit(field)]
+        parts = [unit_of(field)]
         if default not in (None, []):
-            parts.append(f"default: {_text(default)}")
+            parts.append(f"default: {setting_text(default)}")
         if tiny.get(name, default) != default:
-            parts.append(f"tiny models: {_text(tiny[name])}")
+            parts.append(f"tiny models: {setting_text(tiny[name])}")
         behind = ", ".join(filter(None, parts))
         rows.append((name, f"{field.description} [{behind}]" if behind else str(field.description)))
     return rows
-
-
-def _unit(field: FieldInfo) -> str:
-    extra = field.json_schema_extra
-    known = cast(dict[str, Any], extra) if isinstance(extra, dict) else {}
-    return str(known.get("unit") or "")
-
-
-def _text(value: Any) -> str:
-    """A value as it would be written behind its key."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return ",".join(_text(item) for item in value)  # pyright: ignore[reportUnknownVariableType]
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _value(field: FieldInfo | None, text: str) -> Any:
-    """What pydantic is given: a list where the setting is one, None for `none`, else the text itself."""
-    if field is None:
-        return text
-    if get_origin(field.annotation) is list:
-        return [part.strip() for part in text.split(",") if part.strip()]
-    return None if text in _NOTHING else text

@@ -1,18 +1,17 @@
 """Turns a configuration model into a command's options, so that each is defined once."""
 
 import inspect
-import json
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from geospot.cli.completion import OPTIONS
-from geospot.errors import UsageError
+from geospot.config.text import read_json_object
 
 
 def options_from(model: type[BaseModel], *, skip: tuple[str, ...] = ()) -> Callable[[Any], Any]:
@@ -31,7 +30,7 @@ def options_from(model: type[BaseModel], *, skip: tuple[str, ...] = ()) -> Calla
             said = {name: values.pop(name) for name in fields}
             said = {name: value for name, value in said.items() if value not in (None, [])}
             if isinstance(said.get("extra_body"), str):
-                said["extra_body"] = _json_object(said["extra_body"])
+                said["extra_body"] = read_json_object(said["extra_body"])
             return function(**values, said=said)
 
         options = [_parameter(name, model) for name in fields]
@@ -80,20 +79,3 @@ def _command_line_type(annotation: Any) -> type:
     if get_origin(annotation) is Literal or annotation is float:
         return str if annotation is not float else float
     return annotation if annotation in (bool, int, Path) else str
-
-
-def _no_constant(name: str) -> float:
-    raise UsageError(f"--extra-body holds {name}, which is no JSON.", "Write a finite number.")
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise UsageError(
-            f"--extra-body is not valid JSON: {error.msg} at character {error.pos}.",
-            """Write it like --extra-body '{"top_p": 0.9}'.""",
-        ) from error
-    if not isinstance(value, dict):
-        raise UsageError("--extra-body must be a JSON object, in braces.")
-    return cast(dict[str, Any], value)

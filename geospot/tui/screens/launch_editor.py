@@ -1,0 +1,254 @@
+"""What opens over a field to fill it: a line to type in, and below it what can be chosen."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import ClassVar, Final
+
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.geometry import Region
+from textual.message import Message
+from textual.widgets import Input, OptionList
+from textual.widgets.option_list import Option
+
+from geospot.textsafe import printable
+
+_MOST: Final = 200
+_HEIGHT: Final = 8
+
+Completion = Callable[[str], Awaitable[Sequence[str]]]
+"""What could stand in the place of what is typed; asked on every change."""
+
+
+class FieldEditor(Container):
+    """Hidden until `open`. It tells of every change, and how it was closed.
+
+    Enter takes what is typed, or what is chosen in the list; tab takes it and goes on; escape leaves the
+    field as it was.
+    """
+
+    DEFAULT_CSS = """
+    FieldEditor { layer: edit; position: absolute; width: 40; height: auto; display: none; }
+    FieldEditor > Input { height: 1; width: 100%; border: none; padding: 0; background: $panel; }
+    FieldEditor > Input:focus { border: none; background: $panel; background-tint: $foreground 0%; }
+    FieldEditor > OptionList {
+        width: 100%; height: auto; max-height: 8; border: none; padding: 0; background: $surface;
+        scrollbar-size-vertical: 1; display: none;
+    }
+    FieldEditor > OptionList:focus { border: none; }
+    FieldEditor > OptionList.-some { display: block; }
+    FieldEditor.-above > OptionList { dock: top; }
+    """
+
+    class Changed(Message):
+        """Something else is typed."""
+
+        def __init__(self, name: str, text: str) -> None:
+            super().__init__()
+            self.name, self.text = name, text
+
+    class Closed(Message):
+        """The field is left. `text` is what was taken, None where it is to be as it was before."""
+
+        def __init__(self, name: str, text: str | None, *, go_on: bool) -> None:
+            super().__init__()
+            self.name, self.text, self.go_on = name, text, go_on
+
+    def __init__(self) -> None:
+        super().__init__(id="launch-editor")
+        self.field = ""
+        self._shown: list[str] = []
+        self._is_choice = False
+        self._complete: Completion | None = None
+        self._opened_with = ""
+        self._asked = 0
+
+    def compose(self) -> ComposeResult:
+        """The line and the list."""
+        yield _Line(self)
+        yield OptionList()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a field is being filled."""
+        return bool(self.display)
+
+    def open(
+        self,
+        name: str,
+        text: str,
+        choices: Sequence[str],
+        where: Region,
+        room: int,
+        complete: Completion | None = None,
+        placeholder: str = "",
+    ) -> None:
+        """Opens over a field.
+
+        Args:
+            name: the field.
+            text: what stands in it.
+            choices: all that it can be; empty where one can type.
+            where: where its value stands, within the parent.
+            room: lines of the parent.
+            complete: what to offer below what is typed.
+            placeholder: what is shown where nothing is typed: the default.
+        """
+        self.field, self._is_choice, self._complete = name, bool(choices), complete
+        self._opened_with = text
+        line = self.query_one(_Line)
+        line.placeholder = printable(placeholder)
+        line.display = not choices
+        with line.prevent(Input.Changed):
+            line.value = text
+        line.cursor_position = len(text)
+        self._place(where, room, len(choices))
+        self.display = True
+        self._offer(choices, text)
+        if choices:
+            self.query_one(OptionList).focus()
+        else:
+            line.focus()
+            self._ask(text, everything=True)
+
+    def _place(self, where: Region, room: int, lines: int) -> None:
+        """Below the field where there is room, else above it."""
+        below = room - where.y - 1
+        wanted = min(lines or _HEIGHT, _HEIGHT)
+        above = below < min(wanted, 4) and where.y > below
+        height = max(min(_HEIGHT, where.y - 1 if above else below), 1)
+        options = self.query_one(OptionList)
+        options.styles.max_height = height
+        self.set_class(above, "-above")
+        self.styles.width = where.width
+        self._where, self._above = where, above
+        self._settle()
+
+    def _settle(self) -> None:
+        """Puts the line exactly over the field's value, whatever the list's height."""
+        options = self.query_one(OptionList)
+        most = options.styles.max_height
+        lines = min(len(self._shown), int(most.value) if most is not None else _HEIGHT)
+        self.styles.offset = (self._where.x, self._where.y - (lines if self._above else 0))
+
+    def close(self, text: str | None, *, go_on: bool = False) -> None:
+        """Hides it and tells."""
+        if not self.is_open:
+            return
+        self.display = False
+        self._asked += 1
+        self.post_message(self.Closed(self.field, text, go_on=go_on))
+
+    def take(self, *, go_on: bool = False) -> None:
+        """Takes what is chosen in the list if something is, else what is typed."""
+        options = self.query_one(OptionList)
+        chosen = options.highlighted
+        if chosen is not None and chosen < len(self._shown):
+            self.close(self._shown[chosen], go_on=go_on)
+        elif self._is_choice:
+            self.close(None, go_on=go_on)
+        else:
+            self.close(self.query_one(_Line).value, go_on=go_on)
+
+    def move(self, by: int) -> None:
+        """Another line of the list; above the first one is what is typed."""
+        options = self.query_one(OptionList)
+        if not self._shown:
+            return
+        at = -1 if options.highlighted is None else options.highlighted
+        at = min(max(at + by, -1), len(self._shown) - 1)
+        options.highlighted = None if at < 0 else at
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Tells, and looks for what could be meant."""
+        event.stop()
+        if self.is_open:
+            self.post_message(self.Changed(self.field, event.value))
+            self._ask(event.value, everything=False)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Takes a line of the list, by enter or a click."""
+        event.stop()
+        if event.option_index < len(self._shown):
+            self.close(self._shown[event.option_index])
+
+    def on_key(self, event: events.Key) -> None:
+        """Keys of a list without a line to type in."""
+        if not self._is_choice or event.key not in ("escape", "tab", "shift+tab"):
+            return
+        event.stop()
+        event.prevent_default()
+        if event.key == "escape":
+            self.close(None)
+        else:
+            self.take(go_on=event.key == "tab")
+
+    def on_descendant_blur(self) -> None:
+        """A click elsewhere takes what is typed."""
+        self.call_after_refresh(self._left)
+
+    def _left(self) -> None:
+        focused = self.screen.focused
+        if self.is_open and (focused is None or self not in focused.ancestors):
+            self.close(None if self._is_choice else self.query_one(_Line).value)
+
+    def _ask(self, text: str, *, everything: bool) -> None:
+        if self._complete is None:
+            self._offer((), "")
+            return
+        self._asked += 1
+        self.run_worker(
+            self._answer(self._asked, text, everything=everything), group="complete", exclusive=True
+        )
+
+    async def _answer(self, asked: int, text: str, *, everything: bool) -> None:
+        if self._complete is None:
+            return
+        found = await self._complete("" if everything else text)
+        if everything and not found:
+            found = await self._complete(text)
+        if asked == self._asked and self.is_open:
+            self._offer(found, "")
+
+    def _offer(self, texts: Sequence[str], highlighted: str) -> None:
+        options = self.query_one(OptionList)
+        self._shown = list(texts[:_MOST])
+        options.clear_options()
+        options.add_options(
+            [
+                Option(Text(printable(text), no_wrap=True, overflow="ellipsis"))
+                for text in self._shown
+            ]
+        )
+        options.set_class(bool(self._shown), "-some")
+        options.highlighted = (
+            self._shown.index(highlighted)
+            if self._is_choice and highlighted in self._shown
+            else None
+        )
+        self._settle()
+
+
+class _Line(Input):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "take(False)", "Take", tooltip="Take what is typed or chosen"),
+        Binding("tab", "take(True)", "Take, next", tooltip="Take it and go to the next field"),
+        Binding("escape", "leave", "Leave", tooltip="Leave the field as it was"),
+        Binding("down", "move(1)", "List", show=False, tooltip="Into the list below"),
+        Binding("up", "move(-1)", "List", show=False, tooltip="Back up to what is typed"),
+    ]
+
+    def __init__(self, editor: FieldEditor) -> None:
+        super().__init__(compact=True)
+        self._editor = editor
+
+    def action_take(self, go_on: bool) -> None:
+        self._editor.take(go_on=go_on)
+
+    def action_leave(self) -> None:
+        self._editor.close(None)
+
+    def action_move(self, by: int) -> None:
+        self._editor.move(by)

@@ -1,0 +1,437 @@
+"""The launch form itself: fields that are filled, checked as one types, and shown with what they come to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, cast
+
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Container, Horizontal, VerticalScroll
+from textual.timer import Timer
+from textual.widgets import Button, Static
+
+from geospot.config.learning import LearnConfig
+from geospot.config.load import nearest
+from geospot.config.recipes import with_recipe
+from geospot.errors import UsageError
+from geospot.runs.forecast import Line, forecast
+from geospot.runs.launching import MODELS, Command, shown
+from geospot.textsafe import printable
+from geospot.tui.form import Checked, Form
+from geospot.tui.looking import Asked, Look, look_at
+from geospot.tui.screen import GeoScreen
+from geospot.tui.screens.launch_checks import Around, free_path, look_around
+from geospot.tui.screens.launch_choices import Offers
+from geospot.tui.screens.launch_editor import FieldEditor
+from geospot.tui.screens.launch_list import FieldTable, rows_of
+from geospot.tui.screens.launch_panel import Beside, panel
+from geospot.tui.widgets.table import Table
+
+KINDS: Final[Mapping[Command, str]] = {"sft": "SFT", "rl": "RL", "eval": "Evaluation"}
+FOLDER_FIELD: Final[Mapping[Command, str]] = {"sft": "log_path", "rl": "log_path", "eval": "out"}
+"""The setting that says where a run or result goes."""
+
+_WIDE: Final = 116
+"""Columns from which the panel stands beside the fields instead of below them."""
+_PAUSE_S: Final = 0.3
+"""So long nobody types before the disk is looked at."""
+_CARRIED: Final = ("service", "api_key_env", "model_name", "hf_repo", "split", "columns")
+"""What stays when one turns from one kind of training to the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One kind's form, and how it was when it was opened."""
+
+    form: Form
+    before: Mapping[str, str]
+
+
+class FormScreen(GeoScreen):
+    """One form a kind, of which one is shown; what it is to be started with comes in the subclass."""
+
+    DEFAULT_CSS = """
+    FormScreen { layers: base edit; }
+    FormScreen #launch-bar { height: 1; background: $surface; }
+    FormScreen #launch-bar Button { width: auto; min-width: 6; margin-right: 1; background: $surface; }
+    FormScreen #launch-bar Button.-on { background: $primary 40%; text-style: bold; }
+    FormScreen #launch-bar Button:focus { background: $primary; color: $background; text-style: bold; }
+    FormScreen #launch-bar #launch-go.-ready { color: $success; text-style: bold; }
+    FormScreen #launch-space { width: 1fr; height: 1; }
+    FormScreen #launch-whole {
+        height: auto; max-height: 6; padding: 0 1; color: $text-error; display: none;
+    }
+    FormScreen #launch-body { height: 1fr; layout: vertical; }
+    FormScreen #launch-area { width: 1fr; height: 1fr; layers: base edit; }
+    FormScreen #launch-side {
+        width: 100%; height: 9; padding: 0 1; background: $surface; scrollbar-size-vertical: 1;
+    }
+    FormScreen #launch-panel { width: 100%; height: auto; }
+    FormScreen.-wide #launch-body { layout: horizontal; }
+    FormScreen.-wide #launch-side { width: 36%; min-width: 42; max-width: 64; height: 100%; padding: 1 2; }
+    """
+
+    def __init__(self, kind: str = "sft", settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.kind: Command = cast(Command, kind) if kind in MODELS else "sft"
+        self.checked = Checked()
+        self.around = Around()
+        self.look: Look | None = None
+        self._asked: Asked | None = None
+        self._given = dict(settings or {})
+        self.pages: dict[Command, Page] = {}
+        self._unfolded: frozenset[str] = frozenset()
+        self.dry_run = ""
+        self.trouble = ""
+        self._pause: Timer | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """Kinds and buttons, complaints, fields, panel."""
+        with Horizontal(id="launch-bar"):
+            for kind, title in KINDS.items():
+                yield Button(title, id=f"launch-{kind}", compact=True)
+            yield Static(id="launch-space")
+            yield Button("Presets (p)", id="launch-presets", compact=True)
+            yield Button("Start (ctrl+s)", id="launch-go", compact=True)
+        yield Static(id="launch-whole", markup=False)
+        with Container(id="launch-body"):
+            with Container(id="launch-area"):
+                yield FieldTable()
+                yield FieldEditor()
+            with VerticalScroll(id="launch-side", can_focus=False):
+                yield Static(id="launch-panel", markup=False)
+
+    def on_mount(self) -> None:
+        """Shows the form and begins to look around."""
+        self.offers = Offers(self.geospot.reader, self.geospot.folders)
+        self.say_title("New run")
+        self.query_one(FieldTable).focus()
+        self.run_worker(self._begin(), group="begin")
+
+    async def _begin(self) -> None:
+        await self._open_page(self.kind, self._given)
+        await self.offers.refresh()
+
+    @property
+    def form(self) -> Form:
+        """The form of the kind that is shown."""
+        return self.pages[self.kind].form
+
+    @property
+    def fields(self) -> FieldTable:
+        """The table of fields."""
+        return self.query_one(FieldTable)
+
+    @property
+    def editor(self) -> FieldEditor:
+        """What opens over a field."""
+        return self.query_one(FieldEditor)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether something was filled in since a form was opened."""
+        return any(page.form.said != page.before for page in self.pages.values())
+
+    @property
+    def wrong(self) -> dict[str, str]:
+        """What is wrong, by field: as the model, the disk and the service say."""
+        if self.kind not in self.pages:
+            return {}
+        found = self.around.wrong_of(self.form) | self._wrong_of_service()
+        return found | dict(self.checked.wrong)
+
+    # The form
+
+    async def _open_page(self, kind: Command, settings: Mapping[str, Any]) -> None:
+        """Makes or fills a kind's form; a folder that is free is said where none is."""
+        form, trouble = Form(kind), ""
+        try:
+            form.fill(settings)
+            form.leave_out_what_is_usual()
+        except UsageError as error:
+            trouble = str(error)
+        await self.say_folder(form, kind)
+        self.pages[kind] = Page(form, dict(form.said))
+        self.kind = kind
+        self.fresh(trouble)
+
+    async def say_folder(self, form: Form, name: str) -> None:
+        """Says a free folder where the app looks for runs or results, unless one is said."""
+        place = FOLDER_FIELD[form.kind]
+        if place not in form.said:
+            folders = self.geospot.results if form.kind == "eval" else self.geospot.folders
+            free = await self.geospot.reader.do(free_path, folders[0] / name)
+            form.said[place] = str(free)
+
+    def fresh(self, trouble: str = "") -> None:
+        """After another form is shown: nothing that was known is about it."""
+        self.around, self.dry_run, self.trouble = Around(), "", trouble
+        for kind, title in KINDS.items():
+            button = self.query_one(f"#launch-{kind}", Button)
+            button.set_class(kind == self.kind, "-on")
+            button.label = f"● {title}" if kind == self.kind else title
+        self.say_title("New run", KINDS[self.kind])
+        self.changed(is_settled=True)
+
+    def changed(self, name: str | None = None, *, is_settled: bool) -> None:
+        """Checks and shows everything anew, and soon looks at what the form names.
+
+        Args:
+            name: the field that the cursor goes to.
+            is_settled: nobody is typing, so that the service can be looked at.
+        """
+        self.checked = self.form.check()
+        self.show(name)
+        if self._pause is not None:
+            self._pause.stop()
+        self._pause = self.set_timer(_PAUSE_S, partial(self._look_around, is_settled))
+
+    def show(self, name: str | None = None) -> None:
+        """Draws the form as it is."""
+        if self.kind not in self.pages or not self.is_mounted:
+            return
+        form, wrong = self.form, self.wrong
+        notes = self.around.notes_of(form)
+        lines = rows_of(form, self._unfolded, wrong)
+        self.fields.show_form(form, lines, wrong, notes, name)
+        self._show_whole(wrong)
+        self.show_panel()
+        self.query_one("#launch-go").set_class(not self.reasons(wrong), "-ready")
+        self.say_how_it_stands(wrong)
+
+    def reasons(self, wrong: Mapping[str, str]) -> list[str]:
+        """Everything that keeps it from being started."""
+        reasons = [self.checked.whole] if self.checked.whole else []
+        return reasons + [f"{name}: {reason}" for name, reason in wrong.items()]
+
+    def _show_whole(self, wrong: Mapping[str, str]) -> None:
+        lines = [self.trouble] if self.trouble else []
+        if self.checked.whole:
+            lines.append(self.checked.whole)
+        whole = self.query_one("#launch-whole", Static)
+        whole.display = bool(lines)
+        text = "\n".join(printable(line) for line in "\n".join(lines).split("\n"))
+        whole.update(Text(f"✗ {text}"))
+        del wrong
+
+    def show_panel(self) -> None:
+        """Draws what stands beside the fields."""
+        if self.kind in self.pages:
+            is_narrow = not self.has_class("-wide")
+            content = panel(self.beside(), self.geospot.inks, is_narrow=is_narrow)
+            self.query_one("#launch-panel", Static).update(content)
+
+    def beside(self) -> Beside:
+        """What is known beside the field with the cursor."""
+        form, name = self.form, self.fields.field
+        lines, why = self._estimate()
+        return Beside(
+            form=form,
+            name=name,
+            wrong=self.wrong.get(name or ""),
+            note=self.around.notes_of(form).get(name or ""),
+            whom=self.whom().name,
+            look=self.look,
+            lines=lines,
+            why_none=why,
+            command=self.command(),
+        )
+
+    def command(self) -> str:
+        if self.checked.config is None:
+            return ""
+        try:
+            return shown(self.form.command())
+        except UsageError:
+            return ""
+
+    def say_how_it_stands(self, wrong: Mapping[str, str]) -> None:
+        reasons = self.reasons(wrong)
+        if reasons:
+            count = (
+                f"{len(reasons)} things keep it from starting" if len(reasons) > 1 else "not yet"
+            )
+            self.say_status(count, reasons[0])
+        elif self.look is None:
+            self.say_status(f"looking at {self.whom().name} …")
+        else:
+            self.say_status("ready", "ctrl+s starts it; it goes on when the app is closed")
+
+    def _estimate(self) -> tuple[Sequence[Line], str]:
+        config = self.checked.config
+        if self.kind == "eval":
+            return (
+                (),
+                self.dry_run or "u counts photos and tokens, as --dry-run does; nothing is asked",
+            )
+        if not isinstance(config, LearnConfig):
+            return (), "when nothing is wrong any more"
+        model = self.form.base_model
+        return forecast(with_recipe(config, self.kind, model), model, self.around.earlier), ""
+
+    # What the form names
+
+    def whom(self) -> Asked:
+        form = self.form
+        key = None if "api_key_env" in self.checked.wrong else form.said.get("api_key_env")
+        if self.kind == "eval":
+            base_url = None if "base_url" in self.checked.wrong else form.said.get("base_url")
+            return Asked("backend", form.shown("backend"), base_url, key)
+        return Asked("service", form.shown("service"), None, key)
+
+    def _look_around(self, is_settled: bool) -> None:
+        self.run_worker(self.see_disk(), group="disk", exclusive=True)
+        if is_settled and self.whom() != self._asked:
+            self.run_worker(self.see_service(), group="service", exclusive=True)
+
+    async def see_disk(self) -> None:
+        form = self.form
+        around = await self.geospot.reader.do(look_around, form, self.geospot.folders)
+        if form is self.form:
+            self.around = around
+            form.checkpoint_model = around.checkpoint_model
+            self.show()
+
+    async def see_service(self) -> None:
+        asked = self._asked = self.whom()
+        self.look = self.offers.look = None
+        self.show()
+        look = await look_at(asked)
+        if asked == self._asked:
+            self.look = self.offers.look = look
+            self.show()
+
+    def _wrong_of_service(self) -> dict[str, str]:
+        """Why the service can't be used, and whether it has the model."""
+        look = self.look
+        if look is None or self.whom() != self._asked:
+            return {}
+        if look.trouble is not None:
+            return {"backend" if self.kind == "eval" else "service": look.trouble}
+        field = "model" if self.kind == "eval" else "model_name"
+        model = self.form.said.get(field)
+        is_path = model is not None and ("://" in model or Path(model.partition("@")[0]).is_dir())
+        if not model or is_path or look.is_open or not look.models or model in look.models:
+            return {}
+        near = nearest(model, look.models)
+        meant = f"; did you mean {near}?" if near else ""
+        return {field: f"it isn't among the {len(look.models)} models that are served{meant}"}
+
+    # Editing
+
+    def on_table_highlighted(self, event: Table.Highlighted) -> None:
+        """The panel is about the field with the cursor."""
+        event.stop()
+        if not self.editor.is_open:
+            self.show_panel()
+
+    def on_table_selected(self, event: Table.Selected) -> None:
+        """A field is filled; a section is unfolded."""
+        event.stop()
+        row = self.fields.row
+        if row is None:
+            return
+        if row.what == "more":
+            self._unfolded ^= {row.name}
+            self.show()
+        elif row.what == "field":
+            self._edit(row.name)
+
+    def _edit(self, name: str) -> None:
+        form, about = self.form, self.form.by_name.get(name)
+        if about is None:
+            self.say_status(f"{name} is no setting of this command; delete leaves it out")
+            return
+        if about.is_switch:
+            self._turn(name, 1)
+            return
+        self._as_before = form.said.get(name)
+        usual = form.usual(name)
+        self.editor.open(
+            name,
+            (form.shown(name) if about.choices else form.said.get(name, "")),
+            about.choices,
+            self.fields.value_region,
+            self.fields.size.height,
+            None if about.choices else partial(self.offers.of, form, about),
+            "" if usual in (None, []) else form.shown(name) if name not in form.said else "",
+        )
+
+    def on_field_editor_changed(self, event: FieldEditor.Changed) -> None:
+        """What is typed holds at once."""
+        self.form.say(event.name, event.text)
+        self.changed(is_settled=False)
+
+    def on_field_editor_closed(self, event: FieldEditor.Closed) -> None:
+        """What was taken holds; else it is as it was before."""
+        text = self._as_before if event.text is None else event.text
+        self.form.say(event.name, text or "")
+        self.fields.focus()
+        self.changed(is_settled=True)
+        if event.go_on:
+            self.fields.action_next_field()
+
+    def on_field_table_took_back(self, event: FieldTable.TookBack) -> None:
+        """The default holds again."""
+        self.form.take_back(event.name)
+        self.changed(is_settled=True)
+
+    def on_field_table_turned(self, event: FieldTable.Turned) -> None:
+        """The next choice, of a field that has some."""
+        self._turn(event.name, event.by)
+
+    def _turn(self, name: str, by: int) -> None:
+        about = self.form.by_name.get(name)
+        if about is None or not about.choices:
+            return
+        now = self.form.shown(name)
+        at = about.choices.index(now) + by if now in about.choices else 0
+        self.form.say(name, about.choices[at % len(about.choices)])
+        self.changed(is_settled=True)
+
+    # Keys
+
+    def action_kind(self, kind: Command) -> None:
+        """Another kind; each keeps what is filled in."""
+        if kind == self.kind:
+            return
+        if kind in self.pages:
+            self.kind = kind
+            self.fresh()
+            return
+        carried = {} if "eval" in (kind, self.kind) else self._carried()
+        self.run_worker(self._open_page(kind, carried), group="page", exclusive=True)
+
+    def _carried(self) -> dict[str, str]:
+        return {name: self.form.said[name] for name in _CARRIED if name in self.form.said}
+
+    def action_unfold(self) -> None:
+        """Shows every setting, or folds away the unusual ones."""
+        sections = frozenset(field.section for field in self.form.fields)
+        self._unfolded = frozenset() if self._unfolded >= sections else sections
+        self.show()
+
+    def action_free_path(self) -> None:
+        """Says a directory in which nothing is."""
+        self.run_worker(self._free_path(), group="page")
+
+    async def _free_path(self) -> None:
+        form, name = self.form, FOLDER_FIELD[self.kind]
+        path = Path(form.shown(name) or self.kind)
+        form.say(name, str(await self.geospot.reader.do(free_path, path)))
+        self.changed(name, is_settled=True)
+
+    def action_look(self) -> None:
+        """Looks at the service and the disk again."""
+        self._asked = None
+        self._look_around(is_settled=True)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The panel stands beside the fields where there is room, else below."""
+        self.set_class(event.size.width >= _WIDE, "-wide")
+        if self.editor.is_open:
+            self.editor.close(None)
+        self.call_after_refresh(self.show)

@@ -1,0 +1,129 @@
+"""What stands beside the fields: meaning of the one with the cursor, service, estimate, command."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from geospot.config.text import setting_text
+from geospot.runs.forecast import Line
+from geospot.textsafe import printable
+from geospot.tui.form import Form
+from geospot.tui.inks import Inks
+from geospot.tui.looking import Look
+
+_LABEL: Final = 8
+_LONGEST: Final = 1200
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Everything that the panel shows."""
+
+    form: Form
+    name: str | None
+    """The field with the cursor."""
+    wrong: str | None
+    """The reason against that field."""
+    note: str | None
+    whom: str
+    """Service or backend, as it is called."""
+    look: Look | None
+    """None while it is being looked at."""
+    lines: Sequence[Line]
+    why_none: str
+    """Why there is no estimate."""
+    command: str
+    """Empty while something is wrong."""
+
+
+def panel(shown: Beside, inks: Inks, *, is_narrow: bool) -> RenderableType:
+    """The panel: with room whole sentences under headings, without it a line each, cut off at its end."""
+    if is_narrow:
+        lines = [_service(shown, inks), *_estimate(shown, inks, is_narrow=True)]
+        cut = [_cut(line) for line in lines]
+        return Group(_meaning(shown, inks, is_narrow=True), *cut, _command(shown, inks))
+    what = "Backend" if shown.form.kind == "eval" else "Service"
+    return Group(
+        _meaning(shown, inks, is_narrow=False),
+        _heading(f"{what} {printable(shown.whom, limit=40)}", inks),
+        _service(shown, inks),
+        _heading("Estimate", inks),
+        *_estimate(shown, inks, is_narrow=False),
+        _heading("Command", inks),
+        _command(shown, inks),
+    )
+
+
+def _meaning(shown: Beside, inks: Inks, *, is_narrow: bool) -> Text:
+    form, name, text = shown.form, shown.name, Text()
+    if name is None:
+        return text.append("Enter shows the settings that are folded away.", _hex(inks.muted))
+    text.append(printable(name, limit=60), "bold")
+    field = form.by_name.get(name)
+    reason = shown.wrong or shown.note
+    if field is not None:
+        details = [f"in {field.unit}"] if field.unit else []
+        details.append(_default_said(form, name))
+        text.append(f"  {' · '.join(details)}", _hex(inks.muted))
+        if not (is_narrow and reason):
+            text.append(" " if is_narrow else "\n")
+            text.append(field.description)
+            if field.words and not field.is_switch:
+                text.append(f" [{', '.join(field.words)}]", _hex(inks.muted))
+    if shown.wrong is not None:
+        text.append(f"\n✗ {printable(shown.wrong, limit=_LONGEST)}", _hex(inks.bad))
+    elif shown.note is not None:
+        text.append(f"\n{printable(shown.note, limit=_LONGEST)}", _hex(inks.muted))
+    return text
+
+
+def _default_said(form: Form, name: str) -> str:
+    usual = form.usual(name)
+    if usual in (None, []):
+        return "no default"
+    return f"default {printable(setting_text(usual), limit=40)}"
+
+
+def _service(shown: Beside, inks: Inks) -> Text:
+    look, whom = shown.look, printable(shown.whom, limit=30)
+    if look is None:
+        return Text(f"… {whom} is being looked at, 10 s at most", _hex(inks.muted))
+    if look.trouble is not None:
+        return Text(f"✗ {printable(look.trouble, limit=_LONGEST)}", _hex(inks.bad))
+    return Text.assemble((f"✓ {whom}: ", _hex(inks.good)), printable(look.said))
+
+
+def _estimate(shown: Beside, inks: Inks, *, is_narrow: bool) -> Sequence[Text]:
+    if not shown.lines:
+        lines = shown.why_none.split("\n")
+        return [Text(line, _hex(inks.muted)) for line in lines]
+    texts: list[Text] = []
+    for line in shown.lines:
+        label = line.label.ljust(_LABEL)
+        ink = inks.foreground if line.is_known else inks.warning
+        if is_narrow and line.label == "photos":
+            continue  # the steps say enough
+        texts.append(Text.assemble((label, _hex(inks.muted)), (printable(line.text), _hex(ink))))
+    return texts
+
+
+def _command(shown: Beside, inks: Inks) -> Text:
+    if not shown.command:
+        return Text("The command comes when nothing is wrong any more.", _hex(inks.muted))
+    return Text(printable(shown.command, limit=_LONGEST), _hex(inks.foreground))
+
+
+def _cut(line: Text) -> Text:
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
+
+
+def _heading(title: str, inks: Inks) -> Text:
+    return Text(f"\n{title}", f"bold {_hex(inks.accent)}")
+
+
+def _hex(colour: int) -> str:
+    return f"#{colour:06x}"
