@@ -1,0 +1,237 @@
+"""`geospot tui` from a shell: with and without a terminal, and what it learns of the terminal's colours."""
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from geospot.tui.background import Background, ask_background, is_dark_by, read_answer
+from tests.support.written_runs import write_run
+
+DARK, LIGHT = b"\x1b]11;rgb:1e1e/1e1e/2e2e\x1b\\", b"\x1b]11;rgb:ff/ff/f0\x07"
+DEVICE = b"\x1b[?62;22c"
+
+
+def test_without_a_terminal_it_is_one_sentence() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "geospot", "tui"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("geospot: geospot tui needs a terminal, and this isn't one.")
+    assert "geospot runs list" in done.stderr
+
+
+class Terminal:
+    """A program in a terminal of 120x40 that answers `answers` when it is asked for its background."""
+
+    def __init__(self, *arguments: str, answers: bytes = DARK + DEVICE, **environment: str) -> None:
+        self.shown = b""
+        self._answers = answers
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (40, 120))
+        self._ours = ours
+        known = {name: value for name, value in os.environ.items() if name != "COLORFGBG"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "geospot", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=_take_terminal,
+            env=known | {"TERM": "xterm-256color", **environment},
+        )
+        os.close(theirs)
+
+    def type(self, keys: str) -> None:
+        """Presses keys."""
+        os.write(self._ours, keys.encode())
+
+    def until(self, holds: Callable[[bytes], object], within_s: float = 60.0) -> None:
+        """Reads what is shown until something holds of it."""
+        end_s = time.monotonic() + within_s
+        while not holds(self.shown):
+            assert time.monotonic() < end_s, self.shown[-2000:]
+            if select.select([self._ours], [], [], 0.1)[0]:
+                try:
+                    self.shown += os.read(self._ours, 65536)
+                except OSError:  # it has ended
+                    assert holds(self.shown), self.shown[-2000:]
+                    return
+            if self._answers and b"\x1b[c" in self.shown:
+                os.write(self._ours, self._answers)
+                self._answers = b""
+
+    def ends(self, within_s: float = 60.0) -> int:
+        """Its exit code, once it has ended."""
+        reader = threading.Thread(target=self._drain, daemon=True)
+        reader.start()
+        code = self.process.wait(within_s)
+        reader.join(10)
+        return code
+
+    def _drain(self) -> None:
+        try:
+            while more := os.read(self._ours, 65536):
+                self.shown += more
+        except OSError:
+            return
+
+
+def _take_terminal() -> None:
+    import fcntl
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+@pytest.mark.parametrize("term", ["dumb", ""])
+def test_a_terminal_that_cannot_draw_is_one_sentence(term: str) -> None:
+    terminal = Terminal("tui", TERM=term)
+    assert terminal.ends() == 2
+    assert b"can't draw a screen" in terminal.shown
+    assert b"\x1b" not in terminal.shown
+
+
+def test_a_folder_that_is_not_there_is_one_sentence() -> None:
+    terminal = Terminal("tui", "nowhere-at-all")
+    assert terminal.ends() == 2
+    assert b"There is no folder nowhere-at-all." in terminal.shown
+
+
+@pytest.mark.parametrize("which", ["folder", "run"])
+def test_it_opens_shows_the_run_and_leaves_the_terminal_as_it_was(
+    tmp_path: Path, which: str
+) -> None:
+    write_run(tmp_path / "a-run-to-be-seen", "sft").close("stopped", "stopped by SIGTERM")
+    folder = tmp_path / "a-run-to-be-seen" if which == "run" else tmp_path
+    terminal = Terminal("tui", str(folder))
+    terminal.until(lambda shown: b"a-run-to-be-seen" in shown)
+    terminal.type("\x11")  # Ctrl-Q
+    assert terminal.ends() == 0
+    assert terminal.shown.count(b"\x1b[?1049h") == terminal.shown.count(b"\x1b[?1049l") == 1
+    assert b"rgb:" not in terminal.shown  # the answer wasn't echoed
+
+
+class Asked:
+    """A terminal in this process: what `ask_background` says of it, and what is left to be read."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, answer: Callable[[int], None], typed: bytes = b""
+    ) -> None:
+        ours, theirs = pty.openpty()
+        stream = os.fdopen(theirs, "r+b", buffering=0)
+        monkeypatch.setattr(sys, "stdin", stream)
+        monkeypatch.setattr(sys, "stderr", stream)
+        monkeypatch.setattr(os, "tcgetpgrp", lambda _: os.getpgrp())
+        monkeypatch.setenv("TERM", "xterm-256color")
+        monkeypatch.delenv("SSH_CONNECTION", raising=False)
+        before = termios.tcgetattr(theirs)
+        os.write(ours, typed)
+        answering = threading.Thread(target=answer, args=(ours,))
+        answering.start()
+        start_s = time.monotonic()
+        self.said: Background = ask_background()
+        self.took_s = time.monotonic() - start_s
+        answering.join()
+        self.is_restored = termios.tcgetattr(theirs) == before
+        self.shown = os.read(ours, 4096) if select.select([ours], [], [], 0)[0] else b""
+        stream.close()
+        os.close(ours)
+
+
+def answering(*parts: bytes, pause_s: float = 0.0) -> Callable[[int], None]:
+    """Answers the question with these parts, one after the other."""
+
+    def answer(terminal: int) -> None:
+        asked = b""
+        while b"\x1b[c" not in asked:
+            if not select.select([terminal], [], [], 5)[0]:
+                return
+            asked += os.read(terminal, 1024)
+        for part in parts:
+            os.write(terminal, part)
+            time.sleep(pause_s)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("parts", "is_dark", "typed"),
+    [
+        ([DARK, DEVICE], True, ""),
+        ([LIGHT, DEVICE], False, ""),
+        ([DEVICE], False, ""),  # it doesn't know the question: COLORFGBG
+        ([b"q", LIGHT[:9], LIGHT[9:] + b"2", DEVICE], False, "q2"),
+        ([DARK[:9], DARK[9:], DEVICE[:3], DEVICE[3:]], True, ""),
+    ],
+)
+def test_the_terminal_is_asked_for_its_background(
+    monkeypatch: pytest.MonkeyPatch, parts: list[bytes], is_dark: bool, typed: str
+) -> None:
+    monkeypatch.setenv("COLORFGBG", "0;15")
+    asked = Asked(monkeypatch, answering(*parts, pause_s=0.02))
+    assert asked.said == Background(is_dark, typed)
+    assert asked.is_restored
+    assert asked.shown == b""  # nothing was echoed
+
+
+def test_a_terminal_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLORFGBG", "15;0")
+    asked = Asked(monkeypatch, answering())
+    assert asked.said == Background(is_dark=True)
+    assert asked.took_s < 1
+    assert asked.is_restored
+
+
+def test_keys_that_were_typed_before_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked(monkeypatch, lambda _: None, typed=b"2")
+    assert asked.said == Background(is_dark=True)
+    assert (
+        b"\x1b" not in asked.shown
+    )  # it wasn't asked, as the answer would have come behind the key
+
+
+def test_where_it_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLORFGBG", "0;15")
+    monkeypatch.setenv("TERM", "linux")
+    assert ask_background() == Background(is_dark=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        assert ask_background() == Background(is_dark=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_dark"),
+    [
+        *[("15;0", True), ("0;15", False), ("0;default;15", False), ("12;8", True), ("0;7", False)],
+        *[("", True), ("junk", True), (";²", True), ("default;default", True), ("0;99", True)],
+    ],
+)
+def test_the_variable(value: str, is_dark: bool) -> None:
+    assert is_dark_by(value) is is_dark
+
+
+def test_answers_as_terminals_give_them() -> None:
+    assert read_answer(b"\x1b]11;rgb:0000/0000/0000\x07") == (True, "")
+    assert read_answer(b"\x1b]11;rgba:ffff/ffff/ffff/8000\x1b\\") == (False, "")
+    assert read_answer(b"\x1b]11;rgb:f/f/f\x07x\xff") == (False, "x")
+    assert read_answer(b"ab\x1b[A") == (None, "ab")  # an arrow key has no character
+    assert read_answer(b"") == (None, "")
+
+
+def test_typed_characters_are_the_keys_that_bindings_know() -> None:
+    keys = [(key.key, key.character) for key in Background(True, "q2 ?/\r\x01").typed_keys()]
+    assert [name for name, _ in keys] == ["q", "2", "space", "question_mark", "slash", "enter"]
