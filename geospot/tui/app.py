@@ -86,7 +86,7 @@ class GeospotApp(App[None]):
     @property
     def demo(self) -> Path:
         """Where `geospot demo` puts its runs and results."""
-        return self.results[0] / "demo"
+        return (*self.results, RESULTS)[0] / "demo"
 
     def _watched_folders(self) -> Sequence[Path]:
         """With the usual folder, the demo's runs are listed as well."""

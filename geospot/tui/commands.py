@@ -46,8 +46,10 @@ class KeyCommands(Provider):
     """Every key of the screen, by what it does."""
 
     async def discover(self) -> Hits:
-        """All of them."""
-        for key in self._keys():
+        """Those of the screen, then those that work everywhere."""
+        for key in sorted(self._keys(), key=lambda key: key.node is not self.screen):
+            if key.node not in (self.screen, self.app):
+                continue
             yield DiscoveryHit(
                 Content(_named(key)), self._press(key), text=key.label, help=key.tooltip
             )

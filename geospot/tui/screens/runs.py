@@ -11,17 +11,15 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.timer import Timer
 
-from geospot.runs.catalogue import FILTER_KEYS, RunSummary
+from geospot.runs.catalogue import FILTER_KEYS
 from geospot.tui.demo import start_demo
-from geospot.tui.query import Query
 from geospot.tui.run_control import RunControls
+from geospot.tui.run_order import NEWEST_FIRST, RunOrder
 from geospot.tui.run_rows import (
     SORTABLE,
     STANDING_MARKS,
     cells_of,
     columns_for,
-    descends_first,
-    sorted_runs,
     unread_cells,
 )
 from geospot.tui.widgets.ask_folder import AskFolder
@@ -93,14 +91,13 @@ class RunsScreen(RunControls):
 
     def __init__(self) -> None:
         super().__init__()
-        self._query = Query()
-        self._sort, self._descending = "started", True
+        self._order = RunOrder()
         self._shown: Sequence[Path] = ()
         self._marked: set[Path] = set()
         self._chosen: Path | None = None
         """The run under the cursor, which stays on it."""
-        self._matching: dict[Path, tuple[RunSummary, bool]] = {}
         self._repaint: Timer | None = None
+        self._is_stale = False
         self._peek: Peek | None = None
         self._peeking: Timer | None = None
 
@@ -154,8 +151,6 @@ class RunsScreen(RunControls):
         else:
             self._is_stale = True
 
-    _is_stale = False
-
     def _paint_later(self) -> None:
         self._repaint = None
         if self._is_stale:
@@ -182,41 +177,18 @@ class RunsScreen(RunControls):
                 welcome.focus_things()
         elif was_empty:
             self._table.focus()
-        self._shown = self._chosen_rows()
+        self._shown = self._order.rows(listing.runs, listing.summaries)
         self._marked &= set(listing.runs)
         self._show_rows()
         self._say()
         self._show_preview()
 
-    def _chosen_rows(self) -> Sequence[Path]:
-        """The runs that the filter lets through, sorted."""
-        listing = self.geospot.listing
-        summaries = listing.summaries
-        runs = [run for run in listing.runs if self._passes(summaries.get(run))]
-        if self._sort == "started":
-            return runs if self._descending else runs[::-1]
-        read = [summaries[run] for run in runs if run in summaries]
-        ordered = [s.folder for s in sorted_runs(read, self._sort, descending=self._descending)]
-        return [*ordered, *(run for run in runs if run not in summaries)]
-
-    def _passes(self, run: RunSummary | None) -> bool:
-        if not self._query.terms:
-            return True
-        if run is None:
-            return False
-        known = self._matching.get(run.folder)
-        if known is None or known[0] is not run:
-            known = run, self._query.matches(run.fields, lambda: _text(run))
-            self._matching[run.folder] = known
-        return known[1]
-
     def _show_rows(self) -> None:
         place = None
         if self._chosen is not None and self._chosen in self._shown:
             place = self._shown.index(self._chosen)
-        self._table.show(
-            len(self._shown), self._cells, cursor=place, sorted_by=(self._sort, self._descending)
-        )
+        by = (self._order.key, self._order.descending)
+        self._table.show(len(self._shown), self._cells, cursor=place, sorted_by=by)
         self._follow_cursor()
 
     def _cells(self, row: int) -> Cells:
@@ -242,14 +214,15 @@ class RunsScreen(RunControls):
         count = len(listing.runs)
         running = len(listing.running)
         reading = "" if listing.is_complete else f"reading {len(listing.summaries):,} of {count:,}…"
-        column = next(c for c in self._table.columns if c.key == self._sort)
-        order = f"by {column.label.lower()} {'▼' if self._descending else '▲'}"
+        order = self._order
+        label = next(c.label.lower() for c in self._table.columns if c.key == order.key)
+        passed = f"{shown:,} shown" if shown else "none fits the filter: / and esc clears it"
         self.say_status(
             f"{count:,} run{'s' if count != 1 else ''}",
             f"{running:,} running",
-            f"{shown:,} shown" if self._query.terms else "",
+            passed if order.query.terms else "",
             f"{len(self._marked)} marked" if self._marked else "",
-            "" if self._sort == "started" and self._descending else order,
+            "" if order.is_usual else f"by {label} {'▼' if order.descending else '▲'}",
             reading,
             "too many folders: not all were looked into" if listing.is_cut else "",
         )
@@ -282,19 +255,17 @@ class RunsScreen(RunControls):
         """Sorts by the next column."""
         columns = [self._table.columns[n].key for n in self._table.shown]
         able = [key for key in columns if key in SORTABLE]
-        if "started" not in able:
-            able.append("started")
-        place = able.index(self._sort) if self._sort in able else -1
+        if NEWEST_FIRST not in able:
+            able.append(NEWEST_FIRST)
+        place = able.index(self._order.key) if self._order.key in able else -1
         self._sort_by(able[(place + by) % len(able)])
 
     def action_reverse(self) -> None:
         """Sorts the other way round."""
-        self._sort_by(self._sort)
+        self._sort_by(self._order.key)
 
     def _sort_by(self, key: str) -> None:
-        again = key == self._sort
-        self._descending = not self._descending if again else descends_first(key)
-        self._sort = key
+        self._order.sort_by(key)
         self._paint()
 
     def action_filter(self) -> None:
@@ -303,8 +274,7 @@ class RunsScreen(RunControls):
 
     def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
         """Shows what the filter lets through."""
-        self._query = event.query
-        self._matching.clear()
+        self._order.filter_by(event.query)
         self._paint()
 
     def action_mark(self) -> None:
@@ -404,11 +374,6 @@ class RunsScreen(RunControls):
     async def _look_into(self, run: Path) -> None:
         self._peek = await self.geospot.reader.do(peek, run)
         self._show_preview()
-
-
-def _text(run: RunSummary) -> str:
-    """What a word without a key looks through."""
-    return " ".join((run.name, run.kind, run.model, run.standing, run.phase, run.reason))
 
 
 def _clock(seconds: float) -> str:
