@@ -250,13 +250,12 @@ def by_country(placed: Placed, row_M: IntArray) -> list[CountryFigures]:
 
     The country is the data set's label; where there is none, that of the city nearest to the true place.
     """
-    codes_M = _country_codes(placed, row_M)
+    names, country_M = _countries_of(placed, row_M)
     km_M = placed.km_N[row_M]
     found: list[CountryFigures] = []
-    names, country_M = np.unique(codes_M, return_inverse=True)
     order = np.argsort(country_M, kind="stable")
     ends = np.cumsum(np.bincount(country_M, minlength=len(names)))
-    for name, km in zip(names.tolist(), np.split(km_M[order], ends[:-1]), strict=True):
+    for name, km in zip(names, np.split(km_M[order], ends[:-1]), strict=True):
         if name and len(km):
             shown = country_name(name) or name
             share = float(np.mean(km < 750.0))
@@ -264,13 +263,17 @@ def by_country(placed: Placed, row_M: IntArray) -> list[CountryFigures]:
     return found
 
 
-def _country_codes(placed: Placed, row_M: IntArray) -> NDArray[np.str_]:
-    codes_M = np.array(placed.countries, dtype=object)[placed.country_N[row_M]]
+def _countries_of(placed: Placed, row_M: IntArray) -> tuple[Sequence[str], IntArray]:
+    """Countries, and which of them each answer's photo is from; the first is none."""
+    country_M = placed.country_N[row_M]
     truth_M_L = placed.truth_N_L[row_M]
-    unknown = np.flatnonzero((codes_M == "") & np.isfinite(truth_M_L).all(axis=1))
+    known = {code: number for number, code in enumerate(placed.countries)}
+    unknown = np.flatnonzero((country_M == 0) & np.isfinite(truth_M_L[:, 0]))
     if len(unknown):
-        codes_M[unknown] = reverse_geocode(truth_M_L[unknown, 0], truth_M_L[unknown, 1]).country_N
-    return codes_M.astype(np.str_)
+        found = reverse_geocode(truth_M_L[unknown, 0], truth_M_L[unknown, 1]).country_N.tolist()
+        countries_in(found, known)
+        country_M[unknown] = [known[code] for code in found]
+    return tuple(known), country_M
 
 
 def _on_globe(place_N_L: FloatArray) -> FloatArray:

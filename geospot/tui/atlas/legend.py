@@ -80,8 +80,8 @@ def _signs(scene: Scene, inks: Inks, is_long: bool) -> list[_Part]:
 
 
 def _classes(scene: Scene, inks: Inks, is_long: bool, has_counts: bool) -> list[_Part]:
-    shades, classes = scene.shades, scene.classes
-    counts = scene.class_counts
+    shades, classes = scene.shades, scene.answers.classes
+    counts = scene.answers.class_counts
     if shades is not None:
         classes, counts = ERRORS, _countries_by_class(shades)
     parts: list[_Part] = []
@@ -110,11 +110,13 @@ def _countries_by_class(shades: Shades) -> list[int]:
 
 def _failures(scene: Scene, inks: Inks, words: int) -> list[_Part]:
     """Answers that said no place have none on the map: they are counted beside it, by outcome."""
-    lost = int((~scene.has_place_N).sum())
+    lost = int((~scene.answers.has_place_N).sum())
     if not lost:
         return []
     if words < 2:
         return [_Part(f" {NOWHERE}{compact(lost)}", inks.bad)]
-    listed = ", ".join(f"{count:,} {name}" for name, count in scene.reasons.items() if count)
+    listed = ", ".join(
+        f"{count:,} {name}" for name, count in scene.answers.reasons.items() if count
+    )
     shown = listed if listed and words > 2 else f"{lost:,}"
     return [_Part(f"  {NOWHERE} no place: {shown}", inks.bad)]

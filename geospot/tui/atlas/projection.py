@@ -94,12 +94,25 @@ class View:
 
     def x(self, longitude: Any) -> FloatArray:
         """Dots from the left; a longitude stands where it is nearest to the middle."""
-        east = (np.asarray(longitude, np.float64) - self.longitude + 180) % 360 - 180
-        return self.width / 2 + east * (self.squeeze / self.degrees)
+        return self.width / 2 + self._east(longitude) * (self.squeeze / self.degrees)
 
     def y(self, latitude: Any) -> FloatArray:
         """Dots from the top."""
         return self.height / 2 - (np.asarray(latitude, np.float64) - self.latitude) / self.degrees
+
+    def cells(self, latitude_N: FloatArray, longitude_N: FloatArray) -> NDArray[np.int32]:
+        """The cell of each place, counted row by row; of places out of sight the number of cells."""
+        columns, rows = self.width // 2, self.height // 4
+        across = self._east(longitude_N) * (self.squeeze / self.degrees / 2) + self.width / 4
+        down = (self.latitude - latitude_N) * (1 / self.degrees / 4) + self.height / 8
+        inside = (across >= 0) & (across < columns) & (down >= 0) & (down < rows)
+        column, row = across.astype(np.int32), down.astype(np.int32)
+        return np.where(inside, row * columns + column, columns * rows)
+
+    def _east(self, longitude: Any) -> FloatArray:
+        """Degrees east of the middle, −180 to 180; longitudes may be on either side of the date line."""
+        east = np.asarray(longitude, np.float64) - self.longitude
+        return east - 360 * np.rint(east / 360)
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         """Latitude and longitude of a dot; inverse of `x` and `y`, kept on the globe."""

@@ -50,7 +50,7 @@ class Shades:
 
 
 @dataclass(frozen=True)
-class Scene:
+class Plotted:
     """N answers: true and said places as (latitude, longitude) in degrees, the said ones NaN where none.
 
     `value_N` is what classes are about: the distance in km, or another number in km.
@@ -62,9 +62,6 @@ class Scene:
     classes: Classes = ERRORS
     reasons: Mapping[str, int] = field(default_factory=dict[str, int])
     """How many answers said no place, by outcome."""
-    mode: Mode = Mode.ARCS
-    selected: int | None = None
-    shades: Shades | None = None
 
     @cached_property
     def class_N(self) -> IntArray:
@@ -82,6 +79,18 @@ class Scene:
         return _are_known(self.predictions_N_L)
 
     @cached_property
+    def known_truths(self) -> tuple[FloatArray, FloatArray]:
+        """Latitudes and longitudes of the true places that are known."""
+        known = self.truths_N_L[self.has_truth_N]
+        return known[:, 0].copy(), known[:, 1].copy()
+
+    @cached_property
+    def known_predictions(self) -> tuple[FloatArray, FloatArray]:
+        """Latitudes and longitudes of the places that were said."""
+        known = self.predictions_N_L[self.has_place_N]
+        return known[:, 0].copy(), known[:, 1].copy()
+
+    @cached_property
     def drawn_arcs(self) -> IntArray:
         """Answers whose arcs are drawn, the largest values first: the short ones lie on top."""
         both = np.flatnonzero(self.has_truth_N & self.has_place_N)
@@ -94,6 +103,16 @@ class Scene:
         """How many answers with a place each class has."""
         counted = np.bincount(self.class_N[self.has_place_N], minlength=len(self.classes.names))
         return [int(count) for count in counted]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is drawn: answers, how, which of them is chosen; or countries by a number instead."""
+
+    answers: Plotted
+    mode: Mode = Mode.ARCS
+    selected: int | None = None
+    shades: Shades | None = None
 
 
 def _are_known(place_N_L: FloatArray) -> NDArray[np.bool_]:
@@ -158,19 +177,19 @@ def blend_each(low: int, high_C: IntArray, share: float) -> IntArray:
 
 
 def _paint_arcs(canvas: Canvas, view: View, scene: Scene, inks: Inks) -> str:
-    drawn = scene.drawn_arcs
-    dots = arc_dots(scene.truths_N_L[drawn], scene.predictions_N_L[drawn], view)
-    class_D = scene.class_N[drawn][dots.arc_D]
-    shown = scene.classes.drawn(class_D, dots.along_D)
+    drawn = scene.answers.drawn_arcs
+    dots = arc_dots(scene.answers.truths_N_L[drawn], scene.answers.predictions_N_L[drawn], view)
+    class_D = scene.answers.class_N[drawn][dots.arc_D]
+    shown = scene.answers.classes.drawn(class_D, dots.along_D)
     x, y, class_D = dots.x_D[shown], dots.y_D[shown], class_D[shown]
-    colours = scene.classes.inks(inks)
-    for each in _far_to_near(scene.classes):
+    colours = scene.answers.classes.inks(inks)
+    for each in _far_to_near(scene.answers.classes):
         one = class_D == each
         canvas.dots(x[one], y[one], colours[each])
-    ends = 2 * len(scene.truths_N_L)
+    ends = 2 * len(scene.answers.truths_N_L)
     if ends <= view.width * view.height // 8 // 12:
-        _paint_marks(canvas, view, scene, inks, np.arange(len(scene.truths_N_L)))
-    total = int((scene.has_truth_N & scene.has_place_N).sum())
+        _paint_marks(canvas, view, scene, inks, np.arange(len(scene.answers.truths_N_L)))
+    total = int((scene.answers.has_truth_N & scene.answers.has_place_N).sum())
     if len(drawn) < total:
         return f"{len(drawn):,} of {total:,} arcs, drawn at random"
     return ""
@@ -185,57 +204,55 @@ def _far_to_near(classes: Classes) -> Sequence[int]:
 
 def _paint_points(canvas: Canvas, view: View, scene: Scene, inks: Inks) -> str:
     cells = view.width * view.height // 8
-    if len(scene.truths_N_L) <= cells // 6:
-        _paint_marks(canvas, view, scene, inks, np.arange(len(scene.truths_N_L)))
+    if len(scene.answers.truths_N_L) <= cells // 6:
+        _paint_marks(canvas, view, scene, inks, np.arange(len(scene.answers.truths_N_L)))
         return ""
     return _paint_density(canvas, view, scene, inks)
 
 
 def _cells(place_N_L: FloatArray, view: View) -> tuple[IntArray, IntArray]:
-    """Columns and rows of places, which are finite; those out of sight are far away."""
-    x, y = view.x(place_N_L[:, 1]) // 2, view.y(place_N_L[:, 0]) // 4
-    inside = (x >= 0) & (x < view.width // 2) & (y >= 0) & (y < view.height // 4)
-    outside = -1_000_000
-    return (
-        np.where(inside, x, outside).astype(np.int64),
-        np.where(inside, y, outside).astype(np.int64),
-    )
+    """Columns and rows of places, which are finite; those out of sight are above the map."""
+    columns = max(view.width // 2, 1)
+    cell = view.cells(place_N_L[:, 0], place_N_L[:, 1]).astype(np.int64)
+    outside = cell == columns * (view.height // 4)
+    return cell % columns, np.where(outside, -1, cell // columns)
 
 
 def _paint_marks(canvas: Canvas, view: View, scene: Scene, inks: Inks, which: IntArray) -> None:
     """A mark for each true and each said place of the answers."""
-    truths = which[scene.has_truth_N[which]]
-    answers = which[scene.has_place_N[which]]
-    answers = answers[np.argsort(-np.abs(scene.value_N[answers]), kind="stable")]
-    truth_x, truth_y = _cells(scene.truths_N_L[truths], view)
-    answer_x, answer_y = _cells(scene.predictions_N_L[answers], view)
+    truths = which[scene.answers.has_truth_N[which]]
+    answers = which[scene.answers.has_place_N[which]]
+    answers = answers[np.argsort(-np.abs(scene.answers.value_N[answers]), kind="stable")]
+    truth_x, truth_y = _cells(scene.answers.truths_N_L[truths], view)
+    answer_x, answer_y = _cells(scene.answers.predictions_N_L[answers], view)
     shows_truths = scene.mode is not Mode.ANSWERS
     if shows_truths:
-        nowhere = ~scene.has_place_N[truths]
+        nowhere = ~scene.answers.has_place_N[truths]
         signs = np.where(nowhere, NOWHERE, TRUE)
         canvas.marks(truth_x, truth_y, signs, np.where(nowhere, inks.bad, inks.foreground))
     if scene.mode is not Mode.TRUTHS:
-        class_N = scene.class_N[answers]
+        class_N = scene.answers.class_N[answers]
         signs = np.full(len(answers), SAID)
         if not inks.has_colour:
-            signs = np.array(list(scene.classes.letters))[class_N]
+            signs = np.array(list(scene.answers.classes.letters))[class_N]
         if shows_truths and inks.has_colour:
             taken = np.isin(answer_y * 10_000 + answer_x, truth_y * 10_000 + truth_x)
             signs = np.where(taken, BOTH, SAID)
-        canvas.marks(answer_x, answer_y, signs, np.array(scene.classes.inks(inks))[class_N], BOLD)
+        canvas.marks(
+            answer_x, answer_y, signs, np.array(scene.answers.classes.inks(inks))[class_N], BOLD
+        )
 
 
 def _paint_density(canvas: Canvas, view: View, scene: Scene, inks: Inks) -> str:
     """How many places lie in each cell, where there are too many for a mark each."""
     columns, rows = view.width // 2, view.height // 4
 
-    def counted(place_N_L: FloatArray) -> IntArray:
-        x, y = _cells(place_N_L, view)
-        cell = (y * columns + x)[x >= 0]
-        return np.bincount(cell, minlength=columns * rows).reshape(rows, columns)
+    def counted(latitude_K: FloatArray, longitude_K: FloatArray) -> IntArray:
+        cell = view.cells(latitude_K, longitude_K)
+        return np.bincount(cell, minlength=columns * rows + 1)[:-1].reshape(rows, columns)
 
-    true_R_C = counted(scene.truths_N_L[scene.has_truth_N])
-    said_R_C = counted(scene.predictions_N_L[scene.has_place_N])
+    true_R_C = counted(*scene.answers.known_truths)
+    said_R_C = counted(*scene.answers.known_predictions)
     if scene.mode is Mode.TRUTHS:
         number_R_C = true_R_C
     elif scene.mode is Mode.ANSWERS:
@@ -260,8 +277,11 @@ def _paint_density(canvas: Canvas, view: View, scene: Scene, inks: Inks) -> str:
 
 def _paint_selected(canvas: Canvas, view: View, scene: Scene, which: int, inks: Inks) -> None:
     """The chosen answer over everything else, its arc without gaps."""
-    truth, said = scene.truths_N_L[[which]], scene.predictions_N_L[[which]]
-    has_truth, has_place = bool(scene.has_truth_N[which]), bool(scene.has_place_N[which])
+    truth, said = scene.answers.truths_N_L[[which]], scene.answers.predictions_N_L[[which]]
+    has_truth, has_place = (
+        bool(scene.answers.has_truth_N[which]),
+        bool(scene.answers.has_place_N[which]),
+    )
     if has_truth and has_place:
         dots = arc_dots(truth, said, view)
         _clear_under(canvas, dots.x_D // 2, dots.y_D // 4)

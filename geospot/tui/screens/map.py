@@ -202,7 +202,7 @@ class MapScreen(GeoScreen):
     def _say_answer(self, answer: int, record: Mapping[str, Any]) -> None:
         world_map, placed = self.query_one(WorldMap), self.placed
         row, inks = int(self.row_M[answer]), self.geospot.inks
-        each = int(world_map.scene.class_N[answer])
+        each = int(world_map.scene.answers.class_N[answer])
         where = ""
         if placed.step_N is not None and placed.group_N is not None:
             group = int(placed.group_N[row])

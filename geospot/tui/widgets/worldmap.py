@@ -15,7 +15,7 @@ from textual.widget import Widget
 from geospot.tui.atlas import legend
 from geospot.tui.atlas.classes import ERRORS, Classes
 from geospot.tui.atlas.projection import REGIONS, Box, View, box_around
-from geospot.tui.atlas.scene import Mode, Scene, Shades, paint
+from geospot.tui.atlas.scene import Mode, Plotted, Scene, Shades, paint
 from geospot.tui.canvas import Canvas
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class WorldMap(Widget, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         nothing = np.empty((0, 2))
-        self.scene = Scene(nothing, nothing, np.empty(0))
+        self.scene = Scene(Plotted(nothing, nothing, np.empty(0)))
         self.view = View.of(REGIONS["world"], 0, 0)
         self.looks_at: str = "world"
         """Name of what is zoomed to; empty after the view was moved by hand."""
@@ -94,7 +94,7 @@ class WorldMap(Widget, can_focus=True):
         self._box: Box = REGIONS["world"]
         self._strips: list[Strip] = []
         self._stale = True
-        self._order_N: NDArray[np.int64] = np.empty(0, np.int64)
+        self._order_N: NDArray[np.int64] | None = None
         self._held: tuple[int, int] | None = None
         self._dragged = False
 
@@ -124,17 +124,15 @@ class WorldMap(Widget, can_focus=True):
         selected = self.scene.selected
         if not keep_selected or (selected is not None and selected >= len(km_N)):
             selected = None
-        self.scene = Scene(
+        answers = Plotted(
             np.asarray(truths_N_L, np.float64).reshape(-1, 2),
             np.asarray(predictions_N_L, np.float64).reshape(-1, 2),
             np.asarray(km_N, np.float64),
             classes,
             dict(reasons or {}),
-            self.scene.mode,
-            selected,
-            self.scene.shades,
         )
-        self._put_in_order()
+        self.scene = replace(self.scene, answers=answers, selected=selected)
+        self._order_N = None
         self._redraw()
 
     def shade(self, shades: Shades | None) -> None:
@@ -169,7 +167,7 @@ class WorldMap(Widget, can_focus=True):
         """Where the chosen answer stands in the order, from 0."""
         if self.scene.selected is None:
             return None
-        return int(np.flatnonzero(self._order_N == self.scene.selected)[0])
+        return int(np.flatnonzero(self._in_order() == self.scene.selected)[0])
 
     # Drawing
 
@@ -235,7 +233,7 @@ class WorldMap(Widget, can_focus=True):
 
     def action_fit(self) -> None:
         """Zooms as close as all places that are shown allow."""
-        places = np.concatenate([self.scene.truths_N_L, self.scene.predictions_N_L])
+        places = np.concatenate([self.scene.answers.truths_N_L, self.scene.answers.predictions_N_L])
         self.look_at(box_around(places[:, 0], places[:, 1]), "all places")
 
     def action_zoom_to_answer(self) -> None:
@@ -258,7 +256,9 @@ class WorldMap(Widget, can_focus=True):
             self._set_view(self.view.centred((south + north) / 2, west + across / 2))
 
     def _ends(self, answer: int) -> FloatArray:
-        ends = np.stack([self.scene.truths_N_L[answer], self.scene.predictions_N_L[answer]])
+        ends = np.stack(
+            [self.scene.answers.truths_N_L[answer], self.scene.answers.predictions_N_L[answer]]
+        )
         return ends[np.isfinite(ends).all(axis=1)]
 
     # Answers
@@ -272,30 +272,34 @@ class WorldMap(Widget, can_focus=True):
 
     def action_step(self, answers: int) -> None:
         """Chooses the next answer in the order, or the one before."""
-        if not len(self._order_N):
-            return
-        here = self.position
-        there = 0 if here is None else (here + answers) % len(self._order_N)
-        self.select(int(self._order_N[there]))
+        order_N = self._in_order()
+        if len(order_N):
+            here = self.position
+            there = 0 if here is None else (here + answers) % len(order_N)
+            self.select(int(order_N[there]))
 
     def action_next_order(self) -> None:
         """Steps worst first, best first, or as answers were read."""
         self.order = _ORDERS[(_ORDERS.index(self.order) + 1) % len(_ORDERS)]
-        self._put_in_order()
-        self.select(int(self._order_N[0]) if len(self._order_N) else None)
+        self._order_N = None
+        order_N = self._in_order()
+        self.select(int(order_N[0]) if len(order_N) else None)
 
     def action_choose(self) -> None:
         """Opens the chosen answer."""
         if self.scene.selected is not None:
             self.post_message(self.Selected(self, self.scene.selected))
 
-    def _put_in_order(self) -> None:
-        value_N = self.scene.value_N
-        if self.order == "as read":
-            self._order_N = np.arange(len(value_N))
-        else:
-            sign = -1 if self.order == "worst" else 1
-            self._order_N = np.argsort(sign * value_N, kind="stable")
+    def _in_order(self) -> NDArray[np.int64]:
+        """The answers' numbers as one steps through them; sorted when they are asked for."""
+        if self._order_N is None:
+            value_N = self.scene.answers.value_N
+            if self.order == "as read":
+                self._order_N = np.arange(len(value_N))
+            else:
+                sign = -1 if self.order == "worst" else 1
+                self._order_N = np.argsort(sign * value_N, kind="stable")
+        return self._order_N
 
     # The mouse
 
@@ -339,7 +343,10 @@ class WorldMap(Widget, can_focus=True):
 
     def _nearest(self, x: float, y: float) -> int | None:
         """The answer one of whose ends is nearest to a dot, if it is near."""
-        ends: Sequence[FloatArray] = (self.scene.truths_N_L, self.scene.predictions_N_L)
+        ends: Sequence[FloatArray] = (
+            self.scene.answers.truths_N_L,
+            self.scene.answers.predictions_N_L,
+        )
         away = [np.hypot(self.view.x(end[:, 1]) - x, self.view.y(end[:, 0]) - y) for end in ends]
         nearest_N = np.fmin(away[0], away[1])
         if not len(nearest_N) or not np.isfinite(nearest_N).any():
