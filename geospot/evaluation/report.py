@@ -36,29 +36,29 @@ def show(
 
 def as_renderable(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> RenderableType:
     """The result for a terminal."""
-    head, *rows = _figure_rows(summary)
+    head, *rows = figure_rows(summary)
     figures = Table(title=Text(_title(manifest, summary)), title_justify="left")
     for index, heading in enumerate(head):
         figures.add_column(Text(heading), justify="right" if index else "left")
     for row in rows:
         figures.add_row(*(Text(cell) for cell in row))
-    facts = Table(show_header=False, box=None)
-    for name, value in _facts(summary):
-        facts.add_row(Text(name, style="bold"), Text(value))
+    table = Table(show_header=False, box=None)
+    for name, value in facts(summary):
+        table.add_row(Text(name, style="bold"), Text(value))
     warnings = [Text(f"! {flaw.sentence}", style="bold red") for flaw in flaws(manifest, summary)]
-    return Group(figures, facts, *warnings)
+    return Group(figures, table, *warnings)
 
 
 def as_text(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     """The result in plain lines."""
-    rows = list(_figure_rows(summary))
+    rows = list(figure_rows(summary))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [_title(manifest, summary), ""]
     for row in rows:
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         lines.append("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
     lines.append("")
-    lines += [f"{name}: {value}" for name, value in _facts(summary)]
+    lines += [f"{name}: {value}" for name, value in facts(summary)]
     lines += [f"WARNING: {flaw.sentence}" for flaw in flaws(manifest, summary)]
     return "\n".join(lines)
 
@@ -74,7 +74,8 @@ def _title(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     )
 
 
-def _figure_rows(summary: Mapping[str, Any]) -> Iterator[list[str]]:
+def figure_rows(summary: Mapping[str, Any]) -> Iterator[list[str]]:
+    """The headline figures as words, a heading first: over all, its interval, over answered."""
     over_all, answered = section(summary, "all"), section(summary, "answered")
     ci, spread = section(summary, "ci"), section(summary, "spread")
     intervals = section(ci, "all")
@@ -91,7 +92,8 @@ def _figure_rows(summary: Mapping[str, Any]) -> Iterator[list[str]]:
         yield [*row, _figure(name, spread.get(name))] if spread else row
 
 
-def _facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What else there is to say: coverage, outcomes, right places, what was spent."""
     outcomes = {name: count for name, count in section(summary, "outcomes").items() if count}
     if summary.get("not_asked"):
         outcomes["not asked"] = summary["not_asked"]

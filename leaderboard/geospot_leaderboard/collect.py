@@ -5,12 +5,18 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from geospot.errors import ResultFormatError, UsageError
 from geospot.evaluation import results
 from geospot.evaluation.metrics import HEADLINE
 from geospot.evaluation.standing import Flaw, flaws, section
+
+_METRICS: Final = "metrics.jsonl"
+"""A folder with this file is a training run; its evaluations are results."""
+
+_OF_A_RUN: Final = ("iteration_", "thumbnails")
+"""How folders of a run begin that never hold a result, and may be thousands."""
 
 
 @dataclass(frozen=True)
@@ -94,15 +100,16 @@ def collect(folder: Path) -> Collection:
         raise UsageError(f"There is no folder {folder}.", "Name the folder that holds the results.")
     found: list[Result] = []
     broken: list[Broken] = []
-    for path in _result_directories(folder):
+    for path in result_directories(folder):
         try:
-            found.append(read_result(path, _name(path, folder)))
+            found.append(read_result(path, name_below(path, folder)))
         except ResultFormatError as error:
             broken.append(Broken(path, error.message, error.advice))
     return Collection(found, broken)
 
 
-def _name(path: Path, folder: Path) -> str:
+def name_below(path: Path, folder: Path) -> str:
+    """What to call a result that was found at or below `folder`."""
     return path.resolve().name if path == folder else str(path.relative_to(folder))
 
 
@@ -173,10 +180,16 @@ def _is_number(value: object) -> bool:
     )
 
 
-def _result_directories(folder: Path) -> Iterator[Path]:
+def result_directories(folder: Path) -> Iterator[Path]:
+    """Directories at or below `folder` that look like results, in the order of their paths."""
     for path, names, files in os.walk(folder):
         if results.EVAL in files or {results.SUMMARY, results.SAMPLES} <= set(files):
             names.clear()
             yield Path(path)
         else:
-            names[:] = sorted(name for name in names if results.ASIDE not in name)
+            no_result = _OF_A_RUN if _METRICS in files else ()
+            names[:] = sorted(
+                name
+                for name in names
+                if results.ASIDE not in name and not name.startswith(no_result)
+            )

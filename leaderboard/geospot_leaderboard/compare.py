@@ -158,7 +158,7 @@ class _Asked:
 
 
 @dataclass(frozen=True)
-class _Images:
+class Images:
     """The answers of one result, an image a row; `true_N_C` are latitudes and longitudes."""
 
     ids: list[str]
@@ -173,8 +173,9 @@ class _Images:
         """Images without any answer."""
         return set(self.asked) - set(self.ids)
 
-    def take(self, index_N: npt.NDArray[np.intp]) -> "_Images":
-        return _Images(
+    def take(self, index_N: npt.NDArray[np.intp]) -> "Images":
+        """Some of the images, without what is only known of all."""
+        return Images(
             [self.ids[int(i)] for i in index_N],
             Scores(
                 self.scores.distance_km_N[index_N],
@@ -186,8 +187,40 @@ class _Images:
         )
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """Two results on the images that both answered for with equal truth, in the order of the ids."""
+
+    a: Result
+    b: Result
+    images_a: Images
+    images_b: Images
+    """Row by row the same images as `images_a`."""
+    only_a: int
+    only_b: int
+    other_truth: int
+    lost_a: int
+    lost_b: int
+    lost_counted: LostCounted | None
+
+    @property
+    def gain_N(self) -> FloatArray:
+        """GeoScore points by which B is better on each image; below 0 is a regression."""
+        return self.images_b.scores.geoscore_N - self.images_a.scores.geoscore_N
+
+
 def compare(a: Path, b: Path, *, seed: int = 0) -> Comparison:
     """Compares two result directories on their common images.
+
+    Raises:
+        ResultFormatError: one of them can't be read.
+        UsageError: they have no image in common.
+    """
+    return judge(pair_up(a, b), seed=seed)
+
+
+def pair_up(a: Path, b: Path) -> Pairs:
+    """Reads two result directories and finds their common images; says nothing of chance yet.
 
     Raises:
         ResultFormatError: one of them can't be read.
@@ -203,19 +236,34 @@ def compare(a: Path, b: Path, *, seed: int = 0) -> Comparison:
             f"{a} and {b} have no image in common.",
             "Compare two evaluations of the same data set; an equal --seed chooses the same images.",
         )
-    images_a, images_b = paired_a.take(same), paired_b.take(same)
-    gain_N = images_b.scores.geoscore_N - images_a.scores.geoscore_N
-    geoscore, median_km = _differences(images_a.scores, images_b.scores, seed)
-    return Comparison(
+    return Pairs(
         a=result_a,
         b=result_b,
-        common=same.size,
+        images_a=paired_a.take(same),
+        images_b=paired_b.take(same),
         only_a=len(set(all_a.ids) - set(all_b.ids) - all_b.lost),
         only_b=len(set(all_b.ids) - set(all_a.ids) - all_a.lost),
         other_truth=len(paired_a.ids) - same.size,
         lost_a=len(all_a.lost),
         lost_b=len(all_b.lost),
         lost_counted=_lost_counted(all_a.asked, all_b.asked),
+    )
+
+
+def judge(pairs: Pairs, *, seed: int = 0) -> Comparison:
+    """What the pairs say: differences with intervals, and whether they are more than chance."""
+    images_a, images_b, gain_N = pairs.images_a, pairs.images_b, pairs.gain_N
+    geoscore, median_km = _differences(images_a.scores, images_b.scores, seed)
+    return Comparison(
+        a=pairs.a,
+        b=pairs.b,
+        common=len(images_a.ids),
+        only_a=pairs.only_a,
+        only_b=pairs.only_b,
+        other_truth=pairs.other_truth,
+        lost_a=pairs.lost_a,
+        lost_b=pairs.lost_b,
+        lost_counted=pairs.lost_counted,
         geoscore=geoscore,
         median_km=median_km,
         thresholds=_thresholds(images_a.scores, images_b.scores),
@@ -223,11 +271,11 @@ def compare(a: Path, b: Path, *, seed: int = 0) -> Comparison:
         ties=int(np.count_nonzero(gain_N == 0)),
         losses=int(np.count_nonzero(gain_N < 0)),
         regressions=_regressions(gain_N, images_a, images_b),
-        caveats=_caveats(result_a, result_b),
+        caveats=_caveats(pairs.a, pairs.b),
     )
 
 
-def _common(a: _Images, b: _Images) -> tuple[_Images, _Images]:
+def _common(a: Images, b: Images) -> tuple[Images, Images]:
     """The images that both have, in the order of their ids."""
     row_a = {name: row for row, name in enumerate(a.ids)}
     row_b = {name: row for row, name in enumerate(b.ids)}
@@ -238,7 +286,7 @@ def _common(a: _Images, b: _Images) -> tuple[_Images, _Images]:
     )
 
 
-def _images(path: Path) -> _Images:
+def _images(path: Path) -> Images:
     """The answers of a result; several answers to an image become one row."""
     distances: defaultdict[str, list[float]] = defaultdict(list)
     scores: defaultdict[str, list[float]] = defaultdict(list)
@@ -264,7 +312,7 @@ def _images(path: Path) -> _Images:
         geoscore_N=np.array([float(np.mean(points)) for points in scores.values()]),
         answered_N=np.array([outcome == Outcome.OK for outcome in outcomes.values()], np.bool_),
     )
-    return _Images(
+    return Images(
         ids=list(truth),
         scores=per_image,
         true_N_C=np.array(list(truth.values()), dtype=np.float64).reshape(-1, 2),
@@ -335,7 +383,7 @@ def _thresholds(a: Scores, b: Scores) -> dict[str, ThresholdTest]:
     }
 
 
-def _regressions(gain_N: FloatArray, a: _Images, b: _Images) -> list[Regression]:
+def _regressions(gain_N: FloatArray, a: Images, b: Images) -> list[Regression]:
     worst = np.argsort(gain_N, kind="stable")[:_REGRESSIONS]
     return [
         Regression(

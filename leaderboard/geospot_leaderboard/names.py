@@ -1,6 +1,6 @@
 """What to call a result: its model, and what tells it from the others of that model."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,28 +47,53 @@ class Name:
 
 def names(results: Sequence[Result]) -> dict[Path, Name]:
     """A name for each result by its path, so that no two of them read the same."""
-    count = Counter(result.label for result in results)
-    named: dict[Path, Name] = {}
+    by_label: defaultdict[str, list[Result]] = defaultdict(list)
     for result in results:
-        if count[result.label] == 1:
-            named[result.path] = Name(result.label)
+        by_label[result.label].append(result)
+    named: dict[Path, Name] = {}
+    for label, alike in by_label.items():
+        if len(alike) == 1:
+            named[alike[0].path] = Name(label)
             continue
-        alike = [other for other in results if other.label == result.label]
-        named[result.path] = Name(result.label, result.name, tuple(_settings(result, alike)))
+        differing = _Differing.among(alike)
+        for result in alike:
+            named[result.path] = Name(label, result.name, tuple(differing.settings(result)))
     return named
 
 
-def _settings(result: Result, alike: Sequence[Result]) -> Iterable[str]:
-    """What was set differently in these results, as it is in this one."""
-    if _differs([_at(one, "prompt", "sha") for one in alike]):
-        sha = str(_at(result, "prompt", "sha"))[:_SHORT_SHA]
-        by_name = [(_at(one, "prompt", "name"), _at(one, "prompt", "sha")) for one in alike]
-        name = _at(result, "prompt", "name")
-        clear = len({sha for other, sha in by_name if other == name}) == 1
-        yield f"prompt {_shown(name)}" if clear else f"prompt {_shown(name)} {sha}"
-    for setting, (part, key) in _SETTINGS.items():
-        if _differs([_at(one, part, key) for one in alike]):
-            yield f"{setting} {_shown(_at(result, part, key))}"
+@dataclass(frozen=True, slots=True)
+class _Differing:
+    """What was set differently in some results."""
+
+    settings_set: tuple[str, ...]
+    is_prompt: bool
+    clear_prompts: frozenset[str]
+    """Names of prompts that stand for one text only."""
+
+    @classmethod
+    def among(cls, alike: Sequence[Result]) -> "_Differing":
+        shas: defaultdict[str, set[str]] = defaultdict(set)
+        for one in alike:
+            shas[str(_at(one, "prompt", "name"))].add(str(_at(one, "prompt", "sha")))
+        return cls(
+            tuple(
+                setting
+                for setting, (part, key) in _SETTINGS.items()
+                if _differs([_at(one, part, key) for one in alike])
+            ),
+            _differs([_at(one, "prompt", "sha") for one in alike]),
+            frozenset(name for name, of_name in shas.items() if len(of_name) == 1),
+        )
+
+    def settings(self, result: Result) -> Iterable[str]:
+        """How the differing settings are in this result."""
+        if self.is_prompt:
+            sha = str(_at(result, "prompt", "sha"))[:_SHORT_SHA]
+            name = _at(result, "prompt", "name")
+            clear = str(name) in self.clear_prompts
+            yield f"prompt {_shown(name)}" if clear else f"prompt {_shown(name)} {sha}"
+        for setting in self.settings_set:
+            yield f"{setting} {_shown(_at(result, *_SETTINGS[setting]))}"
 
 
 def _differs(values: Sequence[Any]) -> bool:

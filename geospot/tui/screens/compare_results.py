@@ -1,0 +1,253 @@
+"""Two evaluations, photo by photo: is B better than A, and on which photos is it worse?"""
+
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Final
+
+import numpy as np
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.widgets import Static
+
+from geospot.errors import GeospotError
+from geospot.evaluation.following import find_answers
+from geospot.textsafe import printable
+from geospot.tui.atlas.classes import CHANGES
+from geospot.tui.compare_view import (
+    KEYS,
+    PAIR_COLUMNS,
+    change_km,
+    figures,
+    head,
+    order_of,
+    pair_cells,
+)
+from geospot.tui.query import Query
+from geospot.tui.screen import GeoScreen
+from geospot.tui.screens.answers import AnswersDialog
+from geospot.tui.widgets.filterbar import FilterBar
+from geospot.tui.widgets.panes import Panes
+from geospot.tui.widgets.table import Table
+from geospot.tui.widgets.worldmap import WorldMap
+from geospot_leaderboard.compare import Comparison, Pairs, judge, pair_up
+
+_BESIDE: Final = 80
+_WIDE: Final = 150
+
+FIGURES: Final = "Figures"
+PHOTOS: Final = "Photos"
+MAP: Final = "Map"
+
+_SORTS: Final = ("points", "change", "a", "b", "id")
+_FIRST: Final = {"points": False, "change": True, "what": True, "a": True, "b": True, "id": False}
+"""Which way a column is sorted at first: what is worst comes first."""
+
+
+class CompareResultsScreen(GeoScreen):
+    """Pairs the photos of two results: `a` is what is compared with, `b` is new. Differences are B − A."""
+
+    DEFAULT_CSS = """
+    CompareResultsScreen #compare-head { height: auto; padding: 0 1; }
+    CompareResultsScreen #compare-figures { padding: 0 1; }
+    CompareResultsScreen #compare-text { height: auto; width: 100%; }
+    CompareResultsScreen #compare-list { height: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "view(1)", "Next view", tooltip="Figures, photos, map"),
+        Binding("shift+tab", "view(-1)", "View before", show=False, tooltip="The view before"),
+        Binding(
+            "l", "show('Photos')", "Photos", tooltip="Every photo, those on which B lost most first"
+        ),
+        Binding("m", "show('Map')", "Map", tooltip="Where B is nearer and where it is farther off"),
+        Binding("x", "swap", "Swap", tooltip="A becomes B, and B becomes A"),
+        Binding("s", "sort", "Sort", tooltip="By the next column"),
+        Binding("S", "reverse", "Reverse", show=False, tooltip="Turns the order round"),
+        Binding(
+            "slash",
+            "filter",
+            "Filter",
+            key_display="/",
+            tooltip="is:worse change>2500 boutcome:refusal",
+        ),
+    ]
+
+    def __init__(self, a: Path, b: Path) -> None:
+        super().__init__()
+        self.a, self.b = a, b
+        self.pairs: Pairs | None = None
+        self.comparison: Comparison | None = None
+        self.order_N = np.empty(0, np.int64)
+        self._problem = ""
+        self._sort, self._descending = "points", False
+        self._query = Query()
+
+    def compose_body(self) -> ComposeResult:
+        """Who is compared, then the views."""
+        yield Static("", id="compare-head", markup=False)
+        text = VerticalScroll(Static("", id="compare-text", markup=False), id="compare-figures")
+        photos = Vertical(
+            FilterBar(KEYS, id="compare-filter"),
+            Table(PAIR_COLUMNS, id="photos"),
+            id="compare-list",
+        )
+        views = {FIGURES: text, PHOTOS: photos, MAP: WorldMap(id="compare-map")}
+        yield Panes(views, beside=_BESIDE, wide=_WIDE)
+
+    def on_mount(self) -> None:
+        """Starts to read and to test."""
+        self.query_one("#compare-figures").focus()
+        self._begin()
+
+    @property
+    def panes(self) -> Panes:
+        """The views."""
+        return self.query_one(Panes)
+
+    def _begin(self) -> None:
+        self.say_title("leaderboard", "compare", f"A {self.a.name}", f"B {self.b.name}")
+        self.pairs, self.comparison, self._problem = None, None, ""
+        self.order_N = np.empty(0, np.int64)
+        self.run_worker(self._work(), exclusive=True, group="compare")
+
+    async def _work(self) -> None:
+        """Pairs first, so that photos are there at once; then what takes long."""
+        do = self.geospot.reader.do
+        self.say_status("reading the answers of both…")
+        try:
+            self.pairs = await do(pair_up, self.a, self.b)
+        except GeospotError as error:
+            self._problem = str(error)
+            self._draw()
+            self.say_status("nothing to compare")
+            return
+        await self._put_in_order()
+        self._show_map()
+        self._draw()
+        self._say()
+        self.comparison = await do(judge, self.pairs)
+        self._draw()
+        self._say()
+
+    def _draw(self) -> None:
+        if self.pairs is None:
+            self.query_one("#compare-head", Static).update(
+                Text(printable(f"A  {self.a}\nB  {self.b}\n") if not self._problem else "")
+            )
+            self.query_one("#compare-text", Static).update(Text(printable(self._problem)))
+            return
+        shown = head(self.pairs, self.comparison, self.geospot.inks, self.size.width - 2)
+        self.query_one("#compare-head", Static).update(shown)
+        self.query_one("#compare-text", Static).update(figures(self.pairs, self.comparison))
+
+    def _show_map(self) -> None:
+        if self.pairs is None:
+            return
+        nowhere = np.full_like(self.pairs.images_a.true_N_C, np.nan)
+        change = change_km(self.pairs)
+        self.query_one("#compare-map", WorldMap).show(
+            self.pairs.images_a.true_N_C, nowhere, change, classes=CHANGES
+        )
+
+    async def _put_in_order(self) -> None:
+        pairs = self.pairs
+        if pairs is None:
+            return
+        order = await self.geospot.reader.do(
+            order_of, pairs, self._sort, descending=self._descending, query=self._query
+        )
+        gain = pairs.gain_N
+        self.order_N = order
+        self.query_one("#photos", Table).show(
+            len(order),
+            lambda row: pair_cells(pairs, gain, int(order[row])),
+            cursor=0,
+            sorted_by=(self._sort, self._descending),
+        )
+
+    def _say(self) -> None:
+        if self.pairs is None:
+            return
+        common, shown = len(self.pairs.images_a.ids), len(self.order_N)
+        self.say_status(
+            "" if self.comparison is not None else "testing: bootstrap and permutations",
+            f"{common:,} photos in common",
+            f"{shown:,} shown by the filter" if shown != common else "",
+            "km: below 0 is nearer; points: above 0 is better",
+        )
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """The bar follows the width."""
+        if self.pairs is not None:
+            self._draw()
+
+    # What the person does
+
+    def action_view(self, by: int) -> None:
+        """Another view."""
+        self.panes.next(by)
+
+    def action_show(self, name: str) -> None:
+        """A view by its name."""
+        self.panes.show(name)
+
+    def action_swap(self) -> None:
+        """A becomes B, and B becomes A; figures are computed anew."""
+        self.a, self.b = self.b, self.a
+        self._begin()
+
+    def _reorder(self) -> None:
+        async def reorder() -> None:
+            await self._put_in_order()
+            self._say()
+
+        self.run_worker(reorder(), exclusive=True, group="order")
+
+    def _sort_by(self, key: str) -> None:
+        self._descending = not self._descending if key == self._sort else _FIRST.get(key, False)
+        self._sort = key
+        self._reorder()
+
+    def action_sort(self) -> None:
+        """By the next column."""
+        place = _SORTS.index(self._sort) if self._sort in _SORTS else -1
+        self._sort_by(_SORTS[(place + 1) % len(_SORTS)])
+
+    def action_reverse(self) -> None:
+        """Turns the order round."""
+        self._sort_by(self._sort)
+
+    def on_table_header_clicked(self, event: Table.HeaderClicked) -> None:
+        """Sorts by the column; once more turns it round."""
+        self._sort_by(event.key)
+
+    def action_filter(self) -> None:
+        """Types a filter for the photos."""
+        self.panes.show(PHOTOS)
+        self.query_one(FilterBar).open()
+
+    def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
+        """Shows what the filter keeps."""
+        self._query = event.query
+        self._reorder()
+
+    def on_table_selected(self, event: Table.Selected) -> None:
+        """Both texts side by side."""
+        if event.row < len(self.order_N):
+            self._open(int(self.order_N[event.row]))
+
+    def on_world_map_selected(self, event: WorldMap.Selected) -> None:
+        """Both texts of the chosen photo."""
+        self._open(event.answer)
+
+    def _open(self, row: int) -> None:
+        if self.pairs is None:
+            return
+        name = self.pairs.images_a.ids[row]
+        sides = [
+            (f"A  {self.pairs.a.label}", partial(find_answers, self.a, name)),
+            (f"B  {self.pairs.b.label}", partial(find_answers, self.b, name)),
+        ]
+        self.app.push_screen(AnswersDialog(name, sides, self.geospot.reader))

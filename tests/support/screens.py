@@ -1,0 +1,75 @@
+"""Screens driven without a terminal: keys in, text out."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from textual.pilot import Pilot
+from textual.widget import Widget
+
+from geospot.tui.app import GeospotApp
+
+_DEADLINE_S = 20.0
+
+
+def drive(
+    app: GeospotApp,
+    steps: Callable[[Pilot[None]], Awaitable[None]],
+    size: tuple[int, int] = (120, 40),
+) -> None:
+    """Runs the app at a size, with `steps` at its keys."""
+
+    async def main() -> None:
+        async with app.run_test(size=size) as pilot:
+            await steps(pilot)
+
+    asyncio.run(main())
+
+
+async def until(pilot: Pilot[None], holds: Callable[[], bool], what: str = "") -> None:
+    """Waits until something holds.
+
+    Raises:
+        AssertionError: it doesn't after some seconds; the message has what is on screen.
+    """
+    deadline = time.monotonic() + _DEADLINE_S
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what or 'It'} never came. On screen:\n{seen(pilot.app.screen)}")
+        await pilot.pause(0.02)
+
+
+async def until_seen(pilot: Pilot[None], *texts: str) -> str:
+    """Waits until all texts are on screen; gives the screen."""
+    await until(
+        pilot, lambda: all(text in seen(pilot.app.screen) for text in texts), " and ".join(texts)
+    )
+    return seen(pilot.app.screen)
+
+
+def seen(widget: Widget) -> str:
+    """What a widget, or a whole screen, shows: its rows as plain text."""
+    return "\n".join(_rows(widget))
+
+
+def _rows(widget: Widget) -> Sequence[str]:
+    if widget.is_container or widget.children or widget is widget.screen:
+        compositor = widget.screen._compositor  # pyright: ignore[reportPrivateUsage]
+        strips = compositor.render_strips()
+        region = widget.region
+        rows = ["".join(segment.text for segment in strip) for strip in strips]
+        return [row[region.x : region.right] for row in rows[region.y : region.bottom]]
+    return [
+        "".join(segment.text for segment in widget.render_line(y)) for y in range(widget.size.height)
+    ]
+
+
+def opened(
+    first: Callable[[GeospotApp], None],
+    *,
+    folders: Sequence[Path] = (),
+    results: Sequence[Path] = (),
+) -> GeospotApp:
+    """An app that opens a screen at its start."""
+    return GeospotApp(folders, results, first=first)
