@@ -5,13 +5,14 @@ heat maps by shade characters where there is no colour, marks by a character.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from textual.app import App
 from textual.color import Color
 from textual.theme import Theme
+from textual.widget import Widget
 
 from geospot.tui.canvas import IntArray, blend, rgb
 
@@ -152,3 +153,8 @@ def inks_of(app: App[Any]) -> Inks:
         series=_SERIES_DARK if theme.dark else _SERIES_LIGHT,
         has_colour=not app.no_color,
     )
+
+
+def inks_for(widget: Widget) -> Inks:
+    """The colours for a widget."""
+    return inks_of(cast("App[Any]", widget.app))

@@ -225,7 +225,7 @@ class RunScreen(RunControls):
         """All charts again where one was large; else to the screen before."""
         overview = self.query_one(Overview)
         if self.view == "overview" and overview.is_large:
-            overview.shrink()
+            overview.show_all()
         else:
             super().action_back()
 
@@ -236,7 +236,7 @@ class RunScreen(RunControls):
         elif self.view == "config":
             self.query_one(ConfigView).find()
         else:
-            self.app.push_screen(Picker(self._shown_state.columns), self._picked)
+            self.geospot.push_screen(Picker(self._shown_state.columns), self._picked)
 
     def _picked(self, key: str | None) -> None:
         if key is not None:
@@ -313,10 +313,10 @@ class RunScreen(RunControls):
                 acts[place][1]()
 
         question = f"Checkpoint {one.name}"
-        self.app.push_screen(Choose(question, [words for words, _ in acts]), chosen)
+        self.geospot.push_screen(Choose(question, [words for words, _ in acts]), chosen)
 
     def _copy(self, text: str) -> None:
-        self.app.copy_to_clipboard(text)
+        self.geospot.copy_to_clipboard(text)
         self.notify("Copied.", markup=False)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Static
@@ -168,7 +168,7 @@ class ConfigView(Vertical):
     def action_copy(self) -> None:
         """Copies the setting under the cursor."""
         if (one := self.chosen) is not None:
-            self.app.copy_to_clipboard(f"{one.key}={one.value}")
+            cast("App[None]", self.app).copy_to_clipboard(f"{one.key}={one.value}")
             self.notify(f"Copied {one.key}.", markup=False)
 
     def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:

@@ -4,6 +4,7 @@ from typing import ClassVar, Final
 
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.widget import Widget
 from textual.widgets import Static
 
 from geospot.runs.watch import RunState
@@ -14,6 +15,7 @@ _LEAST_WIDTH: Final = 36
 _USUAL_HEIGHT: Final = 9
 _MOST_COLUMNS: Final = 4
 _GUTTER: Final = 2
+_OTHERS_S: Final = 0.06
 
 
 class Overview(VerticalScroll, can_focus=False):
@@ -55,6 +57,9 @@ class Overview(VerticalScroll, can_focus=False):
         self._figures: list[Figure] = []
         self._charts: dict[str, Chart] = {}
         self._state: RunState | None = None
+        self._drawn: tuple[int, bool, str, int] | None = None
+        self._leading: Chart | None = None
+        """The chart whose cursor and zoom the others are about to take over."""
 
     def compose(self) -> "list[Static]":
         """Charts come with their figures."""
@@ -71,8 +76,12 @@ class Overview(VerticalScroll, can_focus=False):
         return [self._charts[figure.name] for figure in self._figures]
 
     def show(self, state: RunState) -> None:
-        """Shows what is known of a run."""
+        """Shows what is known of a run; what is shown already isn't drawn again."""
         self._state = state
+        drawn = (state.revision, state.is_behind, state.kind, len(self.added))
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
         figures = figures_of(state.columns, state.kind)
         known = {key for figure in figures for key, _ in figure.curves}
         figures += [any_figure(key) for key in self.added if key not in known]
@@ -115,8 +124,12 @@ class Overview(VerticalScroll, can_focus=False):
         names = [figure.name for figure in self._figures]
         for name in [name for name in self._charts if name not in names]:
             self._charts.pop(name).remove()
-        order = {self._charts[name]: place for place, name in enumerate(names)}
-        self.sort_children(key=lambda widget: order.get(widget, -1))  # pyright: ignore[reportCallIssue]
+        order: dict[Widget, int] = {self._charts[name]: n for n, name in enumerate(names)}
+
+        def place(widget: Widget) -> int:
+            return order.get(widget, -1)
+
+        self.sort_children(key=place)
         self._arrange()
 
     def on_resize(self) -> None:
@@ -147,7 +160,7 @@ class Overview(VerticalScroll, can_focus=False):
         """The focused chart gets all the room, or gives it back."""
         chart = self._focused()
         if self.is_large:
-            self.shrink()
+            self.show_all()
         elif chart is not None:
             self._enlarge(chart)
 
@@ -158,7 +171,7 @@ class Overview(VerticalScroll, can_focus=False):
         self.add_class("-large")
         self._arrange()
 
-    def shrink(self) -> None:
+    def show_all(self) -> None:
         """All charts are seen again."""
         for chart in self._charts.values():
             chart.small = True
@@ -186,7 +199,7 @@ class Overview(VerticalScroll, can_focus=False):
         name = next((n for n, c in self._charts.items() if c is self._focused()), None)
         if name in self.added and self._state is not None:
             self.added.remove(name)
-            self.shrink()
+            self.show_all()
             self.show(self._state)
 
     def focus_first(self) -> None:
@@ -202,11 +215,22 @@ class Overview(VerticalScroll, can_focus=False):
     def on_chart_cursor_moved(self, event: Chart.CursorMoved) -> None:
         """All charts have the same cursor."""
         event.stop()
-        for chart in self.charts:
-            chart.set_cursor(event.x)
+        self._spread_soon(event.chart)
 
     def on_chart_view_changed(self, event: Chart.ViewChanged) -> None:
         """All charts show the same steps, equally smoothed."""
         event.stop()
+        self._spread_soon(event.chart)
+
+    def _spread_soon(self, chart: Chart) -> None:
+        """The chart with the keys is drawn at once, the others a moment later: keys may repeat."""
+        is_waiting, self._leading = self._leading is not None, chart
+        if not is_waiting:
+            self.set_timer(_OTHERS_S, self._spread)
+
+    def _spread(self) -> None:
+        leading, self._leading = self._leading, None
         for chart in self.charts:
-            chart.set_view(event.chart.window, event.chart.smoothing)
+            if leading is not None and chart is not leading:
+                chart.set_view(leading.window, leading.smoothing)
+                chart.set_cursor(leading.cursor)

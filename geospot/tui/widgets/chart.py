@@ -8,15 +8,18 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
 import numpy as np
+from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from geospot.tui.inks import inks_of
-from geospot.tui.widgets.picture import Picture, draw, plain_number
-from geospot.tui.widgets.plot import Box
+from geospot.tui.inks import Inks, inks_for
+from geospot.tui.widgets.legend import draw_legend, legend_rows
+from geospot.tui.widgets.picture import Body, Picture, cursor_cell, draw_body, plain_number
 from geospot.tui.widgets.series import Reading, Series
 
 SMOOTHING: Final = (0.0, 0.6, 0.9, 0.97, 0.99)
@@ -104,8 +107,9 @@ class Chart(Widget, can_focus=True):
         self._x_text: Callable[[float], str] = plain_number
         self._follows = False
         self._hovering = False
-        self._strips: list[Strip] | None = None
-        self._box = Box(0, 0, 1, 1)
+        self._head: list[Strip] | None = None
+        self._body: Body | None = None
+        self._inks: Inks
 
     def show(
         self,
@@ -159,9 +163,18 @@ class Chart(Widget, can_focus=True):
 
     def set_cursor(self, x: float | None) -> None:
         """Puts the cursor at x, or away; tells nobody."""
-        if x != self.cursor:
-            self.cursor = x
-            self._redraw()
+        if x == self.cursor:
+            return
+        before = self._cursor_column()
+        self.cursor, self._head = x, None
+        if self._body is None:
+            self.refresh()
+            return
+        # Only what looks otherwise now is painted: screens have many charts with the same cursor.
+        columns = {column for column in (before, self._cursor_column()) if column is not None}
+        height, head = self.size.height, self._body.box.top
+        regions = [Region(column, head, 1, height - head) for column in columns]
+        self.refresh(Region(0, 0, self.size.width, head), *regions)
 
     def set_view(self, window: tuple[float, float] | None, smoothing: float) -> None:
         """Shows from x to x, smoothed; tells nobody."""
@@ -174,8 +187,11 @@ class Chart(Widget, can_focus=True):
             self._redraw()
 
     def _redraw(self) -> None:
-        self._strips = None
+        self._head = self._body = None
         self.refresh()
+
+    def _cursor_column(self) -> int | None:
+        return None if self._body is None else cursor_cell(self._picture(), self._body.box)
 
     def _look_at(self, low: float, high: float) -> None:
         """Sets the window, within what there is; one that holds all is none."""
@@ -316,7 +332,7 @@ class Chart(Widget, can_focus=True):
 
     def _x_at(self, event: events.MouseEvent) -> float | None:
         offset = event.get_content_offset(self)
-        box = self._box
+        box = self._drawn().box
         if offset is None or not box.left <= offset.x < box.left + box.width:
             return None
         low, high = self.seen
@@ -343,22 +359,56 @@ class Chart(Widget, can_focus=True):
 
     def on_focus(self) -> None:
         """Shows that keys go here."""
-        self._redraw()
+        self._redraw_head()
 
     def on_blur(self) -> None:
         """Shows that they don't any more."""
-        self._redraw()
+        self._redraw_head()
+
+    def _redraw_head(self) -> None:
+        self._head = None
+        self.refresh(Region(0, 0, self.size.width, 1))
 
     def notify_style_update(self) -> None:
         """Another theme has other colours."""
         super().notify_style_update()
-        self._strips = None
+        self._head = self._body = None
+
+    def _drawn(self) -> Body:
+        """The curves, drawn anew only where they or the size have changed."""
+        if self._body is None:
+            picture, (width, height) = self._picture(), self.size
+            head, self._inks = legend_rows(picture, width, height), inks_for(self)
+            self._body = draw_body(picture, width, height, head, self._inks, self.rich_style)
+        return self._body
 
     def render_line(self, y: int) -> Strip:
-        """One row of what was drawn last."""
-        if self._strips is None or len(self._strips) != self.size.height:
-            self._strips, self._box = draw(self._picture(), *self.size, inks_of(self.app))
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
+        """One row: of the head, or of the curves with the cursor over them."""
+        body = self._drawn()
+        if y < body.box.top:
+            if self._head is None:
+                self._head = draw_legend(self._picture(), *self.size, self._inks, self.rich_style)
+            return self._head[y] if y < len(self._head) else Strip.blank(self.size.width)
+        row = y - body.box.top
+        if row >= len(body.strips):
+            return Strip.blank(self.size.width, self.rich_style)
+        column = self._cursor_column()
+        return body.strips[row] if column is None else self._crossed(body, y, column)
+
+    def _crossed(self, body: Body, y: int, column: int) -> Strip:
+        """A row of the curves with the cursor's column of another colour, and a mark below it."""
+        strip, inks = body.strips[y - body.box.top], self._inks
+        if y > body.foot:
+            return strip
+        before, cell, after = strip.divide([column, column + 1, self.size.width])
+        if y == body.foot:
+            accent = self.rich_style + Style(color=f"#{inks.accent:06x}", bold=True)
+            cell = Strip([Segment("▲", accent)])
+        elif inks.has_colour:
+            cell = cell.apply_style(Style(bgcolor=f"#{inks.faint:06x}"))
+        elif not cell.text.strip():
+            cell = Strip([Segment("┊", self.rich_style)])
+        return Strip.join([before, cell, after])
 
     def _picture(self) -> Picture:
         return Picture(

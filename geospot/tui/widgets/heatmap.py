@@ -17,7 +17,7 @@ from geospot.runs.columns import FloatArray
 from geospot.runs.histograms import Quantity
 from geospot.runs.spreads import Spreads, empty
 from geospot.tui.canvas import BOLD, NONE, REVERSE, Canvas
-from geospot.tui.inks import Inks, inks_of
+from geospot.tui.inks import Inks, inks_for
 from geospot.tui.scales import Scale
 from geospot.tui.widgets.bins import (
     LINES,
@@ -341,7 +341,7 @@ class HeatMap(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One row of what was drawn last."""
         if self._strips is None or len(self._strips) != self.size.height:
-            self._strips = self._draw(inks_of(self.app))
+            self._strips = self._draw(inks_for(self))
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
 
     def _draw(self, inks: Inks) -> list[Strip]:
@@ -363,7 +363,7 @@ class HeatMap(Widget, can_focus=True):
         axis = Box(GUTTER, below - 1, box.width, 1)
         draw_x_axis(canvas, axis, first, max(last, first + 1), "step", _whole, inks.muted)
         self._draw_cursor(canvas, box, below, inks)
-        return canvas.strips()
+        return canvas.strips(self.rich_style)
 
     def _draw_cells(self, canvas: Canvas, box: Box, inks: Inks) -> float:
         """The cells and the lines over them; returns the largest share of a cell."""

@@ -11,7 +11,7 @@ from textual.widget import Widget
 from geospot.runs.histograms import QUANTILES
 from geospot.runs.spreads import Spreads, empty
 from geospot.tui.canvas import BOLD, NONE, Canvas
-from geospot.tui.inks import Inks, inks_of
+from geospot.tui.inks import Inks, inks_for
 from geospot.tui.scales import compact
 from geospot.tui.widgets.bins import BinRow, IntArray, step_counts
 
@@ -56,7 +56,7 @@ class StepHistogram(Widget):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Draws the whole of it."""
-        strips = self._draw(inks_of(self.app))
+        strips = self._draw(inks_for(self))
         return [strip.crop(crop.x, crop.right) for strip in strips[crop.y : crop.bottom]]
 
     def _draw(self, inks: Inks) -> list[Strip]:
@@ -64,15 +64,15 @@ class StepHistogram(Widget):
         place = None if self._step is None else self._spreads.place(self._step)
         if place is None or self._step is None:
             canvas.text(0, 0, "no histogram at this step", inks.muted)
-            return canvas.strips()
+            return canvas.strips(self.rich_style)
         before = int(self._spreads.steps_S[place - 1]) if place else None
         now_R = step_counts(self._spreads, self._rows, self._step)
         before_R = step_counts(self._spreads, self._rows, before) if before is not None else None
         if now_R is None:
-            return canvas.strips()
+            return canvas.strips(self.rich_style)
         self._draw_bars(canvas, now_R, before_R, inks)
         self._draw_words(canvas, place, before, inks)
-        return canvas.strips()
+        return canvas.strips(self.rich_style)
 
     def _draw_bars(
         self,

@@ -14,7 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from geospot.textsafe import printable
-from geospot.tui.inks import Inks, inks_of
+from geospot.tui.inks import Inks, inks_for
 
 _OURS: Final = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)T(?P<time>\d\d:\d\d:\d\d)Z (?P<level>INFO|WARNING|ERROR) (?P<text>.*)"
@@ -117,7 +117,7 @@ class LogPane(ScrollView, can_focus=True):
         if row >= len(self._rows):
             return Strip.blank(self._width, base)
         line, part, is_first = self._rows[row]
-        inks = inks_of(self.app)
+        inks = inks_for(self)
         level, when = _style(line.level, inks), line.when if is_first else ""
         word = line.level.upper() if is_first and line.level != "info" else ""
         segments = [

@@ -1,14 +1,14 @@
-"""What a chart shows, drawn: what it is about, what its curves are called, the curves, the axes."""
+"""The curves of a chart with their axes, drawn; its first rows are drawn by `legend`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from rich.style import Style
 from textual.strip import Strip
 
-from geospot.textsafe import printable
-from geospot.tui.canvas import BOLD, NONE, REVERSE, Canvas, blend
+from geospot.tui.canvas import BOLD, NONE, Canvas, blend
 from geospot.tui.inks import Inks
 from geospot.tui.scales import Scale, compact
 from geospot.tui.widgets.plot import (
@@ -17,18 +17,18 @@ from geospot.tui.widgets.plot import (
     draw_band,
     draw_curve,
     draw_x_axis,
-    pattern_sample,
     y_labels,
 )
 from geospot.tui.widgets.series import Reduced, Series, reduce
 
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _BAND: Final = 0.2
-_RAW: Final = 0.3
+_RAW: Final = 0.4
 """How much of a series' colour its band, and its raw line behind a smoothed one, have."""
 
+_SAME: Final = 1e-9
+"""Values that differ by less than this share of them are drawn as the same: it is rounding."""
 _LABELS: Final = 6
-_SAMPLE: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +53,53 @@ def plain_number(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) and abs(value) < 1e15 else compact(value, 5)
 
 
-def draw(picture: Picture, width: int, height: int, inks: Inks) -> tuple[list[Strip], Box]:
-    """The rows of the chart, and where in them the curves are."""
-    canvas = Canvas(width, height)
-    head = _draw_head(canvas, picture, inks)
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The rows below the first ones, without a cursor; and where in the chart the curves are."""
+
+    strips: Sequence[Strip]
+    box: Box
+    foot: int
+    """The row of the values of x, counted in the chart; below it where there is none."""
+
+
+def draw_body(
+    picture: Picture, width: int, height: int, head: int, inks: Inks, base: Style
+) -> Body:
+    """Draws the curves with their axes.
+
+    Args:
+        head: rows above them.
+        base: the widget's style.
+    """
+    canvas = Canvas(width, max(height - head, 0))
     foot = 1 if height - head > 3 else 0
-    box = Box(_LABELS, head, max(width - _LABELS, 1), max(height - head - foot, 1))
+    box = Box(_LABELS, 0, max(width - _LABELS, 1), max(height - head - foot, 1))
     curves, labels = _fit(picture, box)
     most = max((len(text) for _, text in labels), default=0)
     if most + 1 > _LABELS and width > 3 * most:
-        box = Box(most + 1, box.top, width - most - 1, box.height)
+        box = Box(most + 1, 0, width - most - 1, box.height)
         curves, labels = _fit(picture, box)
-    drawable = [curve for curve in curves if np.isfinite(curve.low_K).any()]
-    if not drawable:
+    if not any(np.isfinite(curve.low_K).any() for curve in curves):
         _say_nothing(canvas, picture, box, inks)
-        return canvas.strips(), box
-    for row, text in labels:
-        canvas.text(box.left - 1 - len(text), box.top + row, text, inks.muted)
-    if foot:
-        low, high = picture.seen
-        draw_x_axis(canvas, box, low, high, picture.x_label, picture.x_text, inks.muted)
-    _draw_curves(canvas, picture, box, curves, inks)
-    _draw_cursor(canvas, picture, box, foot, inks)
-    return canvas.strips(), box
+        foot = 0
+    else:
+        for row, text in labels:
+            canvas.text(box.left - 1 - len(text), row, text, inks.muted)
+        if foot:
+            low, high = picture.seen
+            draw_x_axis(canvas, box, low, high, picture.x_label, picture.x_text, inks.muted)
+        _draw_curves(canvas, picture, box, curves, inks)
+    where = Box(box.left, head, box.width, box.height)
+    return Body(canvas.strips(base), where, head + box.height if foot else height)
+
+
+def cursor_cell(picture: Picture, box: Box) -> int | None:
+    """The column of cells that the cursor is in; None where it isn't in sight."""
+    low, high = picture.seen
+    if picture.cursor is None or not low <= picture.cursor <= high:
+        return None
+    return box.left + int(Scale(low, high, box.columns).place(picture.cursor)) // 2
 
 
 def _edges(picture: Picture, box: Box) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
@@ -105,7 +129,11 @@ def _y_scale(picture: Picture, box: Box, curves: Sequence[Reduced]) -> Scale:
             if side is not None:
                 band = reduce(one.x_N, side, edges, np.inf, log=picture.log_y)
                 values += [band.low_K, band.high_K]
-    return Scale.over(np.concatenate([np.empty(0), *values]), box.rows, log=picture.log_y)
+    seen = np.concatenate([np.empty(0), *values])
+    seen = seen[np.isfinite(seen)]
+    if len(seen) and np.ptp(seen) <= _SAME * np.abs(seen).max():
+        seen = seen[:1]
+    return Scale.over(seen, box.rows, log=picture.log_y)
 
 
 def _draw_curves(
@@ -113,7 +141,7 @@ def _draw_curves(
 ) -> None:
     scale, edges = _y_scale(picture, box, curves), _edges(picture, box)
     for place, one in enumerate(picture.series):
-        ink = _ink(inks, place)
+        ink = series_ink(inks, place)
         if one.low_N is not None and one.high_N is not None:
             low, high = (
                 reduce(one.x_N, side, edges, one.widest_step, log=picture.log_y)
@@ -125,7 +153,9 @@ def _draw_curves(
             raw = reduce(one.x_N, one.y_N, edges, one.widest_step, log=picture.log_y)
             draw_curve(canvas, box, raw, scale, _mixed(inks, ink, _RAW), "#.")
     for place, curve in enumerate(curves):
-        draw_curve(canvas, box, curve, scale, _ink(inks, place), PATTERNS[place % len(PATTERNS)])
+        draw_curve(
+            canvas, box, curve, scale, series_ink(inks, place), PATTERNS[place % len(PATTERNS)]
+        )
     if len(curves) > 1:
         _write_letters(canvas, box, curves, scale, inks)
 
@@ -145,87 +175,7 @@ def _write_letters(
         while (x, row) in taken and x > 0:
             x -= 1
         taken.add((x, row))
-        canvas.text(box.left + x, box.top + row, _letter(place), _ink(inks, place), NONE, BOLD)
-
-
-def _draw_cursor(canvas: Canvas, picture: Picture, box: Box, foot: int, inks: Inks) -> None:
-    """A column of another colour, and a mark below it."""
-    low, high = picture.seen
-    if picture.cursor is None or not low <= picture.cursor <= high:
-        return
-    x = box.left + int(Scale(low, high, box.columns).place(picture.cursor)) // 2
-    canvas.cells(x, box.top, np.full((box.height, 1), inks.faint))
-    if foot or not inks.has_colour:
-        canvas.text(x, box.top + box.height + foot - 1, "▲", inks.accent)
-
-
-def _draw_head(canvas: Canvas, picture: Picture, inks: Inks) -> int:
-    """What the chart is about, its curves and their values; returns how many rows that took."""
-    title = printable(picture.title)
-    canvas.text(0, 0, f" {title} ", NONE, NONE, BOLD | (REVERSE if picture.has_focus else 0))
-    x = len(title) + 3
-    if len(picture.series) == 1:
-        right = _value(picture, picture.series[0])
-        where = _where(picture)
-        shown = f"{where}  {right}" if where and right != "–" else where or right
-        x_value = max(canvas.width - len(shown), x)
-        notes = _notes(picture, picture.series)
-        canvas.text(x, 0, notes[: max(x_value - x - 1, 0)], inks.muted)
-        canvas.text(x_value, 0, shown, _ink(inks, 0), NONE, BOLD)
-        return 1
-    notes = "  ".join(part for part in (_where(picture), _notes(picture, picture.series)) if part)
-    canvas.text(x, 0, notes, inks.muted)
-    return 1 + _draw_legend(canvas, picture, inks)
-
-
-def _draw_legend(canvas: Canvas, picture: Picture, inks: Inks) -> int:
-    """A line or more of letter, pattern, name and value; what finds no room is counted."""
-    x, row, most = 1, 1, max(canvas.height // 3, 1)
-    for place, one in enumerate(picture.series):
-        sample = pattern_sample(place, _SAMPLE)
-        text = f"{printable(one.name, limit=40)} {_value(picture, one)}"
-        width = len(text) + _SAMPLE + 4
-        if x > 1 and x + width > canvas.width:
-            if row == most:
-                canvas.text(x, row, f"+{len(picture.series) - place}", inks.muted)
-                break
-            x, row = 1, row + 1
-        canvas.text(x, row, f"{_letter(place)} {sample} ", _ink(inks, place), NONE, BOLD)
-        canvas.text(x + _SAMPLE + 3, row, text)
-        x += width + 1
-    return row if picture.series else 0
-
-
-def _where(picture: Picture) -> str:
-    if picture.cursor is None:
-        return ""
-    return f"{picture.x_label} {picture.x_text(picture.cursor)}"
-
-
-def _value(picture: Picture, one: Series) -> str:
-    """The value at the cursor, without one the newest; ≈ where it is that of the point beside."""
-    if picture.cursor is None:
-        latest = one.latest()
-        return "–" if latest is None else compact(latest, 4)
-    reading = one.read(picture.cursor)
-    if reading is None:
-        return "–"
-    return f"{'' if reading.is_exact else '≈'}{compact(reading.value, 5)}"
-
-
-def _notes(picture: Picture, series: Sequence[Series]) -> str:
-    """What one has to know to read the chart right."""
-    bad = sum(one.not_finite for one in series)
-    low = sum(one.not_positive for one in series) if picture.log_y else 0
-    notes = (
-        picture.y_label,
-        "log" if picture.log_y else "",
-        f"smoothed {picture.smoothing:g}" if picture.smoothing else "",
-        "zoomed" if picture.is_zoomed else "",
-        f"{bad:,} not finite" if bad else "",
-        f"{low:,} ≤ 0 left out" if low else "",
-    )
-    return " · ".join(note for note in notes if note)
+        canvas.text(box.left + x, box.top + row, letter(place), series_ink(inks, place), NONE, BOLD)
 
 
 def _say_nothing(canvas: Canvas, picture: Picture, box: Box, inks: Inks) -> None:
@@ -241,11 +191,13 @@ def _say_nothing(canvas: Canvas, picture: Picture, box: Box, inks: Inks) -> None
     canvas.text(x, box.top + box.height // 2, text, inks.muted)
 
 
-def _letter(place: int) -> str:
+def letter(place: int) -> str:
+    """The letter of the series at a place."""
     return _LETTERS[place % len(_LETTERS)]
 
 
-def _ink(inks: Inks, place: int) -> int:
+def series_ink(inks: Inks, place: int) -> int:
+    """The colour of the series at a place."""
     return inks.series[place % len(inks.series)] if inks.has_colour else NONE
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,10 @@ _MIDDLE_RIGHT: Final = 0x10
 
 PATTERNS: Final[Sequence[str]] = ("#", "####..", "##..", "######..#..", "#...", "########....")
 """Which columns of dots a line has, by the place of its series; each goes on from its start again."""
+
+
+_DIGITS: Final = (3, 4, 5, 6)
+"""Of the values at an axis: as few as tell them apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def _between(
     x = start[line] + within
     length = np.maximum(x1 - x0, 1)[line]
 
-    def y(place: FloatArray) -> FloatArray:
+    def y(place: NDArray[Any]) -> FloatArray:
         share = np.clip((place - x0[line]) / length, 0, 1)
         return y0[line] + share * (y1 - y0)[line]
 
@@ -143,14 +147,18 @@ def _at_cell(curve: Reduced, cell: int) -> float | None:
 def y_labels(scale: Scale, height: int) -> list[tuple[int, str]]:
     """Rows of cells and what is written beside them, from the top; no two at one row."""
     for most in (min(height // 2, 8), height - 1):
-        labels: dict[int, str] = {}
-        for tick in scale.ticks(most):
-            row = height - 1 - int(scale.place(tick)) // 4
-            if 0 <= row < height:
-                labels[row] = compact(tick)
-        if len(labels) > 1:
-            return sorted(labels.items())
-    return [(0, compact(scale.high)), (height - 1, compact(scale.low))]  # nothing round in sight
+        ticks = {height - 1 - int(scale.place(tick)) // 4: tick for tick in scale.ticks(most)}
+        if len(ticks) > 1:
+            break
+    else:
+        ticks = {0: scale.high, height - 1: scale.low}  # nothing round in sight
+    values = list(ticks.values())
+    texts = next((t for digits in _DIGITS if len(set(t := _texts(values, digits))) == len(t)), None)
+    return sorted(zip(ticks, texts or _texts(values, _DIGITS[-1]), strict=True))
+
+
+def _texts(values: Sequence[float], digits: int) -> list[str]:
+    return [compact(value, digits) for value in values]
 
 
 def draw_x_axis(
