@@ -21,7 +21,7 @@ def drive(
     """Runs the app at a size, with `steps` at its keys."""
 
     async def main() -> None:
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=True) as pilot:
             await steps(pilot)
 
     asyncio.run(main())
