@@ -4,7 +4,6 @@ The thread beats on while the run waits for a service; it ends with the process,
 stopped without saying why means that the process was killed.
 """
 
-import math
 import os
 import threading
 import time
@@ -203,8 +202,9 @@ def _text(row: dict[str, Any], key: str) -> str:
 
 def _number(row: dict[str, Any], key: str) -> float:
     value = row.get(key)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and abs(value) < _LARGEST and not math.isnan(value) else 0
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return 0
+    return value if abs(value) < _LARGEST else 0  # which NaN isn't either
 
 
 def _is_there(pid: int) -> bool:

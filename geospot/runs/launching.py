@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import IO, Any, Final, Literal, cast
 
 from pydantic import BaseModel
 
@@ -39,7 +39,7 @@ _EXPECTED: Final = (0, 3, 128 + 2, 128 + 15)
 
 
 class LaunchError(GeospotError):
-    """A process that was started ended before it had begun its work."""
+    """A process that couldn't be started, or ended before it had begun its work."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +104,10 @@ def command_line(kind: Command, settings: Mapping[str, Any]) -> list[str]:
     if unknown:
         raise UsageError(f"geospot {kind} has no setting {printable(unknown[0])!r}.")
     say = _options if kind == "eval" else _pairs
-    return ["geospot", kind, *say(model, settings)]
+    command = ["geospot", kind, *say(model, settings)]
+    if unsayable := [argument for argument in command if "\0" in argument]:
+        raise UsageError(f"{printable(unsayable[0], limit=80)} can't stand on a command line.")
+    return command
 
 
 def shown(command: Sequence[str]) -> str:
@@ -132,6 +135,7 @@ def launch(
     Raises:
         UsageError: settings that don't fit.
         WriteError: the output file can't be made.
+        LaunchError: the process can't be started.
     """
     folder = folder.absolute()
     said = {**settings, ("out" if kind == "eval" else "log_path"): folder}
@@ -140,21 +144,29 @@ def launch(
     output = _output_file(kind, said, folder)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with output.open("ab") as out:
-            start = out.seek(0, os.SEEK_END)
-            # -P: a folder called geospot where the person stands is not the program.
-            process = subprocess.Popen(  # noqa: S603 - arguments, and no shell
-                [sys.executable, "-P", "-m", *command],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                cwd=cwd,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
-            )
+        out = output.open("ab")
     except OSError as error:
         raise unwritable(output, error) from error
+    with out:
+        start = out.seek(0, os.SEEK_END)
+        process = _start(command, out, cwd)
     return Launched(kind, folder, output, tuple(command), process, start)
+
+
+def _start(command: Sequence[str], out: IO[bytes], cwd: Path | None) -> "subprocess.Popen[bytes]":
+    try:
+        # -P: a folder called geospot where the person stands is not the program.
+        return subprocess.Popen(  # noqa: S603 - arguments, and no shell
+            [sys.executable, "-P", "-m", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=cwd,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+    except OSError as error:  # too long a command line, or no memory
+        raise LaunchError(f"`geospot {command[1]}` can't be started: {error.strerror}.") from error
 
 
 def _output_file(kind: Command, said: Mapping[str, Any], folder: Path) -> Path:

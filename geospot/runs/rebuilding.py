@@ -59,11 +59,12 @@ def settings_for_branch(run: Path) -> tuple[Literal["sft", "rl"], dict[str, Any]
     return kind, kept | data
 
 
-def rooted(run: Path, name: str) -> str:
+def rooted(run: Path, name: Any) -> Any:
     """A data set's name as it is meant from anywhere: a path from where the run was started, made whole."""
     directory = directory_of(run)
-    path = directory / name if directory is not None else None
-    return str(path) if path is not None and path.exists() else name
+    if directory is None or not isinstance(name, str):
+        return name
+    return str(directory / name) if (directory / name).exists() else name
 
 
 def directory_of(run: Path) -> Path | None:
@@ -115,18 +116,19 @@ def _bytes(run: Path) -> bytes:
 def _with_prompt(run: Path, settings: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings with a prompt that can be said: its name, its text, a file, or left out if inherited."""
     name, text = config.get("prompt"), config.get("prompt_text")
-    if "prompt" not in settings or name in PROMPTS or not isinstance(text, str):
+    if "prompt" not in settings or str(name) in PROMPTS or not isinstance(text, str):
         return settings
     if (name, text) == _inherited(config.get("load_checkpoint_path")):
         return {key: value for key, value in settings.items() if key != "prompt"}
     if name == _INLINE:
         return settings | {"prompt": text}
-    if Path(str(name)).name != name:
+    file = str(name)
+    if Path(file).name != file:
         raise UsageError(
-            f"The prompt {printable(str(name))!r} of {printable(str(run))} is no file's name.",
+            f"The prompt {printable(file)!r} of {printable(str(run))} is no file's name.",
             f"Mend its {CONFIG}.",
         )
-    return settings | {"prompt": run.absolute() / _PROMPT / name}
+    return settings | {"prompt": run.absolute() / _PROMPT / file}
 
 
 def _inherited(checkpoint: Any) -> tuple[str, str] | None:

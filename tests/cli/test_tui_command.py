@@ -124,6 +124,11 @@ def test_it_opens_shows_the_run_and_leaves_the_terminal_as_it_was(
     assert b"rgb:" not in terminal.shown  # the answer wasn't echoed
 
 
+def _our_group(terminal: int) -> int:
+    del terminal
+    return os.getpgrp()
+
+
 class Asked:
     """A terminal in this process: what `ask_background` says of it, and what is left to be read."""
 
@@ -134,7 +139,7 @@ class Asked:
         stream = os.fdopen(theirs, "r+b", buffering=0)
         monkeypatch.setattr(sys, "stdin", stream)
         monkeypatch.setattr(sys, "stderr", stream)
-        monkeypatch.setattr(os, "tcgetpgrp", lambda _: os.getpgrp())
+        monkeypatch.setattr(os, "tcgetpgrp", _our_group)
         monkeypatch.setenv("TERM", "xterm-256color")
         monkeypatch.delenv("SSH_CONNECTION", raising=False)
         before = termios.tcgetattr(theirs)

@@ -82,9 +82,9 @@ def _killed_at_the_end(launched: Launched) -> Generator[Launched]:
 
 
 @contextmanager
-def bystander(**more: Any) -> Generator["subprocess.Popen[bytes]"]:
+def bystander(user: int | None = None) -> Generator["subprocess.Popen[bytes]"]:
     """A process that has nothing to do with any run, and is still there at the end."""
-    with subprocess.Popen(["sleep", "600"], **more) as child:
+    with subprocess.Popen(["sleep", "600"], user=user) as child:
         try:
             yield child
             assert child.poll() is None, "it was signalled"
@@ -328,10 +328,12 @@ def test_an_early_death_tells_its_reason(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_starts_nothing(tmp_path: Path) -> None:
-    for settings in ({"batch_size": 0}, {"batchsize": 3}, {"group_size": 4}):
+    for settings in ({"batch_size": 0}, {"batchsize": 3}, {"group_size": 4}, {"prompt": "a\0b"}):
         with pytest.raises(UsageError):
             launch("sft", settings, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(LaunchError, match="Argument list too long"):
+        launch("sft", {"prompt": "where " * 100_000}, tmp_path / "run")
 
 
 def test_a_real_run_is_stopped_gone_on_with_and_ended(

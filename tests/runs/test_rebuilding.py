@@ -13,10 +13,11 @@ from geospot.config.learning import LearnConfig, RLConfig, SFTConfig
 from geospot.config.recipes import TINY_SCRATCH, Kind, with_recipe
 from geospot.errors import UsageError
 from geospot.prompts import load_prompt
-from geospot.runs.control import resume_settings
-from geospot.runs.launching import Command, command_line, shown
+from geospot.runs.control import branch_settings, evaluation_settings, resume_settings
+from geospot.runs.launching import Command, command_line, launch, shown
 from geospot.runs.opening import changes
 from geospot.runs.rebuilding import directory_of, keep_prompt, rooted, settings_again
+from tests.support.run_child import checkpoint
 from tests.support.written_runs import full_config
 
 MODELS: dict[Command, type[LearnConfig]] = {"sft": SFTConfig, "rl": RLConfig}
@@ -27,6 +28,11 @@ def written(folder: Path, config: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
     return folder
+
+
+def write_checkpoint(run: Path) -> None:
+    """A checkpoint of both kinds."""
+    (run / "checkpoints.jsonl").write_text(json.dumps(checkpoint(3).to_json()) + "\n")
 
 
 def told_again(run: Path) -> tuple[LearnConfig, dict[str, Any]]:
@@ -106,6 +112,20 @@ def test_relative_paths_are_meant_from_where_the_run_was_started(tmp_path: Path)
     assert rooted(run, "osv5m/osv5m") == "osv5m/osv5m"
     for gone in ({}, {"provenance": 3}, {"provenance": {"cwd": str(tmp_path / "gone")}}):
         assert directory_of(written(tmp_path / "run", config | {"provenance": None} | gone)) is None
+
+
+@pytest.mark.parametrize("value", [None, 7, [], {"a": 1}, ["x"], "\x00"])
+def test_a_configuration_that_somebody_spoilt_is_a_sentence(tmp_path: Path, value: Any) -> None:
+    config = dict.fromkeys(full_config("rl", tmp_path), value) | {"kind": "rl", "provenance": value}
+    run = written(tmp_path / "run", config)
+    write_checkpoint(run)
+    for act in (
+        lambda: launch(*settings_again(run), tmp_path / "new"),
+        lambda: launch(*branch_settings(run, "000003", {}, tmp_path / "new"), tmp_path / "new"),
+    ):
+        with pytest.raises(UsageError):
+            act()
+    assert isinstance(evaluation_settings(run, "000003", {}), dict)
 
 
 @pytest.mark.parametrize("name", ["none", "null", "None"])
