@@ -5,38 +5,36 @@ its query in these: a cell of the histogram is `reward>=0.4 reward<0.425`, a pho
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
+from geospot.outcomes import Outcome
 from geospot.places import country_code, country_name
 from geospot.runs.rollouts import RolloutRecord
 from geospot.tui.query import Query, Row, Term, Value, parse_query
 
 
-def _number(value: Any) -> float | None:
-    """A number that can be compared; None for NaN and for what a foreign file has instead."""
-    if isinstance(value, int | float) and not math.isnan(value):
-        return float(value)
-    return None
+def _number(value: float | None) -> float | None:
+    """A number that can be compared; None for NaN, which foreign runs have for what they don't say."""
+    return None if value is None or math.isnan(value) else float(value)
 
 
-def _known(words: Mapping[str, Any]) -> Collection[str]:
-    return tuple(str(word) for word in words.values() if word)
+def _known(words: Mapping[str, str]) -> Collection[str]:
+    return tuple(word for word in words.values() if word)
 
 
-def _country(name: Any) -> Collection[str]:
+def _country(name: str | None) -> Collection[str]:
     """A country as it is written, its code and its English name: any of them finds it."""
     if not name:
         return ()
-    code = country_code(str(name))
-    return tuple(dict.fromkeys(n for n in (str(name), code, code and country_name(code)) if n))
+    code = country_code(name)
+    return tuple(dict.fromkeys(n for n in (name, code, code and country_name(code)) if n))
 
 
 def mean_logprob(record: RolloutRecord) -> float | None:
     """Mean log-probability a token; None without tokens."""
-    values = [value for value in map(_number, record.logprobs) if value is not None]
-    return sum(values) / len(values) if values else None
+    return sum(record.logprobs) / len(record.logprobs) if record.logprobs else None
 
 
 FIELDS: Final[Mapping[str, Callable[[RolloutRecord], Value]]] = {
@@ -44,9 +42,9 @@ FIELDS: Final[Mapping[str, Callable[[RolloutRecord], Value]]] = {
     "group": lambda r: _number(r.group),
     "index": lambda r: _number(r.index),
     "turn": lambda r: _number(r.turn),
-    "id": lambda r: str(r.sample_id),
+    "id": lambda r: r.sample_id,
     "outcome": lambda r: str(r.outcome),
-    "note": lambda r: str(r.note) if r.note else None,
+    "note": lambda r: r.note,
     "reward": lambda r: _number(r.reward),
     "km": lambda r: _number(r.distance_km),
     "advantage": lambda r: _number(r.advantage),
@@ -63,10 +61,15 @@ FIELDS: Final[Mapping[str, Callable[[RolloutRecord], Value]]] = {
     "sampler": lambda r: _number(r.sampler_step),
 }
 """Fields by name: `country` is the true one, `said` the one in the answer, `truth` and `place` all names of
-either, `logprob` the mean a token, `sampler` the step of the weights that answered. Where a record has no such
-thing, no comparison holds."""
+either, `logprob` the mean a token, `sampler` the step of the weights that answered. Where a record has no
+such thing, no comparison holds."""
 
-KEYS: Final = tuple(FIELDS)
+FILTER_KEYS: Final[Mapping[str, Sequence[str]]] = {
+    **dict.fromkeys(FIELDS, ()),
+    "outcome": tuple(str(outcome) for outcome in Outcome),
+    "truncated": ("yes", "no"),
+}
+"""The fields' names, with the usual values of those that have some; for completing what is typed."""
 
 
 class RolloutRow(Mapping[str, Value]):
@@ -88,13 +91,13 @@ class RolloutRow(Mapping[str, Value]):
 def rollout_query(text: str) -> Query:
     """Reads a query for rollouts.
 
-    `country:in` is India and neither China nor Argentina: two letters that are a country's code mean just that
-    country. `has:truncated` means that an answer was cut off.
+    `country:in` is India and neither China nor Argentina: two letters that are a country's code mean just
+    that country. `has:truncated` means that an answer was cut off.
 
     Raises:
         UsageError: there is no such field, or a comparison has no number.
     """
-    return Query(tuple(map(_meant, parse_query(text, KEYS).terms)))
+    return Query(tuple(map(_meant, parse_query(text, FILTER_KEYS).terms)))
 
 
 def matches(query: Query, record: RolloutRecord) -> bool:
@@ -103,7 +106,7 @@ def matches(query: Query, record: RolloutRecord) -> bool:
     The first country that isn't written in English costs a second, so ask in a thread.
     """
     row: Row = RolloutRow(record)
-    return query.matches(row, lambda: str(record.text).casefold())
+    return query.matches(row, lambda: record.text.casefold())
 
 
 def search_words(query: Query) -> tuple[str, ...]:
