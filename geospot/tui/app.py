@@ -10,6 +10,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
+from textual.widget import Widget
 
 from geospot.errors import GeospotError
 from geospot.textsafe import printable
@@ -42,6 +43,7 @@ class GeospotApp(App[None]):
         Binding("2", "launch", "New run", tooltip="Train or evaluate"),
         Binding("3", "leaderboard", "Leaderboard", tooltip="Results, ranked"),
         Binding("ctrl+p", "command_palette", "Palette", tooltip="Find runs and commands by name"),
+        Binding("ctrl+o", "jump", "Jump", show=False, tooltip="A letter on every place goes there"),
         Binding(
             "ctrl+z",
             "suspend_process",
@@ -152,6 +154,17 @@ class GeospotApp(App[None]):
         from geospot.tui.screens.keys import KeysScreen
 
         self.push_screen(KeysScreen(key_groups(self.screen)))
+
+    def action_jump(self) -> None:
+        """Shows a letter on every place that can have the focus; pressing it goes there."""
+        from geospot.tui.screens.jump import JumpScreen, places_of
+
+        def jumped(place: Widget | None) -> None:
+            if place is not None and place.is_attached:
+                place.focus()
+
+        screen = self.screen
+        self.push_screen(JumpScreen(places_of(screen.focus_chain, screen.region)), jumped)
 
     async def action_quit(self) -> None:
         """Closes the app, and says how many runs go on without it."""

@@ -30,7 +30,7 @@ class RunCommands(Provider):
         for run in app.listing.runs:
             summary = app.listing.summaries.get(run)
             name = summary.name if summary else run.name
-            if (score := matcher.match(name)) > 0:
+            if (score := matcher.match(f"Open run {name}")) > 0:
                 about = f"{summary.standing} · {summary.model}" if summary else str(run)
                 found.append((score, run, name, about))
         found.sort(key=lambda hit: -hit[0])

@@ -111,7 +111,6 @@ class RunControls(GeoScreen):
     async def _resume(self, run: Path) -> None:
         from geospot.runs.control import resume
 
-        self.say_status(f"Starting {run.name} again…")
         launched = await self.geospot.reader.do(resume, run)
         self.notify(f"{run.name} goes on as process {launched.pid}.", markup=False)
         await self.follow(launched)

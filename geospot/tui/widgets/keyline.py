@@ -23,7 +23,7 @@ class KeyLine(Widget):
     ALLOW_SELECT = False
     COMPONENT_CLASSES = {"keyline--key", "keyline--label"}  # noqa: RUF012 — as Textual declares it
     DEFAULT_CSS = """
-    KeyLine { dock: bottom; height: 1; background: $panel; }
+    KeyLine { dock: bottom; height: 1; background: $panel; text-wrap: nowrap; }
     KeyLine > .keyline--key { color: $accent; text-style: bold; }
     KeyLine > .keyline--label { color: $text-muted; }
     """

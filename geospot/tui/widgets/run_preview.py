@@ -58,7 +58,10 @@ class RunPreview(Widget):
     """Some lines about one run."""
 
     DEFAULT_CSS = """
-    RunPreview { height: 9; padding: 0 1; background: $surface; }
+    RunPreview {
+        height: 9; padding: 0 1; background: $surface;
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
     """
 
     def __init__(self, inks: Callable[[], Inks], *, id: str | None = None) -> None:  # noqa: A002
