@@ -63,7 +63,8 @@ class GeoScreen(Screen[None]):
     def say_status(self, *parts: str) -> None:
         """Says what the screen shows or waits for."""
         text = " · ".join(printable(part) for part in parts if part)
-        self.query_one("#room-status", Static).update(Text(text, no_wrap=True, overflow="ellipsis"))
+        line = Text(text, no_wrap=True, overflow="ellipsis")
+        self.query_one("#room-status", Static).update(line, layout=False)
 
     def attempt(self, work: Awaitable[object]) -> None:
         """Does something that takes a while, beside the screen; a `GeospotError` is shown as a sentence."""
