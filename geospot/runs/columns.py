@@ -135,7 +135,7 @@ class ColumnsBuilder:
         if self._low == self._high:
             self._append(block)
             return
-        first, last = self._steps[self._low], self._steps[self._high - 1]
+        first, last = int(self._steps[self._low]), int(self._steps[self._high - 1])
         start = int(np.searchsorted(block.steps_N, first))
         end = int(np.searchsorted(block.steps_N, last, side="right"))
         if start < end:

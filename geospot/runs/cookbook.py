@@ -7,6 +7,7 @@ every look, the newest first, each file read once.
 import math
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
@@ -162,15 +163,17 @@ def _shares(groups: Sequence[Sequence[float]]) -> dict[str, float]:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
+    """None where the file is gone or can't be read: a step without rollouts is no reason to stop."""
     try:
         return parse_rows(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return []
 
 
 def _stamp(path: Path) -> _Stamp | None:
     try:
         status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
+    is_file = stat.S_ISREG(status.st_mode)
+    return (status.st_ino, status.st_mtime_ns, status.st_size) if is_file else None

@@ -2,11 +2,13 @@
 
 What an environment logs is its own affair. Taken are the names that ours uses and the usual ones for
 text. What isn't said is unknown: NaN for truth and distance, no tokens, and `ok` for the outcome of an
-answer of which nothing bad is known.
+answer of which nothing bad is known. Where other answers of the step have a distance, one without any is
+`unparsed`.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from geospot.geo import HALF_CIRCUMFERENCE_KM
@@ -27,6 +29,7 @@ def records(step: int, rows: Sequence[Mapping[str, Any]]) -> list[RolloutRecord]
     for row in rows:
         totals.setdefault(whole(row.get("group_idx")), []).append(number(row.get("total_reward")))
     means = {group: sum(rewards) / len(rewards) for group, rewards in totals.items()}
+    is_measured = any(not math.isnan(distance_of(row, turns_of(row)[-1:])) for row in rows)
     found: list[RolloutRecord] = []
     for row in rows:
         turns = turns_of(row)
@@ -34,7 +37,15 @@ def records(step: int, rows: Sequence[Mapping[str, Any]]) -> list[RolloutRecord]
         advantage = number(row.get("total_reward")) - means[group]
         for place, turn in enumerate(turns):
             is_last = place == len(turns) - 1
-            found.append(_record(step, row, turn, advantage, is_last=is_last))
+            record = _record(step, row, turn, advantage, is_last=is_last)
+            if (
+                is_measured
+                and is_last
+                and record.latitude is None
+                and math.isnan(record.distance_km)
+            ):
+                record = replace(record, outcome=Outcome.UNPARSED)
+            found.append(record)
     return sorted(found, key=lambda record: (record.group, record.index, record.turn))
 
 
@@ -45,9 +56,8 @@ def _record(
     distance_km = distance_of(row if is_last else {}, [turn])
     latitude, longitude = number(logs.get("latitude")), number(logs.get("longitude"))
     has_place = not math.isnan(latitude + longitude)
-    metrics = (mapping(row.get("trajectory_metrics")) if is_last else {}) | mapping(
-        turn.get("metrics")
-    )
+    whole_trajectory = mapping(row.get("trajectory_metrics") if is_last else None)
+    metrics = {**whole_trajectory, **mapping(turn.get("metrics"))}
     reward = number(turn.get("reward")) + (number(row.get("final_reward")) if is_last else 0.0)
     logged = number(logs.get("advantage"))
     advantage = advantage if math.isnan(logged) else logged

@@ -62,7 +62,7 @@ class RolloutRecord:
     tokens: Sequence[int] = ()
     """Sampled token ids."""
     logprobs: Sequence[float] = ()
-    """Of each token, under the sampler."""
+    """Of each token, under the sampler; NaN where that was no number."""
     pieces: Sequence[str] = ()
     """Text of each token, for readers without a tokenizer; may be left empty."""
     prompt_tokens: int = 0
@@ -89,10 +89,16 @@ class RolloutRecord:
 
         Unknown keys are passed over, as are values that can't be what their key says.
         """
-        known = {key: row[key] for key, fits in _FITS.items() if key in row and fits(row[key])}
-        unknown = {key: math.nan for key in _MAY_BE_UNKNOWN if key in row and key not in known}
+        known: dict[str, Any] = {
+            key: row[key] for key, fits in _FITS.items() if key in row and fits(row[key])
+        }
+        for key in _MAY_BE_UNKNOWN:
+            if key in row and key not in known:
+                known[key] = math.nan
+        if "logprobs" in known:
+            known["logprobs"] = [math.nan if p is None else p for p in known["logprobs"]]
         try:
-            return cls(**known, **unknown, outcome=Outcome(row["outcome"]))
+            return cls(**known, outcome=Outcome(row["outcome"]))
         except (KeyError, TypeError, ValueError):
             return None
 
@@ -107,6 +113,10 @@ def _is_finite(value: Any) -> bool:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_yes_or_no(value: Any) -> bool:
+    return isinstance(value, bool)
 
 
 def _or_none(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -135,9 +145,9 @@ _FITS: Final[Mapping[str, Callable[[Any], bool]]] = (
         "note": _or_none(_is_text),
         "terms": _all(dict, _is_finite),
         "tokens": _all(list, _is_whole),
-        "logprobs": _all(list, _is_finite),
+        "logprobs": _all(list, _or_none(_is_finite)),
         "pieces": _all(list, _is_text),
-        "truncated": lambda value: isinstance(value, bool),
+        "truncated": _is_yes_or_no,
         "sampler_step": _or_none(_is_whole),
     }
 )

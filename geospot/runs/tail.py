@@ -1,7 +1,7 @@
 """Reading files that somebody else is still writing."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -183,7 +183,7 @@ class StepTail:
         return sorted(found - {"step"})
 
 
-def step_of(row: dict[str, Any]) -> int | None:
+def step_of(row: Mapping[str, Any]) -> int | None:
     """The row's step, None where it has none."""
     step = row.get("step")
     return step if isinstance(step, int) and not isinstance(step, bool) else None

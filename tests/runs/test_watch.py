@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -129,7 +130,8 @@ def test_torn_histograms_index_and_rollouts(tmp_path: Path) -> None:
         records = step_rollouts(step)
         run.rollouts(step, records)
         run.metrics(step, {"env/all/reward/total": 0.5})
-        run.histogram(step, [r.reward for r in records], [r.distance_km for r in records], {})
+        reward_N = np.array([record.reward for record in records])
+        run.histogram(step, reward_N, 100 * reward_N, {})
     run.close("finished")
     names = ("histograms.jsonl", "rollouts.index.jsonl", "rollouts.jsonl")
     whole = {name: (tmp_path / "run" / name).read_bytes() for name in names}
@@ -425,10 +427,15 @@ def test_values_that_can_t_be_are_left_out_of_rollouts(tmp_path: Path) -> None:
     run.start(0, 9)
     (record,) = step_rollouts(0, 1, 1)
     good = record.to_json()
-    bad: dict[str, Any] = {"text": 5, "terms": {"a": "b"}, "tokens": "x", "logprobs": [None]}
+    bad: dict[str, Any] = {"text": 5, "terms": {"a": "b"}, "tokens": "x", "logprobs": ["x"]}
     bad |= {"latitude": "north", "truncated": 1, "labels": {"country": 3}, "note": ["no"]}
-    unknown = {"true_latitude": None, "distance_km": "far", "reward": None}
-    lines = [good | bad, good | unknown, good | {"step": 1.5}, good | {"outcome": {}}]
+    unknown: dict[str, Any] = {"true_latitude": None, "distance_km": "far", "reward": None}
+    lines: list[dict[str, Any]] = [
+        good | bad,
+        good | unknown,
+        good | {"step": 1.5},
+        good | {"outcome": {}},
+    ]
     data = b"".join(json_line(line) for line in lines) + b'{"step": 0, "outcome": "ok"}\n[]\n'
     (tmp_path / "r" / "rollouts.jsonl").write_bytes(data)
     index = {"step": 0, "offset": 0, "length": 10**15, "count": 6}

@@ -1,7 +1,8 @@
 """tinker-cookbook's own training programs on image data, unchanged: `python -m … URL FOLDER`.
 
 Only what the cookbook leaves to its user is here: a data set for `supervised.train`, an environment for
-`rl.train`. The reward is the share of digits in an answer.
+`rl.train`. The reward is the share of digits in an answer. The environment logs the way a user would
+who doesn't know geospot: the text, and the distance where there is one.
 """
 
 import asyncio
@@ -13,6 +14,8 @@ from typing import Any
 
 from tinker import types
 
+from geospot.geo import haversine_km
+from geospot.parsing import parse_geo_response
 from geospot.renderers import get_renderer
 from geospot_backends.tinker_target import load_tokenizer
 from tests.support.datums import shifted
@@ -21,6 +24,7 @@ from tests.support.photos import make_photo
 MODEL = "geospot/tiny-vlm-scratch"
 PHOTOS = [make_photo(str(seed)) for seed in range(4)]
 QUESTION = "Where is this?"
+TRUTH = (12.0, -30.0)
 
 _chz: Any = importlib.import_module("chz")
 _sft: Any = importlib.import_module("tinker_cookbook.supervised.train")
@@ -74,12 +78,18 @@ class Guess(_rl_types.Env):
         del extra
         text = _renderer.parse_response(list(action)).text
         digits = sum(letter.isdigit() for letter in text)
+        answer = parse_geo_response(text)
+        metrics = {"digits": float(digits)}
+        if answer.latitude is not None and answer.longitude is not None:
+            away_km = haversine_km(answer.latitude, answer.longitude, *TRUTH)
+            metrics["distance_km"] = float(away_km)
         return _rl_types.StepResult(
             reward=digits / max(1, len(text)),
             episode_done=True,
             next_observation=types.ModelInput.empty(),
             next_stop_condition=[],
-            metrics={"digits": float(digits)},
+            metrics=metrics,
+            logs={"answer": text},
         )
 
 
