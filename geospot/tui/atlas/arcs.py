@@ -12,6 +12,9 @@ IntArray = NDArray[np.int64]
 
 _DOTS_A_PIECE = 6
 _MOST_PIECES = 72
+_STEEP = 0.4
+"""Cosine of the latitude that a great circle reaches, below which it turns sharply on the map."""
+_FINER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,13 @@ def line_dots(
 
 
 def _pieces(from_A_L: FloatArray, to_A_L: FloatArray, view: View) -> IntArray:
-    """Into how many straight pieces an arc is cut: by its length on the map, roughly."""
-    apart = np.degrees(_angle(_vectors(from_A_L), _vectors(to_A_L)))
-    return np.clip(apart / view.degrees / _DOTS_A_PIECE, 1, _MOST_PIECES).astype(np.int64) + 1
+    """Into how many straight pieces an arc is cut: by its length on the map, and finer around a pole."""
+    a, b = _vectors(from_A_L), _vectors(to_A_L)
+    across = np.cross(a, b, axis=0)
+    flatness = np.abs(across[2]) / np.maximum(np.linalg.norm(across, axis=0), 1e-12)
+    pieces = np.degrees(_angle(a, b)) / view.degrees / _DOTS_A_PIECE
+    pieces = pieces * np.where(flatness < _STEEP, _FINER, 1)
+    return np.clip(pieces, 1, _MOST_PIECES).astype(np.int64) + 1
 
 
 def _vectors(place_A_L: FloatArray) -> FloatArray:

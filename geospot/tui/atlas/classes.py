@@ -56,7 +56,7 @@ class Classes:
 ERRORS: Final = Classes(
     edges=(25.0, 200.0, 750.0, 2500.0),
     names=("<25", "<200", "<750", "<2500", "≥2500"),
-    patterns=("#", "#", "####..", "##..", "#..."),
+    patterns=("#", "#", "####..", "##..", "#.."),
     letters="abcde",
 )
 """Distances in km, by the radii that accuracies are counted with. The longest lines are the faintest:
@@ -65,7 +65,7 @@ there are few dots left where many of them cross."""
 CHANGES: Final = Classes(
     edges=(-750.0, -25.0, 25.0, 750.0),
     names=("≤−750", "nearer", "±25", "farther", "≥+750"),
-    patterns=("####..", "##..", "#.....", "#...", "#"),
+    patterns=("####..", "##..", "#.....", "#..", "#"),
     letters="Aa=bB",
     is_change=True,
 )

@@ -55,8 +55,8 @@ class View:
         wide, high = max(width - 1, 1), max(height - 1, 1)
         latitude = (south + north) / 2
         degrees = max((north - south) / high, _FINEST) * (1 + room)
-        for _ in range(4):  # the squeeze depends on what is seen, and that on the squeeze
-            view = cls(latitude, 0.0, degrees, width, height)
+        for _ in range(8):  # the squeeze depends on what is seen, and that on the squeeze
+            view = cls(latitude, 0.0, degrees, width, height).settled()
             needed = max(north - south, across * view.squeeze * high / wide) / high
             degrees = max(needed * (1 + room), _FINEST)
         return cls(latitude, _around(west + across / 2), degrees, width, height).settled()
@@ -125,14 +125,16 @@ class View:
         """Closer by `factor` (farther below 1); the place at dot (x, y) stays where it is."""
         x = self.width / 2 if x is None else x
         y = self.height / 2 if y is None else y
-        latitude, longitude = self.place(x, y)
         near = replace(self, degrees=self.degrees / factor).settled()
-        north, east = near.place(x, y)
-        return replace(
-            near,
-            latitude=near.latitude + latitude - north,
-            longitude=_around(near.longitude + longitude - east),
-        ).settled()
+        return near.holding(*self.place(x, y), x, y)
+
+    def holding(self, latitude: float, longitude: float, x: float, y: float) -> "View":
+        """Moved so that a place stands at dot (x, y), as far as the poles allow."""
+        north, _ = self.place(x, y)
+        moved = replace(self, latitude=self.latitude + latitude - north).settled()
+        # How far a dot is east depends on the latitude of the middle, so that comes first.
+        east = (x - moved.width / 2) * moved.degrees / moved.squeeze
+        return replace(moved, longitude=_around(longitude - east))
 
     def moved(self, right: float, down: float) -> "View":
         """Moved by so many dots."""

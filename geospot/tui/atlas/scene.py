@@ -272,7 +272,7 @@ def _paint_density(canvas: Canvas, view: View, scene: Scene, inks: Inks) -> str:
             np.minimum(share * len(_SHADES), len(_SHADES) - 1).astype(int)
         ]
     canvas.marks(column, row, signs, inks.heat(0.35 + 0.65 * share))
-    return f"{number.sum():,} places by the cell, at most {number.max():,} in one"
+    return f"{number.sum():,} places in sight, at most {number.max():,} in a cell"
 
 
 def _paint_selected(canvas: Canvas, view: View, scene: Scene, which: int, inks: Inks) -> None:

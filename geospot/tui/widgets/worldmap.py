@@ -313,7 +313,7 @@ class WorldMap(Widget, can_focus=True):
 
     def _zoom_at(self, event: events.MouseEvent, factor: float) -> None:
         event.stop()
-        self._set_view(self.view.zoomed(factor, 2 * event.x + 1, 4 * event.y + 2))
+        self._set_view(self.view.zoomed(factor, *_dot(event.x, event.y)))
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         """Takes hold of the map."""
@@ -324,10 +324,10 @@ class WorldMap(Widget, can_focus=True):
         """Draws the map along."""
         if self._held is None:
             return
-        right, down = event.x - self._held[0], event.y - self._held[1]
-        if right or down:
+        if self._dragged or (event.x, event.y) != self._held:
+            place = self.view.place(*_dot(*self._held))
             self._held, self._dragged = (event.x, event.y), True
-            self._set_view(self.view.moved(-2 * right, -4 * down))
+            self._set_view(self.view.holding(*place, *_dot(event.x, event.y)))
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
         """Lets go; where nothing was moved the nearest answer is chosen, the chosen one opened."""
@@ -335,7 +335,7 @@ class WorldMap(Widget, can_focus=True):
         self.release_mouse()
         if held is None or self._dragged:
             return
-        nearest = self._nearest(2 * event.x + 1, 4 * event.y + 2)
+        nearest = self._nearest(*_dot(event.x, event.y))
         if nearest is not None and nearest == self.scene.selected:
             self.action_choose()
         elif nearest is not None:
@@ -353,6 +353,11 @@ class WorldMap(Widget, can_focus=True):
             return None
         nearest = int(np.nanargmin(nearest_N))
         return nearest if nearest_N[nearest] <= 4 * _NEAR_CELLS else None
+
+
+def _dot(column: int, row: int) -> tuple[float, float]:
+    """The middle of a cell, in dots."""
+    return 2.0 * column + 1, 4.0 * row + 2
 
 
 def _padded(box: Box) -> Box:
