@@ -232,8 +232,10 @@ class Chart(Widget, can_focus=True):
         """Moves the cursor by a twentieth of the points in sight."""
         dense = max(self.series, key=len, default=None)
         if dense is not None:
-            low, high = np.searchsorted(dense.x_N, self.seen)
-            self.action_move(direction * max(int(high - low) // 20, 2))
+            low, high = self.seen
+            first = int(np.searchsorted(dense.x_N, low))
+            points = int(np.searchsorted(dense.x_N, high, side="right")) - first
+            self.action_move(direction * max(points // 20, 2))
 
     def action_end(self, direction: int) -> None:
         """Moves the cursor to the first or the last point."""
@@ -405,7 +407,8 @@ class Chart(Widget, can_focus=True):
             accent = self.rich_style + Style(color=f"#{inks.accent:06x}", bold=True)
             cell = Strip([Segment("▲", accent)])
         elif inks.has_colour:
-            cell = cell.apply_style(Style(bgcolor=f"#{inks.faint:06x}"))
+            paper = Style(bgcolor=f"#{inks.faint:06x}")
+            cell = Strip([Segment(s.text, (s.style or Style.null()) + paper) for s in cell])
         elif not cell.text.strip():
             cell = Strip([Segment("┊", self.rich_style)])
         return Strip.join([before, cell, after])

@@ -28,6 +28,9 @@ _RAW: Final = 0.4
 
 _SAME: Final = 1e-9
 """Values that differ by less than this share of them are drawn as the same: it is rounding."""
+_LARGEST: Final = 1e120
+_SMALLEST: Final = 1e-120
+"""Ends of what axes reach: differences and ratios of what is within are still numbers."""
 _LABELS: Final = 6
 
 
@@ -131,6 +134,7 @@ def _y_scale(picture: Picture, box: Box, curves: Sequence[Reduced]) -> Scale:
                 values += [band.low_K, band.high_K]
     seen = np.concatenate([np.empty(0), *values])
     seen = seen[np.isfinite(seen)]
+    seen = np.clip(seen, _SMALLEST if picture.log_y else -_LARGEST, _LARGEST)
     if len(seen) and np.ptp(seen) <= _SAME * np.abs(seen).max():
         seen = seen[:1]
     return Scale.over(seen, box.rows, log=picture.log_y)

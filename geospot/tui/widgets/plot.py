@@ -69,7 +69,8 @@ def draw_curve(
     mask = np.array([mark == "#" for mark in pattern])
     seen &= mask[x % len(mask)]  # NaN has compared false above
     last = box.rows - 1
-    top, bottom = np.clip(np.rint(top[seen]), 0, last), np.clip(np.rint(bottom[seen]), 0, last)
+    # Rounded a little off the half, so that a straight line doesn't flicker between two rows of dots.
+    top, bottom = (np.clip(np.floor(y[seen] + 0.5001), 0, last) for y in (top, bottom))
     down = 4 * box.top
     canvas.spans(x[seen] + 2 * box.left, top + down, bottom + down, ink)
 

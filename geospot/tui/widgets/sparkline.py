@@ -1,14 +1,14 @@
 """A curve in one line of text, for tables: ▁▂▃▅▇."""
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 _BLOCKS: Final = np.array(list("▁▂▃▄▅▆▇█"), dtype="<U1")
 
 
-def spark(values: "NDArray[Any]", width: int) -> str:
+def spark(values: ArrayLike, width: int) -> str:
     """`width` characters, each the mean of its part of the values; lowest ▁, highest █.
 
     Values that aren't finite are left out, and where a part has no others there is a blank. Fewer values
