@@ -47,7 +47,7 @@ Changes = Annotated[
 _LIST: Final = "`geospot runs list` lists them."
 
 
-@app.command("list")
+@app.command("list", short_help="Runs in a table, or as JSON; filtered.")
 def list_(
     folders: Annotated[
         list[Path] | None,
@@ -101,7 +101,7 @@ def list_(
         typer.echo(f"Not all of {where} was searched: too many folders.", err=True)
 
 
-@app.command()
+@app.command(short_help="How one run stands, its checkpoints and its log.")
 def show(run: Run, as_json: AsJson = False) -> None:
     """Show one run: how it stands, its checkpoints and evaluations, and the end of its log.
 
@@ -129,7 +129,7 @@ def show(run: Run, as_json: AsJson = False) -> None:
     _section("Log", state.log[-_LOG_LINES:])
 
 
-@app.command()
+@app.command(short_help="Save a checkpoint and end; or end at once.")
 def stop(
     run: Run,
     now: Annotated[
@@ -162,7 +162,7 @@ def stop(
         time.sleep(_OVER_EVERY_S)
 
 
-@app.command()
+@app.command(short_help="Go on with a run from its newest checkpoint.")
 def resume(run: Run, changes: Changes = None) -> None:
     """Go on with a run that was stopped, failed or died, from its newest checkpoint.
 
@@ -182,7 +182,7 @@ def resume(run: Run, changes: Changes = None) -> None:
     _follow(go_on(run, said_in(MODELS[kind], changes or [])))
 
 
-@app.command()
+@app.command(short_help="Start a new run from a checkpoint of another.")
 def branch(
     which: Annotated[
         str,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -167,6 +168,31 @@ def test_a_run_is_stopped_and_waited_for(tmp_path: Path) -> None:
         assert beat.state == state
         assert str(run) in said
         run.rename(tmp_path / f"was-{state}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (["resume", "run", "save_every=7"], "run/output.log"),
+        (["branch", "run@000003", "coord_tau=25"], "run-branch-1.output.log"),
+    ],
+)
+def test_what_is_started_is_told_and_so_is_its_early_end(
+    tmp_path: Path, arguments: list[str], output: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        nobody = f"http://127.0.0.1:{server.getsockname()[1]}"
+    write_run(tmp_path / "run", service=nobody, max_retries=0).close("stopped")
+    command, which, changed = arguments
+    done = geospot("runs", command, str(tmp_path / which), changed)
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(f"geospot rl service={nobody} ")
+    assert f" {changed}" in lines[0]
+    assert lines[1].endswith(f"what it prints is in {tmp_path / output}")
+    assert done.stderr.startswith("geospot: `geospot rl` ended at once: ")
+    assert nobody in done.stderr
+    assert nobody in (tmp_path / output).read_text()
 
 
 def test_help_teaches() -> None:

@@ -1,5 +1,6 @@
 """Control of runs from outside: exactly the run's process is signalled, and what is started goes on alone."""
 
+import json
 import os
 import pty
 import signal
@@ -9,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,9 @@ from geospot.errors import UsageError
 from geospot.runs.checkpoints import read_checkpoints
 from geospot.runs.control import (
     Launched,
+    branch,
     branch_settings,
+    evaluate,
     evaluation_settings,
     launch,
     resume,
@@ -31,6 +33,7 @@ from geospot.runs.control import (
 from geospot.runs.heartbeat import Beat, read_heartbeat
 from geospot.runs.launching import LaunchError
 from geospot.runs.processes import birth_of, this_host
+from geospot.runs.rebuilding import config_of
 from tests.support.learning import small
 from tests.support.written_runs import foreign_run, write_beat, write_run
 
@@ -336,13 +339,14 @@ def test_what_does_not_fit_starts_nothing(tmp_path: Path) -> None:
         launch("sft", {"prompt": "where " * 100_000}, tmp_path / "run")
 
 
-def test_a_real_run_is_stopped_gone_on_with_and_ended(
+@pytest.mark.timeout(900)
+def test_a_real_run_is_stopped_gone_on_with_ended_branched_and_evaluated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: ExitStack
 ) -> None:
     """The embedded engine's process ends with the run's, however that ends."""
     monkeypatch.setenv("GEOSPOT_STATE_DIR", str(tmp_path / "state"))
     run = tmp_path / "run"
-    settings = small("local", run, max_samples=4000, num_epochs=9, save_every=1000, nll_every=1000)
+    settings = small("local", run, max_samples=100, num_epochs=400, save_every=1000, nll_every=1000)
     first = ending.enter_context(_killed_at_the_end(launch("sft", settings, run)))
     assert first.wait_until_live(120)
     until(lambda: beat_of(run).step >= 3)
@@ -352,14 +356,15 @@ def test_a_real_run_is_stopped_gone_on_with_and_ended(
     assert first.trouble() is None
     stopped = beat_of(run)
     assert stopped.state == "stopped"
-    assert (read_checkpoints(run)[-1].batch or 0) >= stopped.step  # a step was under way
+    saved = read_checkpoints(run)[-1].batch or 0
+    assert saved >= stopped.step  # a step was under way
 
     second = ending.enter_context(_killed_at_the_end(resume(run)))
     assert second.output == run / "output.log"
     assert second.wait_until_live(120)
     with pytest.raises(UsageError, match="is running"):
         resume(run)
-    until(lambda: beat_of(run).step > stopped.step)
+    until(lambda: beat_of(run).step > saved)
     assert beat_of(run).pid == second.pid
     engines = psutil.Process(second.pid).children(recursive=True)
     assert engines
@@ -369,4 +374,18 @@ def test_a_real_run_is_stopped_gone_on_with_and_ended(
         lambda: not any(engine.is_running() and engine.status() != "zombie" for engine in engines)
     )
     assert beat_of(run).standing() == "died"
-    assert replace(beat_of(run), time=0.0).standing() == "died"
+
+    name, changes = read_checkpoints(run)[-1].name, {"max_steps": 2, "learning_rate": 1e-5}
+    third = ending.enter_context(_killed_at_the_end(branch(run, name, changes, tmp_path / "new")))
+    assert third.process.wait(200) == 0
+    assert beat_of(tmp_path / "new").state == "finished"
+    config = config_of(tmp_path / "new")
+    assert (config["load_checkpoint_path"], config["learning_rate"]) == (f"{run}@{name}", 1e-5)
+    last = read_checkpoints(tmp_path / "new")[-1].name
+    result = tmp_path / "result"
+    told = {"limit": 4, "out": result, "canary": False}
+    fourth = ending.enter_context(_killed_at_the_end(evaluate(tmp_path / "new", last, told)))
+    assert fourth.wait_until_live(120)
+    assert fourth.process.wait(200) == 0
+    summary = json.loads((result / "summary.json").read_text())
+    assert (summary["n"], summary["complete"]) == (4, True)

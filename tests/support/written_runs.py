@@ -19,7 +19,8 @@ from tests.support.run_child import checkpoint
 def full_config(kind: Kind, log_path: Path, **said: Any) -> dict[str, Any]:
     """What config.json records of a run on the world with these settings."""
     model = RLConfig if kind == "rl" else SFTConfig
-    config = model(service="local", hf_repo="world", log_path=log_path, **said)
+    usual = {"service": "local", "hf_repo": "world", "log_path": log_path}
+    config = model(**(usual | said))
     settings = with_recipe(config, kind, TINY_SCRATCH).model_dump(mode="json")
     known = {"model_name": TINY_SCRATCH, "renderer_name": "qwen3_vl_instruct"}
     return settings | known | {"prompt_text": "Where was this photo taken?"}
