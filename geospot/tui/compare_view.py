@@ -50,11 +50,14 @@ def change_km(pairs: Pairs) -> FloatArray:
 def head(pairs: Pairs, comparison: Comparison | None, inks: Inks, width: int) -> Text:
     """Who A and B are, the verdict, and a bar of wins, ties and losses."""
     text = Text()
-    for letter, result in (("A", pairs.a), ("B", pairs.b)):
-        what = "what is compared with" if letter == "A" else "what is new"
-        text.append(f"{letter}  ", "bold reverse" if letter == "B" else "bold")
-        text.append(printable(result.label, limit=100), "bold")
-        text.append(f"  {printable(str(result.path))}  ({what})\n", "dim")
+    for letter, result, role in (("A", pairs.a, "compared with"), ("B", pairs.b, "new")):
+        label = printable(result.label, limit=60)
+        room = max(width - len(label) - 22, 8)
+        path = printable(str(result.path))
+        text.append(f" {letter} ", "bold reverse")
+        text.append(f" {role:15}", "dim")
+        text.append(label, "bold")
+        text.append(f"  {path if len(path) <= room else '…' + path[-room + 1 :]}\n", "dim")
     if comparison is None:
         text.append("testing whether the difference is more than chance…\n", f"#{inks.warning:06x}")
     else:
@@ -100,23 +103,32 @@ def figures(pairs: Pairs, comparison: Comparison | None) -> Text:
         return text
     for caveat in comparison.caveats:
         text.append(f"NOTE: {printable(caveat)}\n")
-    text.append(f"\n{'':10}{'A':>10}{'B':>10}{'B − A':>10}  {'95% interval':>18}  p\n", "dim")
+    text.append(
+        f"\n{'':10}{'A':>9}{'B':>9}{'B − A':>10}{'95% interval':>21}{'p':>9}  sure?\n", "dim"
+    )
     text.append_text(_difference("GeoScore", comparison.geoscore))
     text.append_text(_difference("median km", comparison.median_km))
     if comparison.lost_counted is not None:
         text.append_text(_worst_case(comparison))
     text.append(
-        f"\n{'within':10}{'A':>10}{'B':>10}{'only A':>10}{'only B':>10}  McNemar mid-p (Holm)\n",
+        f"\n{'within':10}{'A':>9}{'B':>9}{'only A':>10}{'only B':>10}{'mid-p (Holm)':>20}  sure?\n",
         "dim",
     )
     for name, radius_km in ACCURACIES.items():
         test = comparison.thresholds[name]
+        sure = test.p_holm < SIGNIFICANT
+        p = f"{test.p_mid:.3g} ({test.p_holm:.3g})"
         text.append(
-            f"{f'{radius_km:g} km':10}{test.a:>10.1%}{test.b:>10.1%}{test.only_a:>10,}{test.only_b:>10,}"
-            f"  {test.p_mid:.3g} ({test.p_holm:.3g})",
-            "bold" if test.p_holm < SIGNIFICANT else "",
+            f"{f'{radius_km:g} km':10}{test.a:>9.1%}{test.b:>9.1%}{test.only_a:>10,}{test.only_b:>10,}{p:>20}"
+            f"  {'yes' if sure else 'no'}\n",
+            "bold" if sure else "",
         )
-        text.append("\n" if test.p_holm < SIGNIFICANT else "  not significant\n", "dim")
+    text.append(
+        "\np and interval: permutations and bootstrap of the pairs. mid-p: McNemar's test.\n",
+        "dim",
+    )
+    for letter, result in (("A", pairs.a), ("B", pairs.b)):
+        text.append(f"{letter}  {printable(str(result.path))}\n", "dim")
     return text
 
 
@@ -136,22 +148,23 @@ def _left_out(pairs: Pairs) -> str:
 def _difference(name: str, difference: Difference) -> Text:
     interval = difference.interval
     bounds = f"{interval.low:,.1f} … {interval.high:,.1f}" if interval else "–"
-    text = Text(f"{name:10}{difference.a:>10,.1f}{difference.b:>10,.1f}")
-    text.append(f"{difference.difference:>+10,.1f}", "bold" if difference.significant else "")
-    text.append(f"  {bounds:>18}  {difference.p:.3g}")
-    text.append("\n" if difference.significant else "  not significant\n", "dim")
-    return text
+    sure = difference.significant
+    return Text(
+        f"{name:10}{difference.a:>9,.1f}{difference.b:>9,.1f}{difference.difference:>+10,.1f}{bounds:>21}"
+        f"{difference.p:>9.3g}  {'yes' if sure else 'no'}\n",
+        "bold" if sure else "",
+    )
 
 
 def _worst_case(comparison: Comparison) -> Text:
     counted = comparison.lost_counted
     assert counted is not None  # noqa: S101 — asked by the caller
     text = Text(
-        f"{'worst case':10}{counted.a:>10,.1f}{counted.b:>10,.1f}{counted.difference:>+10,.1f}"
+        f"{'worst case':10}{counted.a:>9,.1f}{counted.b:>9,.1f}{counted.difference:>+10,.1f}\n"
     )
     text.append(
-        f"  GeoScore of {counted.images:,} photos, lost answers failures"
-        f" ({counted.lost_answers_a:,} in A, {counted.lost_answers_b:,} in B)\n",
+        f"  GeoScore of {counted.images:,} photos with lost answers as failures:"
+        f" {counted.lost_answers_a:,} in A, {counted.lost_answers_b:,} in B.\n",
         "dim",
     )
     if counted.difference * comparison.geoscore.difference < 0:
@@ -169,7 +182,7 @@ def order_of(pairs: Pairs, sort: str, *, descending: bool, query: Query) -> IntA
     if query.terms:
         keep = [
             query.matches(_fields(pairs, change, r), lambda r=r: pairs.images_a.ids[r].casefold())
-            for r in rows
+            for r in range(len(rows))
         ]
         rows = rows[np.array(keep, np.bool_)]
     by: Mapping[str, FloatArray] = {

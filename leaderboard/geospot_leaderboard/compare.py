@@ -7,7 +7,7 @@ and because a server may fail just on the hard images, `lost_counted` says what 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -164,6 +164,8 @@ class Images:
     ids: list[str]
     scores: Scores
     true_N_C: FloatArray
+    said_N_C: FloatArray
+    """Where the first answer with coordinates lies; NaN where there is none."""
     outcomes: list[str]
     asked: Mapping[str, "_Asked"] = field(default_factory=dict[str, "_Asked"])
     """Every image by its id, also those without any answer."""
@@ -183,6 +185,7 @@ class Images:
                 self.scores.answered_N[index_N],
             ),
             self.true_N_C[index_N],
+            self.said_N_C[index_N],
             [self.outcomes[int(i)] for i in index_N],
         )
 
@@ -292,6 +295,7 @@ def _images(path: Path) -> Images:
     scores: defaultdict[str, list[float]] = defaultdict(list)
     outcomes: dict[str, str] = {}
     truth: dict[str, tuple[float, float]] = {}
+    said: dict[str, tuple[float, float]] = {}
     asked: dict[str, _Asked] = {}
     for record in results.read_records(path / results.SAMPLES):
         image = asked.setdefault(record.id, _Asked((record.true_latitude, record.true_longitude)))
@@ -307,6 +311,8 @@ def _images(path: Path) -> Images:
         if outcomes.get(record.id) != Outcome.OK:
             outcomes[record.id] = str(record.outcome)
         truth[record.id] = image.truth
+        if record.latitude is not None and record.longitude is not None:
+            said.setdefault(record.id, (record.latitude, record.longitude))
     per_image = Scores(
         distance_km_N=np.array([float(np.median(km)) for km in distances.values()]),
         geoscore_N=np.array([float(np.mean(points)) for points in scores.values()]),
@@ -315,10 +321,15 @@ def _images(path: Path) -> Images:
     return Images(
         ids=list(truth),
         scores=per_image,
-        true_N_C=np.array(list(truth.values()), dtype=np.float64).reshape(-1, 2),
+        true_N_C=_points(truth.values()),
+        said_N_C=_points(said.get(name, (np.nan, np.nan)) for name in truth),
         outcomes=list(outcomes.values()),
         asked=asked,
     )
+
+
+def _points(pairs: Iterable[tuple[float, float]]) -> FloatArray:
+    return np.array(list(pairs), dtype=np.float64).reshape(-1, 2)
 
 
 def _lost_counted(a: Mapping[str, _Asked], b: Mapping[str, _Asked]) -> LostCounted | None:

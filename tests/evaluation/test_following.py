@@ -96,7 +96,9 @@ def test_lines_that_are_no_records_are_counted(tmp_path: Path) -> None:
     path = write_result(tmp_path / "r", some(1))
     with (path / SAMPLES).open("ab") as file:
         file.write(b'nonsense\n[]\n{"id":3,"outcome":"ok"}\n{"id":"a","outcome":"odd"}\n')
-        file.write(b'{"id":"b","outcome":"ok","distance_km":1e999,"draw":-1,"labels":[],"place":7}\n')
+        file.write(
+            b'{"id":"b","outcome":"ok","distance_km":1e999,"draw":-1,"labels":[],"place":7}\n'
+        )
     answers = AnswersTail(path).look()
     assert answers.passed_over == 4
     assert answers.ids[1] == "b"

@@ -41,10 +41,14 @@ async def until(pilot: Pilot[None], holds: Callable[[], bool], what: str = "") -
 
 
 async def until_seen(pilot: Pilot[None], *texts: str) -> str:
-    """Waits until all texts are on screen; gives the screen."""
-    await until(
-        pilot, lambda: all(text in seen(pilot.app.screen) for text in texts), " and ".join(texts)
-    )
+    """Waits until all texts are on screen, however their lines are broken; gives the screen."""
+
+    def holds() -> bool:
+        shown = seen(pilot.app.screen)
+        flat = " ".join(shown.split())
+        return all(text in shown or text in flat for text in texts)
+
+    await until(pilot, holds, " and ".join(texts))
     return seen(pilot.app.screen)
 
 
@@ -61,7 +65,8 @@ def _rows(widget: Widget) -> Sequence[str]:
         rows = ["".join(segment.text for segment in strip) for strip in strips]
         return [row[region.x : region.right] for row in rows[region.y : region.bottom]]
     return [
-        "".join(segment.text for segment in widget.render_line(y)) for y in range(widget.size.height)
+        "".join(segment.text for segment in widget.render_line(y))
+        for y in range(widget.size.height)
     ]
 
 

@@ -1,10 +1,10 @@
 """The answers to one image in full; of two evaluations side by side."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from rich.text import Text
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
@@ -79,7 +79,7 @@ class AnswersDialog(ModalScreen[None]):
 
     def action_copy(self) -> None:
         """Copies what is shown."""
-        self.app.copy_to_clipboard("\n\n".join(text.plain for text in self._texts))
+        cast(App[None], self.app).copy_to_clipboard("\n\n".join(text.plain for text in self._texts))
         self.notify("Copied.")
 
     def action_leave(self) -> None:

@@ -145,10 +145,13 @@ class CompareResultsScreen(GeoScreen):
     def _show_map(self) -> None:
         if self.pairs is None:
             return
-        nowhere = np.full_like(self.pairs.images_a.true_N_C, np.nan)
-        change = change_km(self.pairs)
+        truths, said = self.pairs.images_a.true_N_C, self.pairs.images_b.said_N_C
         self.query_one("#compare-map", WorldMap).show(
-            self.pairs.images_a.true_N_C, nowhere, change, classes=CHANGES
+            truths,
+            # A photo that B gives no place for is seen where it was taken.
+            np.where(np.isfinite(said), said, truths),
+            change_km(self.pairs),
+            classes=CHANGES,
         )
 
     async def _put_in_order(self) -> None:
@@ -175,10 +178,12 @@ class CompareResultsScreen(GeoScreen):
             "" if self.comparison is not None else "testing: bootstrap and permutations",
             f"{common:,} photos in common",
             f"{shown:,} shown by the filter" if shown != common else "",
-            "km: below 0 is nearer; points: above 0 is better",
+            "arcs lead from photos to what B says"
+            if self.panes.shown == MAP
+            else "km: below 0 is nearer; points: above 0 is better",
         )
 
-    def on_resize(self, _event: events.Resize) -> None:
+    def on_resize(self, event: events.Resize) -> None:
         """The bar follows the width."""
         if self.pairs is not None:
             self._draw()
@@ -188,10 +193,12 @@ class CompareResultsScreen(GeoScreen):
     def action_view(self, by: int) -> None:
         """Another view."""
         self.panes.next(by)
+        self._say()
 
     def action_show(self, name: str) -> None:
         """A view by its name."""
         self.panes.show(name)
+        self._say()
 
     def action_swap(self) -> None:
         """A becomes B, and B becomes A; figures are computed anew."""
@@ -250,4 +257,4 @@ class CompareResultsScreen(GeoScreen):
             (f"A  {self.pairs.a.label}", partial(find_answers, self.a, name)),
             (f"B  {self.pairs.b.label}", partial(find_answers, self.b, name)),
         ]
-        self.app.push_screen(AnswersDialog(name, sides, self.geospot.reader))
+        self.geospot.push_screen(AnswersDialog(name, sides, self.geospot.reader))

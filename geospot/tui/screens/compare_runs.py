@@ -170,7 +170,7 @@ class CompareRunsScreen(GeoScreen):
             f"{self._left_out} more left out: {MOST} at most" if self._left_out else "",
         )
 
-    def on_resize(self, _event: events.Resize) -> None:
+    def on_resize(self, event: events.Resize) -> None:
         """Columns follow the width."""
         if self._has_looked:
             self.call_after_refresh(self._draw)
@@ -180,7 +180,7 @@ class CompareRunsScreen(GeoScreen):
     def action_metric(self) -> None:
         """Chooses from all metrics."""
         picker = MetricPicker(metrics_of(self.states), self.metric, len(self.states))
-        self.app.push_screen(picker, self._pick)
+        self.geospot.push_screen(picker, self._pick)
 
     def _pick(self, metric: str | None) -> None:
         if metric is not None:
@@ -203,6 +203,10 @@ class CompareRunsScreen(GeoScreen):
     def action_view(self) -> None:
         """Figures, or what was set differently."""
         self.query_one(Panes).next(1)
+
+    def on_panes_shown(self, _event: Panes.Shown) -> None:
+        """Columns follow the width, which a hidden table hasn't."""
+        self.call_after_refresh(self._draw)
 
     def action_open(self) -> None:
         """Opens the run under the cursor."""

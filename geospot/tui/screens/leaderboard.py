@@ -18,10 +18,10 @@ from geospot.tui.board import (
     Line,
     cells_of,
     columns_for,
-    explained,
     lines_of,
     make_board,
 )
+from geospot.tui.board_detail import explained
 from geospot.tui.screen import GeoScreen
 from geospot.tui.screens.export import ExportDialog
 from geospot.tui.widgets.table import Cells, Table
@@ -29,7 +29,9 @@ from geospot_leaderboard.live import Found, LiveCollector
 
 _PAUSE_S: Final = 1.5
 _SHARE: Final = 40
-"""Looking takes at most one part in so many of a thread's time, however many results there are."""
+"""Looking takes at most one part in so many of a core's time, however many results there are."""
+
+_LONGEST_PAUSE_S: Final = 10.0
 
 _SORTS: Final = (
     "rank", "geoscore_answered", "coverage", "median_km", "country_acc", "cost_usd", "n", "date", "name",
@@ -104,13 +106,11 @@ class LeaderboardScreen(GeoScreen):
 
     async def _follow(self) -> None:
         while True:
-            took_s = 0.0
+            spent_s = 0.0
             if self.is_current or self.board is None:
-                started = time.monotonic()
-                found = await self.geospot.reader.do(self._collector.look)
-                took_s = time.monotonic() - started
+                found, spent_s = await self.geospot.reader.do(_look, self._collector)
                 await self._show(found)
-            await asyncio.sleep(max(_PAUSE_S, _SHARE * took_s))
+            await asyncio.sleep(min(max(_PAUSE_S, _SHARE * spent_s), _LONGEST_PAUSE_S))
 
     async def _show(self, found: Found) -> None:
         if self.board is None or found is not self.board.found:
@@ -163,7 +163,7 @@ class LeaderboardScreen(GeoScreen):
             mark = "AB"[self._marked.index(line.path)]
         return cells_of(self.board, line, self.table.columns, mark)
 
-    def on_resize(self, _event: events.Resize) -> None:
+    def on_resize(self, event: events.Resize) -> None:
         """Names get what room there is."""
         self.call_after_refresh(self._columns)
 
@@ -289,12 +289,19 @@ class LeaderboardScreen(GeoScreen):
             self.notify("There is nothing to export yet.")
             return
         dialog = ExportDialog(self.board.groups, self.board.found.broken, self.geospot.reader)
-        self.app.push_screen(dialog, self._exported)
+        self.geospot.push_screen(dialog, self._exported)
 
     def _exported(self, path: Path | None) -> None:
         if path is not None:
             self.say_status(f"wrote {path}")
             self.notify(f"Wrote {printable(str(path))}", markup=False)
+
+
+def _look(collector: LiveCollector) -> tuple[Found, float]:
+    """What there is, and how long the processor was busy with it."""
+    started_s = time.thread_time()
+    found = collector.look()
+    return found, time.thread_time() - started_s
 
 
 def _listed(folders: Sequence[Path]) -> str:

@@ -17,8 +17,9 @@ from textual.widgets import Static
 from geospot.evaluation.following import OUTCOMES, Answers, AnswersTail, ResultFiles, read_answer
 from geospot.evaluation.results import EVAL
 from geospot.evaluation.standing import section
+from geospot.textsafe import printable
 from geospot.tui.query import Query
-from geospot.tui.result_view import (
+from geospot.tui.result_lists import (
     ANSWER_COLUMNS,
     COUNTRY_COLUMNS,
     KEYS,
@@ -29,11 +30,10 @@ from geospot.tui.result_view import (
     countries_of,
     country_cells,
     order_of,
-    overview,
     settings_of,
-    so_far,
     sorted_countries,
 )
+from geospot.tui.result_view import overview, so_far
 from geospot.tui.screen import GeoScreen
 from geospot.tui.screens.answers import AnswersDialog
 from geospot.tui.widgets.filterbar import FilterBar
@@ -186,6 +186,8 @@ class ResultScreen(GeoScreen):
                 inks=self.geospot.inks,
                 width=room or self.size.width,
             )
+            text.append(f"{'directory':13}", "dim")
+            text.append(printable(str(self.result)))
         self.query_one("#result-text", Static).update(text)
 
     async def _show_answers(self) -> None:
@@ -215,7 +217,7 @@ class ResultScreen(GeoScreen):
             order_of, answers, self._sort, descending=self._descending, query=self._query
         )
         self.order_N = order
-        place = np.flatnonzero(order == kept) if kept >= 0 and not was_first else []
+        place = np.flatnonzero(order == kept if kept >= 0 and not was_first else ())
         sorted_by = ("km" if self._sort in ("worst", "best") else self._sort, self._descending)
         table.show(
             len(order),
@@ -239,7 +241,7 @@ class ResultScreen(GeoScreen):
         backend = section(self._files.manifest, "backend")
         dataset = section(self._files.manifest, "dataset")
         label = f"{backend.get('name') or '?'}/{backend.get('model') or '?'}"
-        self.say_title("leaderboard", label, str(self.result))
+        self.say_title("leaderboard", self.result.name, label)
         n, samples = dataset.get("n"), section(self._files.manifest, "config").get("samples") or 1
         expected = n * samples if isinstance(n, int) and isinstance(samples, int) else 0
         answers, shown = len(self.answers), len(self.order_N)
@@ -256,7 +258,7 @@ class ResultScreen(GeoScreen):
             f"{dataset.get('name') or '?'}, {dataset.get('split') or '?'}",
         )
 
-    def on_resize(self, _event: events.Resize) -> None:
+    def on_resize(self, event: events.Resize) -> None:
         """The outcomes' bar follows the width."""
         if self._files.manifest or self._files.problem:
             self.call_after_refresh(self._draw_figures)
@@ -357,7 +359,7 @@ class ResultScreen(GeoScreen):
             offset = int(self.answers.columns_N["offset"][row])
             read = partial(_read, self.result, offset)
             dialog = AnswersDialog(self.answers.ids[row], [("", read)], self.geospot.reader)
-            self.app.push_screen(dialog)
+            self.geospot.push_screen(dialog)
 
 
 def _points(answers: Answers, before: str) -> np.ndarray[Any, np.dtype[np.float64]]:
