@@ -74,7 +74,9 @@ class LaunchScreen(FormScreen):
     def action_details(self) -> None:
         """Shows the panel in full."""
         if self.kind in self.pages:
-            self.geospot.push_screen(Details(panel(self.beside(), self.geospot.inks, is_narrow=False)))
+            self.geospot.push_screen(
+                Details(panel(self.beside(), self.geospot.inks, is_narrow=False))
+            )
 
     def action_presets(self) -> None:
         """Offers the presets."""
@@ -242,7 +244,7 @@ class LaunchScreen(FormScreen):
             return
         finally:
             self._is_starting = False
-        is_local = "local" in (self.form.shown("service"), self.form.shown("backend"))
+        is_local = self.whom().name == "local"
         waits_for = "loading torch and the model …" if is_local else "connecting …"
         self.geospot.push_screen(Starting(launched, waits_for), partial(self._started, launched))
 

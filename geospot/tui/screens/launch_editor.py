@@ -8,7 +8,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
@@ -17,6 +17,7 @@ from geospot.textsafe import printable
 
 _MOST: Final = 200
 _HEIGHT: Final = 8
+_LIST_WIDTH: Final = 44
 
 Completion = Callable[[str], Awaitable[Sequence[str]]]
 """What could stand in the place of what is typed; asked on every change."""
@@ -34,12 +35,11 @@ class FieldEditor(Container):
     FieldEditor > Input { height: 1; width: 100%; border: none; padding: 0; background: $panel; }
     FieldEditor > Input:focus { border: none; background: $panel; background-tint: $foreground 0%; }
     FieldEditor > OptionList {
-        width: 100%; height: auto; max-height: 8; border: none; padding: 0; background: $surface;
-        scrollbar-size-vertical: 1; display: none;
+        width: 44; height: auto; max-height: 8; border: none; padding: 0; background: $surface;
+        scrollbar-size-vertical: 1; display: none; overlay: screen;
     }
     FieldEditor > OptionList:focus { border: none; }
     FieldEditor > OptionList.-some { display: block; }
-    FieldEditor.-above > OptionList { dock: top; }
     """
 
     class Changed(Message):
@@ -62,8 +62,9 @@ class FieldEditor(Container):
         self._shown: list[str] = []
         self._is_choice = False
         self._complete: Completion | None = None
-        self._opened_with = ""
         self._asked = 0
+        self._most = _HEIGHT
+        self._is_above = False
 
     def compose(self) -> ComposeResult:
         """The line and the list."""
@@ -81,7 +82,7 @@ class FieldEditor(Container):
         text: str,
         choices: Sequence[str],
         where: Region,
-        room: int,
+        room: Size,
         complete: Completion | None = None,
         placeholder: str = "",
     ) -> None:
@@ -92,12 +93,11 @@ class FieldEditor(Container):
             text: what stands in it.
             choices: all that it can be; empty where one can type.
             where: where its value stands, within the parent.
-            room: lines of the parent.
+            room: size of the parent.
             complete: what to offer below what is typed.
             placeholder: what is shown where nothing is typed: the default.
         """
         self.field, self._is_choice, self._complete = name, bool(choices), complete
-        self._opened_with = text
         line = self.query_one(_Line)
         line.placeholder = printable(placeholder)
         line.display = not choices
@@ -113,25 +113,15 @@ class FieldEditor(Container):
             line.focus()
             self._ask(text, everything=True)
 
-    def _place(self, where: Region, room: int, lines: int) -> None:
-        """Below the field where there is room, else above it."""
-        below = room - where.y - 1
-        wanted = min(lines or _HEIGHT, _HEIGHT)
-        above = below < min(wanted, 4) and where.y > below
-        height = max(min(_HEIGHT, where.y - 1 if above else below), 1)
+    def _place(self, where: Region, room: Size, lines: int) -> None:
+        """The line over the field's value; the list below it where there is room, else above."""
+        below, wanted = room.height - where.y - 1, min(lines or _HEIGHT, _HEIGHT)
+        self._is_above = below < min(wanted, 4) and where.y > below
+        self._most = max(min(_HEIGHT, where.y - 1 if self._is_above else below), 1)
         options = self.query_one(OptionList)
-        options.styles.max_height = height
-        self.set_class(above, "-above")
-        self.styles.width = where.width
-        self._where, self._above = where, above
-        self._settle()
-
-    def _settle(self) -> None:
-        """Puts the line exactly over the field's value, whatever the list's height."""
-        options = self.query_one(OptionList)
-        most = options.styles.max_height
-        lines = min(len(self._shown), int(most.value) if most is not None else _HEIGHT)
-        self.styles.offset = (self._where.x, self._where.y - (lines if self._above else 0))
+        options.styles.max_height = self._most
+        options.styles.width = min(max(where.width, _LIST_WIDTH), room.width - where.x)
+        self.styles.width, self.styles.offset = where.width, (where.x, where.y)
 
     def close(self, text: str | None, *, go_on: bool = False) -> None:
         """Hides it and tells."""
@@ -228,7 +218,8 @@ class FieldEditor(Container):
             if self._is_choice and highlighted in self._shown
             else None
         )
-        self._settle()
+        above = -min(len(self._shown), self._most) - (0 if self._is_choice else 1)
+        options.styles.offset = (0, above if self._is_above else 0)
 
 
 class _Line(Input):

@@ -191,8 +191,8 @@ class FormScreen(GeoScreen):
 
     def show(self, name: str | None = None) -> None:
         """Draws the form as it is."""
-        if self.kind not in self.pages or not self.is_mounted:
-            return
+        if self.kind not in self.pages or not self.query(FieldTable):
+            return  # nothing is there yet, or not any more
         form, wrong = self.form, self.wrong
         notes = self.around.notes_of(form)
         lines = rows_of(form, self._unfolded, wrong)
@@ -355,7 +355,7 @@ class FormScreen(GeoScreen):
             (form.shown(name) if about.choices else form.said.get(name, "")),
             about.choices,
             self.fields.value_region,
-            self.fields.size.height,
+            self.fields.size,
             None if about.choices else partial(self.offers.of, form, about),
             "" if usual in (None, []) else form.shown(name) if name not in form.said else "",
         )

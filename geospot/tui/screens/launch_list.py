@@ -147,12 +147,11 @@ class FieldTable(Table):
 
     @property
     def value_region(self) -> Region:
-        """Where the value of the cursor's line stands, within this widget; wide enough to type in."""
+        """Where the value of the cursor's line stands, within this widget."""
         widths, shown = self.widths, self.shown
         before = shown.index(_VALUE_COLUMN)
         x = 1 + sum(widths[:before]) + 2 * before - self.scroll_offset.x
-        width = max(widths[before], min(_VALUE * 2, self.size.width - x - 1))
-        return Region(x, self.cursor - self.scroll_offset.y + 1, width, 1)
+        return Region(x, self.cursor - self.scroll_offset.y + 1, widths[before], 1)
 
     def action_move(self, rows: int) -> None:
         """To another field; headings are passed over."""
@@ -202,7 +201,7 @@ class FieldTable(Table):
     def _line_cells(self, number: int) -> Cells:
         row, inks = self.lines[number], self._inks
         if row.what == "heading":
-            return (Cell(row.name, f"bold {_hex(inks.accent)}"), "", "", "")
+            return (Cell(row.name, f"bold {_hex(inks.accent)}", spans=4),)
         if row.what == "more":
             text = f"  ▸ {row.folded} more" if row.folded else "  ▾ fewer"
             return (Cell(text, _hex(inks.muted)), "", "", "")
