@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from geospot.errors import UsageError
 from geospot.runs.checkpoints import CONFIG, choose_checkpoint, read_checkpoints
-from geospot.runs.heartbeat import Beat, read_heartbeat
+from geospot.runs.heartbeat import STARTING, Beat, read_heartbeat
 from geospot.runs.launching import Command, Launched, command_line, launch, shown
 from geospot.runs.processes import birth_of, created_s, owner_of, signal_process
 from geospot.runs.rebuilding import (
@@ -51,7 +51,14 @@ def stop(run: Path) -> Beat:
     Raises:
         UsageError: there is nothing to stop, it can't be stopped from here, or it is stopping already.
     """
-    return _signal(run, signal.SIGTERM)
+    beat = _controllable(run)
+    if beat.stopping:
+        raise UsageError(
+            f"{_named(run)} is stopping already: it finishes its step and saves.",
+            "Wait for it, or stop it now, without saving.",
+        )
+    # While it starts there is nothing to save and nobody who'd catch SIGTERM; Ctrl-C's is caught.
+    return _signal(run, beat, signal.SIGINT if beat.phase == STARTING else signal.SIGTERM)
 
 
 def stop_now(run: Path) -> Beat:
@@ -60,7 +67,7 @@ def stop_now(run: Path) -> Beat:
     Raises:
         UsageError: there is nothing to stop, or it can't be stopped from here.
     """
-    return _signal(run, signal.SIGKILL)
+    return _signal(run, _controllable(run), signal.SIGKILL)
 
 
 def resume(run: Path, changes: Mapping[str, Any] | None = None) -> Launched:
@@ -167,13 +174,7 @@ def evaluation_settings(run: Path, checkpoint: str, settings: Mapping[str, Any])
     return full | {"out": Path(full["out"]).absolute()}
 
 
-def _signal(run: Path, number: signal.Signals) -> Beat:
-    beat = _controllable(run)
-    if number is signal.SIGTERM and beat.stopping:
-        raise UsageError(
-            f"{_named(run)} is stopping already: it finishes its step and saves.",
-            "Wait for it, or stop it now, without saving.",
-        )
+def _signal(run: Path, beat: Beat, number: signal.Signals) -> Beat:
     birth = beat.birth or _birth_before(beat)
     try:
         was_there = bool(birth) and signal_process(beat.pid, birth, number)

@@ -16,6 +16,9 @@ from geospot.runs.processes import birth_of, boot_of, this_boot, this_host
 
 HEARTBEAT: Final = "heartbeat.json"
 INTERVAL_S: Final = 2.0
+STARTING: Final = "starting"
+"""The first phase, while the model is loaded."""
+
 WAITING: Final = "waiting for the service"
 """The phase while nothing answers."""
 
@@ -96,7 +99,7 @@ class Heartbeat:
         now = time.time()
         pid = os.getpid()
         self._beat = Beat(
-            "running", "", pid, this_host(), step, 0, "starting", now, now, birth_of(pid)
+            "running", "", pid, this_host(), step, 0, STARTING, now, now, birth_of(pid)
         )
         self._before = self._beat.phase
         self._lock = threading.Lock()

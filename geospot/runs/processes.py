@@ -75,6 +75,8 @@ def signal_process(pid: int, birth: str, number: signal.Signals) -> bool:
     Raises:
         PermissionError: it belongs to somebody else.
     """
+    if pid <= 0 or not birth:  # to `kill`, 0 and below are whole groups of processes
+        return False
     if not _HAS_PIDFD:
         if birth_of(pid) != birth:
             return False

@@ -56,10 +56,11 @@ def beat_of(run: Path) -> Beat:
 
 
 @contextmanager
-def running(folder: Path) -> Generator["subprocess.Popen[str]"]:
+def running(folder: Path, *how: str) -> Generator["subprocess.Popen[str]"]:
     """A process that is a run and can be stopped."""
-    command = [sys.executable, "-m", "tests.support.stoppable_child", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    command = [sys.executable, "-m", "tests.support.stoppable_child", str(folder), *how]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=quiet, text=True) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "running\n"
         try:
@@ -116,6 +117,14 @@ def test_stop_lets_a_run_save_and_says_so_meanwhile(tmp_path: Path) -> None:
     assert read_checkpoints(run)[-1].batch == over.step
     with pytest.raises(UsageError, match="is over: stopped"):
         stop(run)
+
+
+def test_a_run_that_is_still_starting_is_stopped_and_not_dead(tmp_path: Path) -> None:
+    with running(tmp_path / "run", "starting") as child:
+        stop(tmp_path / "run")
+        assert child.wait(30) == -signal.SIGINT
+    over = beat_of(tmp_path / "run")
+    assert (over.standing(), over.reason) == ("stopped", "interrupted")
 
 
 def test_stop_now_ends_the_process_and_nothing_else(tmp_path: Path) -> None:

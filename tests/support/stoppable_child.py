@@ -1,6 +1,7 @@
 """A training run without training that can be stopped: `python -m tests.support.stoppable_child FOLDER`.
 
-It prints "running" when it can be asked, then goes on until it is asked to stop.
+It prints "running" when it can be asked, then goes on until it is asked to stop. With `starting` behind the
+folder it doesn't get so far: it loads its model, as `geospot.learning.session` does.
 """
 
 import asyncio
@@ -8,8 +9,9 @@ import sys
 from pathlib import Path
 
 from geospot.learning.stopping import stop_on_signals
+from geospot.runs.directory import RunDirectory
 from tests.support.run_child import checkpoint
-from tests.support.written_runs import write_run
+from tests.support.written_runs import full_config, write_run
 
 
 async def main(folder: Path) -> None:
@@ -27,5 +29,19 @@ async def main(folder: Path) -> None:
         run.close("stopped", stop.reason)
 
 
+async def start(folder: Path) -> None:
+    """Never gets beyond loading; says how it ended."""
+    run = RunDirectory.open(
+        folder, full_config("rl", folder), kind="rl", if_exists="raise", ask=None
+    )
+    print("running", flush=True)  # noqa: T201
+    try:
+        await asyncio.sleep(600)
+    except asyncio.CancelledError:
+        run.close("stopped", "interrupted")
+        raise
+
+
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    act = start if sys.argv[2:] == ["starting"] else main
+    asyncio.run(act(Path(sys.argv[1])))
