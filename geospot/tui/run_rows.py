@@ -37,7 +37,7 @@ def columns_for(width: int) -> Sequence[Column]:
         Column("state", "State", 10),
         Column("name", "Run", 15, flexible=True, cut="start"),
         Column("kind", "Kind", 5 if width > 80 else 4, priority=4),
-        Column("model", "Model", 18, priority=6, cut="start"),
+        Column("model", "Model", 18, flexible=width >= _WIDE, priority=6, cut="start"),
         Column("step", "Step", 11, "right", priority=1),
         Column("score", "Rew/NLL", 8, "right"),
         Column("spark", "", _WIDE_SPARK if width >= _WIDE else _SPARK, priority=3),

@@ -22,6 +22,7 @@ from geospot.tui.run_rows import (
     columns_for,
     unread_cells,
 )
+from geospot.tui.screen import LEAST_WIDTH
 from geospot.tui.widgets.ask_folder import AskFolder
 from geospot.tui.widgets.confirm import ask
 from geospot.tui.widgets.filterbar import FilterBar
@@ -91,6 +92,8 @@ class RunsScreen(RunControls):
 
     def __init__(self) -> None:
         super().__init__()
+        self._table = Table(columns_for(LEAST_WIDTH), id="runs-table")
+        self._preview = RunPreview(lambda: self.geospot.inks, id="runs-preview")
         self._order = RunOrder()
         self._shown: Sequence[Path] = ()
         self._marked: set[Path] = set()
@@ -104,9 +107,9 @@ class RunsScreen(RunControls):
     def compose_body(self) -> ComposeResult:
         """Filter, table, preview; or the welcome."""
         yield FilterBar(_KEYS, history=self.geospot.filter_history("runs"))
-        yield Table(columns_for(self.geospot.size.width), id="runs-table")
+        yield self._table
         yield Welcome()
-        yield RunPreview(lambda: self.geospot.inks, id="runs-preview")
+        yield self._preview
 
     def on_mount(self) -> None:
         """Begins to look."""
@@ -120,10 +123,6 @@ class RunsScreen(RunControls):
     def on_unmount(self) -> None:
         """Looks no more."""
         self._end()
-
-    @property
-    def _table(self) -> Table:
-        return self.query_one("#runs-table", Table)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Without runs there is nothing to control, sort or compare."""
@@ -359,7 +358,7 @@ class RunsScreen(RunControls):
 
     def _show_preview(self) -> None:
         run = None if self._chosen is None else self.geospot.listing.summaries.get(self._chosen)
-        self.query_one("#runs-preview", RunPreview).show(run, self._peek)
+        self._preview.show(run, self._peek)
 
     def _peek_soon(self) -> None:
         """Reads a few files of the run under the cursor, when the cursor has stayed."""

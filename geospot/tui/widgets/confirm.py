@@ -32,8 +32,13 @@ class Confirm(ModalScreen[bool]):
     Confirm Static { width: 100%; height: auto; }
     Confirm #confirm-what { margin: 1 0; color: $text-muted; }
     Confirm Horizontal { height: 1; width: 100%; }
-    Confirm Button { width: auto; min-width: 8; margin-right: 2; background: $surface; }
-    Confirm Button:focus { background: $primary; color: $background; text-style: bold; }
+    Confirm Button.-textual-compact {
+        width: auto; min-width: 8; margin-right: 2; padding: 0 1;
+        background: $surface; color: $foreground; text-style: none;
+    }
+    Confirm Button.-textual-compact:focus {
+        background: $primary; color: $background; text-style: bold underline;
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "Yes", tooltip="Do it"),

@@ -10,6 +10,7 @@ from textual.app import App
 from textual.signal import Signal
 from textual.widget import Widget
 
+from geospot.tui.inks import inks_of
 from geospot.tui.keys import KeyHelp, key_groups
 
 _GAP: Final = 2
@@ -21,11 +22,8 @@ class KeyLine(Widget):
     """Keys of the screen, generated from its bindings; a click on one is a press of it."""
 
     ALLOW_SELECT = False
-    COMPONENT_CLASSES = {"keyline--key", "keyline--label"}  # noqa: RUF012 — as Textual declares it
     DEFAULT_CSS = """
     KeyLine { dock: bottom; height: 1; background: $panel; text-wrap: nowrap; }
-    KeyLine > .keyline--key { color: $accent; text-style: bold; }
-    KeyLine > .keyline--label { color: $text-muted; }
     """
 
     def __init__(self) -> None:
@@ -62,8 +60,9 @@ class KeyLine(Widget):
 
     def _append(self, text: Text, key: KeyHelp) -> None:
         start = text.cell_len
-        text.append(key.short, self.get_component_rich_style("keyline--key", partial=True))
-        text.append(f" {key.label}", self.get_component_rich_style("keyline--label", partial=True))
+        inks = inks_of(cast("App[Any]", self.app))
+        text.append(key.short, f"bold #{inks.accent:06x}")
+        text.append(f" {key.label}", f"#{inks.foreground:06x}")
         self._places.append((start, text.cell_len, key))
         text.append(" " * _GAP)
 
