@@ -28,7 +28,6 @@ from geospot.tui.screens.rollouts_words import (
     counted,
     mark,
     no_match,
-    place_name,
     truth,
     why_no_photo,
     why_nothing,
@@ -54,8 +53,7 @@ class RolloutsScreen(StepScreen):
     DEFAULT_CSS = """
     RolloutsScreen #rollouts-body { height: 1fr; padding: 0 1; }
     RolloutsScreen #rollouts-side { width: 28; height: 1fr; }
-    RolloutsScreen #rollouts-place { height: auto; max-height: 2; text-style: bold; }
-    RolloutsScreen #rollouts-truth { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
+    RolloutsScreen #rollouts-truth { height: 6; text-wrap: nowrap; text-overflow: ellipsis; }
     RolloutsScreen #rollouts-nothing {
         height: 1fr; padding: 1 4; content-align: center middle; text-align: center; display: none;
     }
@@ -87,7 +85,6 @@ class RolloutsScreen(StepScreen):
         with Horizontal(id="rollouts-body"):
             with Vertical(id="rollouts-side"):
                 yield Photo()
-                yield Static(id="rollouts-place", markup=False)
                 yield Static(id="rollouts-truth", markup=False)
                 yield AnswerList()
             yield AnswerColumns()
@@ -173,8 +170,8 @@ class RolloutsScreen(StepScreen):
         numbers = [answer.first.index for answer in self._answers]
         place = numbers.index(index) if index in numbers else 0
         record = group.answers[0].first
-        self.query_one("#rollouts-place", Static).update(Text(place_name(record)))
-        self.query_one("#rollouts-truth", Static).update(truth(group, self.geospot.inks))
+        shown = self.query_one("#rollouts-truth", Static)
+        shown.update(truth(group, shown.size.width, self.geospot.inks), layout=False)
         self.run_worker(partial(self._show_photo, record), group="thumbnail", exclusive=True)
         self._list.show_answers(self._answers, self._most_advantage, place)
         self._show_answers()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Final
 
 import numpy as np
@@ -20,10 +21,13 @@ _MISSING: Final = ("", "NaN")
 _NAMES: Final = ("city", "sub_region", "region")
 
 
-def truth(group: Group, inks: Inks) -> Text:
-    """Where the photo was taken, which one it is, and how the group did; a line each."""
+def truth(group: Group, width: int, inks: Inks) -> Text:
+    """Where the photo was taken, in at most two lines of `width` cells; which it is; how the group did."""
     first = group.answers[0].first
+    lines = wrap(_place_name(first), max(width, 8)) or [""]
     text = Text()
+    text.append("\n".join([*lines[:1], " ".join(lines[1:])] if lines[1:] else lines), "bold")
+    text.append("\n")
     if math.isnan(first.true_latitude) or math.isnan(first.true_longitude):
         text.append("position not known", "italic")
     else:
@@ -34,7 +38,7 @@ def truth(group: Group, inks: Inks) -> Text:
     return text
 
 
-def place_name(record: RolloutRecord) -> str:
+def _place_name(record: RolloutRecord) -> str:
     """The names of where a photo was taken, from the smallest to the country."""
     labels = record.labels
     names = [labels[key] for key in _NAMES if labels.get(key, "") not in _MISSING]

@@ -11,7 +11,7 @@ from rich.style import Style
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -69,9 +69,12 @@ class AnswerColumn(ScrollView, can_focus=False):
         self._wish: Wish | None = None
         self._most_advantage = 1.0
         self._lines: AnswerLines | None = None
+        self._shown: list[Strip] = []
         self._head: list[Strip] = []
-        self._made_of: object = None
+        self._lines_of: object = None
+        self._head_of: object = None
         self._is_fresh = True
+        self._blank = Strip.blank(0, Style.null())
 
     def show(self, answer: Answer, wish: Wish, *, is_chosen: bool, most_advantage: float) -> None:
         """Shows an answer; another one from its beginning, or from what is looked for."""
@@ -92,14 +95,10 @@ class AnswerColumn(ScrollView, can_focus=False):
 
     def render_line(self, y: int) -> Strip:
         """The head, or what is scrolled to below it."""
-        width = self.scrollable_content_region.width
-        if self._lines is None or y < _HEAD:
-            strip = self._head[y] if y < len(self._head) else Strip.blank(width)
-        else:
-            line = self.scroll_offset.y + y - _HEAD
-            strips = self._lines.strips
-            strip = strips[line] if line < len(strips) else Strip.blank(width)
-        return strip.adjust_cell_length(width).apply_style(self.rich_style)
+        if y < len(self._head):
+            return self._head[y]
+        line = self.scroll_offset.y + y - _HEAD
+        return self._shown[line] if 0 <= line < len(self._shown) else self._blank
 
     def on_click(self, event: events.Click) -> None:
         """Chooses the answer, and the token under the mouse."""
@@ -114,16 +113,26 @@ class AnswerColumn(ScrollView, can_focus=False):
         return max(self.scrollable_content_region.height - _HEAD, 1)
 
     def _make(self) -> None:
-        width = self.scrollable_content_region.width
-        if self.answer is None or self._wish is None or width < 1:
+        width, answer, wish = self.scrollable_content_region.width, self.answer, self._wish
+        if answer is None or wish is None or width < 1:
             return
-        made_of = (width, self.answer, self._wish, self.is_chosen, self._most_advantage)
-        if made_of == self._made_of:
-            return
-        self._made_of = made_of
-        self._head = self._heading(self.answer, self._wish, width)
-        self._lines = lines = answer_lines(self.answer, width, self._wish)
-        self.virtual_size = Size(width, len(lines.strips) + _HEAD)
+        lines_of = (width, answer, wish)
+        head_of = (width, answer, wish.inks, self.is_chosen, self._most_advantage)
+        if head_of != self._head_of:
+            self._head_of = head_of
+            self._head = self._finished(self._heading(answer, wish, width), width)
+            self.refresh(Region(0, 0, width, _HEAD))
+        if lines_of != self._lines_of:
+            self._lines_of = lines_of
+            self._make_lines(answer, wish, width)
+
+    def _make_lines(self, answer: Answer, wish: Wish, width: int) -> None:
+        self._lines = lines = answer_lines(answer, width, wish)
+        self._shown = self._finished(lines.strips, width)
+        self._blank = Strip.blank(width, self.rich_style)
+        size = Size(width, len(lines.strips) + _HEAD)
+        if size != self.virtual_size:
+            self.virtual_size = size
         if self._is_fresh:
             found = lines.first_found
             self._go_to(0 if found is None or found < self._room else found - 2)
@@ -131,6 +140,11 @@ class AnswerColumn(ScrollView, can_focus=False):
         if lines.cursor_line is not None:
             self._reveal(lines.cursor_line)
         self.refresh()
+
+    def _finished(self, strips: Sequence[Strip], width: int) -> list[Strip]:
+        """The strips as they are painted: as wide as the column, on its ground."""
+        base = self.rich_style
+        return [strip.adjust_cell_length(width).apply_style(base) for strip in strips]
 
     def _heading(self, answer: Answer, wish: Wish, width: int) -> list[Strip]:
         """Which answer it is, how far off and what it earned; the chosen one is marked."""
@@ -264,8 +278,8 @@ class AnswerColumns(Container):
         if wish is None or not self.is_mounted or not self._answers:
             return
         across, count = self._grid(wish)
-        last_first = max(len(self._answers) - count, 0)
-        self._first = min(max(self._first, self._chosen - count + 1), self._chosen, last_first)
+        # Whole pages: an answer keeps its place while others of its page are chosen.
+        self._first = min(self._chosen // count * count, len(self._answers) - count)
         columns = list(self.query(AnswerColumn))
         if len(columns) < count:
             more = [AnswerColumn() for _ in range(count - len(columns))]

@@ -24,8 +24,11 @@ from geospot.tui.rollout_groups import Answer
 Parts = Literal["both", "text", "tokens"]
 PARTS: Final[Sequence[Parts]] = ("both", "text", "tokens")
 
-SHOWN: Final = 12_000
+SHOWN: Final = 6_000
 """Characters of a text, and of its tokens, that are shown at first."""
+
+_CHARACTERS_A_LINE: Final = 15
+"""A line break counts as so many characters."""
 
 _KINDS: Final[Sequence[Kind]] = ("latitude", "longitude", "city", "region", "country")
 _FOUND: Final = 8
@@ -157,9 +160,9 @@ class _Writer:
         if not turn.text:
             self.note("empty")
             return
-        shown = turn.text[: self._wish.limit]
+        shown = turn.text[: _end_of(turn.text, self._wish.limit)]
         look_N = np.zeros(len(shown), np.uint8)
-        for found in find_fields(turn, self._wish.limit):
+        for found in find_fields(turn, len(shown)):
             look_N[found.start : found.end] = 1 + _KINDS.index(found.kind)
         start = len(self._strips)
         first = self._mark_words(shown, look_N)
@@ -168,8 +171,7 @@ class _Writer:
         if first is not None and self._first_found is None:
             self._first_found = start + lines.line_of(first)
         if len(turn.text) > len(shown):
-            left = len(turn.text) - len(shown)
-            self.note(f"… {size(left)} more of {size(len(turn.text))}: e shows more, y copies all")
+            self.note(f"… {size(len(turn.text) - len(shown))} more: e shows more")
 
     def _mark_words(self, shown: str, look_N: "NDArray[np.uint8]") -> int | None:
         """Marks what the filter looks for; where the first of it is."""
@@ -218,7 +220,7 @@ class _Writer:
         if at is not None and at < kept:
             self._cursor_line = line + lines.line_of(int(start_T[at]))
         if kept < count:
-            self.note(f"… {count - kept:,} more of {count:,} tokens: e shows more")
+            self.note(f"… {count - kept:,} more tokens: e shows more")
 
 
 _BOLD: Final = Style(bold=True)
@@ -231,6 +233,16 @@ def lines_needed(answer: Answer, width: int, parts: Parts) -> int:
         text = turn.text.count("\n") + 2 + len(turn.text) // max(width, 1)
         needed += 6 + (2 * text if parts == "both" else text)
     return needed
+
+
+def _end_of(text: str, limit: int) -> int:
+    """Where the shown part of a text ends: lines are dear, so that an answer of nothing else ends earlier."""
+    end = -1
+    for _ in range(limit // _CHARACTERS_A_LINE):
+        end = text.find("\n", end + 1)
+        if end < 0 or end >= limit:
+            return min(limit, len(text))
+    return end
 
 
 @lru_cache(maxsize=256)

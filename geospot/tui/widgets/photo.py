@@ -188,6 +188,8 @@ class Photo(Container):
             self._say(reason)
 
     def _say(self, reason: str) -> None:
+        if reason == self.reason and not self.has_class("-picture"):
+            return
         self.reason = reason
         self.set_class(False, "-picture")
         self.styles.height = "auto"
