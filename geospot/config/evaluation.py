@@ -127,6 +127,21 @@ class EvalConfig(AskConfig):
         le=4096,
         description="Most requests at once; fewer while the server can't keep up.",
     )
+    engine: Literal["process", "ray"] = Field(
+        default="process",
+        description="Who asks: this process, or several workers on a Ray cluster (extra `ray`).",
+    )
+    workers: int = Field(
+        default=2,
+        ge=1,
+        le=1024,
+        description="Workers of --engine ray; they share concurrency, rpm and tpm evenly.",
+    )
+    ray_address: str | None = Field(
+        default=None,
+        description="Ray cluster, such as auto or ray://HOST:10001. Default: one is started on this "
+        "machine. Keys are read from the environment of its machines.",
+    )
     rpm: Positive | None = Field(default=None, description="Most requests a minute.")
     tpm: Positive | None = Field(default=None, description="Most tokens a minute, in and out.")
     price_in: Price | None = Field(default=None, description="USD per million input tokens.")
@@ -152,6 +167,12 @@ class EvalConfig(AskConfig):
     def _cost_needs_prices(self) -> "EvalConfig":
         if self.max_cost is not None and (self.price_in is None or self.price_out is None):
             raise ValueError("max-cost needs price-in and price-out to know what has been spent")
+        return self
+
+    @model_validator(mode="after")
+    def _address_needs_ray(self) -> "EvalConfig":
+        if self.ray_address is not None and self.engine != "ray":
+            raise ValueError("ray-address goes with engine ray")
         return self
 
     @property

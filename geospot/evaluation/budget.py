@@ -66,6 +66,10 @@ class CostCap:
         """Whether there is a limit at all."""
         return self._max_usd is not None
 
+    def left_usd(self, parts: int = 1) -> float | None:
+        """One of so many equal parts of what may still be spent; None where there is no limit."""
+        return None if self._max_usd is None else max(self._max_usd - self.spent_usd, 0.0) / parts
+
     def spend(self, cost_usd: float) -> None:
         """Books one answer."""
         self.spent_usd += cost_usd

@@ -19,6 +19,8 @@ from geospot.errors import GeospotError
 from geospot.evaluation.backend import Backend
 from geospot.evaluation.budget import CostCap
 from geospot.evaluation.canary import Canary, ask_canary
+from geospot.evaluation.fleet import Fleet
+from geospot.evaluation.fleet_worker import Order
 from geospot.evaluation.harness import Harness, Settings, Stats
 from geospot.evaluation.manifest import dataset_section, make_manifest
 from geospot.evaluation.opening import (
@@ -149,7 +151,7 @@ class _Run:
         """Session from start to summary, which is made in a worker."""
         self._take_stock()
         left = self.total - sum(self.done)
-        harness = self._harness(settings or _settings(self.config))
+        harness = self._asker(settings or _settings(self.config))
         if left:
             if self.config.samples > 1 and self.config.temperature == 0.0:
                 self.view.warn("At temperature 0 the answers to an image will hardly differ.")
@@ -162,6 +164,8 @@ class _Run:
                 await self._ask(harness)
             finally:
                 self.manifest["backend"] |= self.backend.describe()
+                if isinstance(harness, Fleet):
+                    self.manifest["backend"] |= harness.described
                 self.directory.write_manifest(self.manifest)
                 self.directory.event("session_end", stopped_by=harness.stopped_by)
         elif self._canary_is_due():
@@ -201,13 +205,30 @@ class _Run:
         return cost or 0.0
 
     def _pending(self) -> Iterator[tuple[GeoSample, int]]:
+        """What is open, with the photo's row."""
         k = self.config.samples
         for at, sample in enumerate(self.selection.table):
             for draw in range(k):
                 if not self.done[at * k + draw]:
                     yield sample, draw
 
-    def _harness(self, settings: Settings) -> Harness:
+    def _open(self) -> Iterator[tuple[int, int]]:
+        """What is open, with the photo's place in the selection."""
+        return (divmod(at, self.config.samples) for at, done in enumerate(self.done) if not done)
+
+    def _asker(self, settings: Settings) -> Harness | Fleet:
+        """Who asks: this process, or workers on a Ray cluster."""
+        if self.config.engine == "ray":
+            return Fleet(
+                Order(self.config, self.prompt, self.selection.fingerprint, settings),
+                workers=self.config.workers,
+                address=self.config.ray_address,
+                on_record=self.directory.append,
+                on_event=self.directory.event,
+                cost=self.cost,
+                stats=self.stats,
+                tell=self.view.say,
+            )
         return Harness(
             self.backend,
             self.dataset,
@@ -262,9 +283,14 @@ class _Run:
                 "The result will be marked and not ranked."
             )
 
-    async def _ask(self, harness: Harness) -> None:
+    async def _ask(self, harness: Harness | Fleet) -> None:
         """Runs the harness under a live display, with Ctrl-C meaning: finish what is under way."""
-        asking = asyncio.create_task(harness.run(self._pending()))
+        running = (
+            harness.run(self._open())
+            if isinstance(harness, Fleet)
+            else harness.run(self._pending())
+        )
+        asking = asyncio.create_task(running)
 
         def interrupt() -> None:
             if harness.stopped_by == "interrupted":
@@ -307,7 +333,7 @@ class _Run:
         )
 
 
-def _ending(harness: Harness, summary: Mapping[str, Any]) -> Ending:
+def _ending(harness: Harness | Fleet, summary: Mapping[str, Any]) -> Ending:
     if summary["complete"]:
         return "complete"
     return "interrupted" if harness.stopped_by == "interrupted" else "incomplete"

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 START: Final = 8
 
@@ -29,6 +29,19 @@ class Ticket:
     """A place among the requests under way; `epoch` counts the halvings before it was given."""
 
     epoch: int
+
+
+class Gauge(Protocol):
+    """What a display shows of the requests under way."""
+
+    window: float
+    """How many there may be now."""
+    in_flight: int
+
+    @property
+    def paused_s(self) -> float:
+        """Seconds until new ones are sent, where the server asked for a pause; else 0."""
+        ...
 
 
 class AdaptiveLimiter:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from geospot.evaluation.harness import Stats
-from geospot.evaluation.limiter import AdaptiveLimiter
+from geospot.evaluation.limiter import Gauge
 from geospot.evaluation.report import dollars
 from geospot.outcomes import Outcome
 
@@ -33,7 +33,7 @@ class View(Protocol):
         ...
 
     @contextmanager
-    def live(self, stats: Stats, limiter: AdaptiveLimiter) -> Generator[Callable[[], None]]:
+    def live(self, stats: Stats, limiter: Gauge) -> Generator[Callable[[], None]]:
         """Shows the figures while the block runs; calling what it yields draws them anew."""
         ...
 
@@ -86,7 +86,7 @@ class TerminalView:
         self.console.print(text, soft_wrap=not self.console.is_terminal)
 
     @contextmanager
-    def live(self, stats: Stats, limiter: AdaptiveLimiter) -> Generator[Callable[[], None]]:
+    def live(self, stats: Stats, limiter: Gauge) -> Generator[Callable[[], None]]:
         """A live panel, or a line every quarter of a minute."""
         meter = Meter(stats)
         if self.console.is_terminal:
@@ -117,7 +117,7 @@ def _pace(stats: Stats, meter: Meter) -> str:
     return f"{stats.done}/{stats.total}  {meter.per_s:.1f}/s  left {meter.left}"
 
 
-def _figures(stats: Stats, limiter: AdaptiveLimiter) -> str:
+def _figures(stats: Stats, limiter: Gauge) -> str:
     done = max(stats.done, 1)
     figures = [
         f"GeoScore {stats.geoscore_sum / done:.0f}",
@@ -129,7 +129,7 @@ def _figures(stats: Stats, limiter: AdaptiveLimiter) -> str:
     return "  ".join(figures)
 
 
-def _troubles(stats: Stats, limiter: AdaptiveLimiter) -> list[str]:
+def _troubles(stats: Stats, limiter: Gauge) -> list[str]:
     """Failures, retries and what is waited for; nothing where all is well."""
     outcomes = [f"{name} {n}" for name, n in sorted(stats.outcomes.items()) if name != "ok"]
     retries = [f"{name} ×{n}" for name, n in sorted(stats.faults.items())]
@@ -142,11 +142,11 @@ def _troubles(stats: Stats, limiter: AdaptiveLimiter) -> list[str]:
     return troubles
 
 
-def _line(stats: Stats, limiter: AdaptiveLimiter, meter: Meter) -> str:
+def _line(stats: Stats, limiter: Gauge, meter: Meter) -> str:
     return "  ".join([_pace(stats, meter), _figures(stats, limiter), *_troubles(stats, limiter)])
 
 
-def _panel(stats: Stats, limiter: AdaptiveLimiter, meter: Meter) -> RenderableType:
+def _panel(stats: Stats, limiter: Gauge, meter: Meter) -> RenderableType:
     """Lines that fit 80 columns; troubles come below, so that the figures stand still."""
     head = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=max(stats.total, 1), completed=stats.done, width=24)

@@ -1,0 +1,299 @@
+"""Several workers answer one selection: `geospot eval --engine ray`.
+
+The program that was started keeps everything: which questions are open, the result directory, what may be
+spent. It deals the open questions out in shards; each worker (an actor on a Ray cluster, so on any of its
+machines) asks with its own part of the rate limits and hands over records as they come. A worker that
+dies costs nothing that it had handed over: the rest of its shard is dealt again. So the directory is the
+same whatever the number of workers, and can be gone on with by any other.
+"""
+
+import asyncio
+import importlib
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from geospot.errors import BackendError, GeospotError, PluginError, UnreachableError
+from geospot.evaluation.budget import CostCap
+from geospot.evaluation.fleet_worker import (
+    End,
+    Event,
+    Message,
+    Order,
+    Question,
+    ShardWorker,
+    sentence_of,
+    share_of,
+)
+from geospot.evaluation.harness import Stats
+from geospot.evaluation.records import SampleRecord
+from geospot.textsafe import printable
+
+_SMALLEST: Final = 8
+_LARGEST: Final = 256
+_SHARDS_A_WORKER: Final = 4
+"""So many shards for each worker, where there are questions enough: the last to end is waited for."""
+
+_KNOCK_S: Final = 7.0
+
+_LOOPBACK_ONLY: Final = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""At 0 Ray listens on the loopback interface alone, as it does on the systems of this name."""
+
+_DEATHS: Final = 3
+"""So many workers in a row that died without a single record: it is not chance."""
+
+
+class FleetGauge:
+    """How many questions are under way, for the display; waits are the workers' own business."""
+
+    def __init__(self, upper: int) -> None:
+        self.window = float(upper)
+        self.in_flight = 0
+        self.paused_s = 0.0
+
+
+class Fleet:
+    """One session of asking by several workers; to its caller it is what `Harness` is.
+
+    Args:
+        order: what is asked, how; its settings hold the limits of all workers together.
+        workers: how many.
+        address: of a Ray cluster; None starts one on this machine, which ends with the session.
+        on_record, on_event, cost, stats: as for `Harness`.
+        tell: is told in sentences what takes long, and of workers that died.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        *,
+        workers: int,
+        address: str | None,
+        on_record: Callable[[SampleRecord], None],
+        on_event: Callable[..., None],
+        cost: CostCap,
+        stats: Stats,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.stats = stats
+        self.limiter = FleetGauge(order.settings.concurrency)
+        self.stopped_by: str | None = None
+        self.failure: GeospotError | None = None
+        self.described: dict[str, Any] = {}
+        """What a worker's backend says of itself."""
+        self._order = order
+        self._workers = workers
+        self._address = address
+        self._on_record = on_record
+        self._on_event = on_event
+        self._cost = cost
+        self._tell = tell
+        self._shards: deque[list[Question]] = deque()
+        self._hired: dict[int, Any] = {}
+        self._deaths_in_a_row = 0
+        self._ray: Any = None
+
+    async def run(self, pending: Iterable[Question]) -> None:
+        """Asks everything that is open until done or stopped; see `stopped_by` and `failure`.
+
+        Raises:
+            PluginError: Ray isn't installed.
+            UnreachableError: there is no cluster at the address.
+        """
+        questions = list(pending)
+        self._shards.extend(shards(questions, self._workers))
+        workers = min(self._workers, len(self._shards))
+        self._tell(
+            f"Starting {workers} workers on "
+            f"{f'the Ray cluster at {self._address}' if self._address else 'a Ray cluster of this machine'}."
+        )
+        self._ray = await asyncio.to_thread(connect, self._address, workers)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for which in range(workers):
+                    group.create_task(self._work(which, workers))
+        except* GeospotError as errors:  # nothing will work: the disk is full, a worker can't begin
+            first = errors.exceptions[0]
+            assert isinstance(first, GeospotError)  # noqa: S101 - tasks raise no groups
+            self.failure = first
+            self.stop(first.message)
+        finally:
+            self._hired.clear()
+            await asyncio.to_thread(self._ray.shutdown)
+
+    def stop(self, reason: str) -> None:
+        """Deals nothing more. Questions under way are waited for and kept."""
+        if self.stopped_by is None:
+            self.stopped_by = reason
+        self._shards.clear()
+        for worker in self._hired.values():
+            worker.stop.remote(reason)
+
+    async def _work(self, which: int, workers: int) -> None:
+        """One worker, and whoever takes its place when it dies, until nothing is left to deal."""
+        while self._shards and self.stopped_by is None:
+            shard = self._shards.popleft()
+            open_ = dict.fromkeys(shard)
+            self.limiter.in_flight += len(open_)
+            try:
+                end = await self._answered(which, workers, open_)
+            except self._ray.exceptions.RayActorError as error:
+                self._hired.pop(which, None)
+                self._bury(which, open_, error)
+                continue
+            finally:
+                self.limiter.in_flight -= len(open_)
+            self._close(end, open_)
+
+    async def _answered(self, which: int, workers: int, open_: dict[Question, None]) -> End:
+        """Has a shard answered; takes each question out of `open_` as its record comes."""
+        worker = self._hired.get(which) or await self._hire(which, workers)
+        share_usd = self._cost.left_usd(workers)
+        answers = worker.answer.options(num_returns="streaming").remote(list(open_), share_usd)
+        end = End()
+        async for answer in answers:
+            for message in await answer:
+                end = self._take(message, open_) or end
+        return end
+
+    async def _hire(self, which: int, workers: int) -> Any:
+        """A worker that is ready, in place `which`."""
+        settings = share_of(self._order.settings, workers, which)
+        order = Order(self._order.config, self._order.prompt, self._order.fingerprint, settings)
+        actor = self._ray.remote(ShardWorker).options(num_cpus=1, max_concurrency=8)
+        worker = actor.remote(order)
+        try:
+            self.described = await worker.prepare.remote()
+        except self._ray.exceptions.RayTaskError as error:
+            told = sentence_of(error)
+            if told is None:
+                raise
+            raise told from None
+        self._hired[which] = worker
+        if self.stopped_by is not None:
+            worker.stop.remote(self.stopped_by)
+        return worker
+
+    def _take(self, message: Message, open_: dict[Question, None]) -> End | None:
+        if isinstance(message, End):
+            return message
+        if isinstance(message, Event):
+            if message.name == "fault":
+                self.stats.faults[str(message.details["label"])] += 1
+            self._on_event(message.name, **message.details)
+            return None
+        if open_.pop(message.question, self) is self:
+            return None  # it can't be: nobody else was asked this
+        self.limiter.in_flight -= 1
+        self._keep(message.record)
+        return None
+
+    def _keep(self, record: SampleRecord) -> None:
+        usage = record.usage
+        cost = self._order.config.cost_usd(
+            usage.get("input_tokens", 0), usage.get("output_tokens", 0)
+        )
+        if record.attempts and cost is not None:
+            self._cost.spend(cost)
+            self.stats.spent_usd = self._cost.spent_usd
+        self._on_record(record)
+        self.stats.add(record)
+        self._deaths_in_a_row = 0
+
+    def _close(self, end: End, open_: dict[Question, None]) -> None:
+        """What the end of a shard means: nothing, the end of all, or that its rest is dealt again."""
+        if end.failure is not None:
+            self.failure = self.failure or BackendError(*end.failure)
+            self.stop(end.failure[0])
+        elif end.stopped_by is None or self.stopped_by is not None:
+            return
+        elif self._cost.is_limited and self._cost.allows(self._workers) and open_:
+            self._shards.append(list(open_))  # its share was spent, and others left some of theirs
+        else:
+            self.stop(end.stopped_by)
+
+    def _bury(self, which: int, open_: dict[Question, None], error: Exception) -> None:
+        """A worker died: what it hadn't answered is dealt again."""
+        self._deaths_in_a_row += 1
+        self._on_event("worker_lost", worker=which, open=len(open_), message=str(error))
+        if self._deaths_in_a_row >= _DEATHS:
+            self.failure = BackendError(
+                f"{_DEATHS} workers in a row died before they answered anything.",
+                "Ray's own logs say why: is there memory enough? Nothing that was answered is lost.",
+            )
+            self.stop(self.failure.message)
+            return
+        if self.stopped_by is None:
+            self._tell(f"A worker died; its {len(open_)} open questions are asked by another.")
+            self._shards.appendleft(list(open_))
+
+
+def shards(questions: list[Question], workers: int) -> list[list[Question]]:
+    """The questions in order, in portions so small that no worker is waited for long at the end."""
+    size = -(-len(questions) // (workers * _SHARDS_A_WORKER)) if questions else 1
+    size = min(max(size, _SMALLEST), _LARGEST)
+    return [questions[start : start + size] for start in range(0, len(questions), size)]
+
+
+def connect(address: str | None, workers: int) -> Any:
+    """Ray, connected to the cluster at the address, or to a new one on this machine.
+
+    Raises:
+        PluginError: Ray isn't installed.
+        UnreachableError: there is no cluster at the address.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report its use elsewhere
+    if address is None:
+        os.environ.setdefault(_LOOPBACK_ONLY, "0")
+    try:
+        ray: Any = importlib.import_module("ray")
+    except ImportError as error:
+        raise PluginError(
+            "--engine ray needs a package that isn't installed: ray.",
+            "Install it with `pip install 'geospot-vlm[ray]'`.",
+        ) from error
+    if address is None:
+        where: dict[str, Any] = {"address": "local", "num_cpus": workers}
+    else:
+        _knock(address)
+        where = {"address": address}
+    try:
+        ray.init(**where, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        if address is not None:
+            raise UnreachableError(
+                f"Ray can't connect to the cluster at {address}: {_first_line(error)}.",
+                "Is it one, and of the same version of Ray? A cluster with token authentication wants "
+                "RAY_AUTH_MODE=token and its token on this machine (`ray get-auth-token`).",
+            ) from error
+        raise UnreachableError(
+            f"Ray can't be started on this machine: {_first_line(error)}.",
+            "Leave --engine out: one process is enough for one machine.",
+        ) from error
+    return ray
+
+
+def _first_line(error: Exception) -> str:
+    """The gist of what a library says at length."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return printable(lines[0].rstrip(". ")) if lines else type(error).__name__
+
+
+def _knock(address: str) -> None:
+    """Finds out whether anybody listens there; Ray itself would try for minutes."""
+    host, _, port = address.rpartition("://")[2].partition("/")[0].rpartition(":")
+    if not host or not port.isdecimal():
+        return  # a word such as auto, which Ray knows
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address) from error
+
+
+def _no_cluster(address: str) -> UnreachableError:
+    return UnreachableError(
+        f"There is no Ray cluster at {address}.",
+        "`ray status` shows whether one runs; `ray start --head` starts one.",
+    )

@@ -1,0 +1,277 @@
+"""`geospot eval --engine ray`: workers on a real Ray cluster of this machine, asking over real sockets."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from geospot.config.evaluation import EvalConfig
+from geospot.config.load import build
+from geospot.errors import UsageError
+from geospot.evaluation.fleet import shards
+from geospot.evaluation.fleet_worker import share_of
+from geospot.evaluation.harness import Settings
+from geospot.evaluation.results import read_json, read_records
+from tests.support.evaluating import environment, geospot
+from tests.support.vlm_server import Asked, Behaviour, VlmServer
+
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time is enough for two cores
+
+_PHOTOS = 40
+
+
+def _answers(asked: Asked, latency_s: float = 0.0) -> Behaviour:
+    """Something else for every photo, always the same; one in eight is refused."""
+    number = int(asked.digest[:6], 16)
+    if number % 8 == 0:
+        return Behaviour(text="I can't help with that.", latency_s=latency_s)
+    return Behaviour(
+        text=f"Latitude: {number % 120 - 60}.5\nLongitude: {number % 340 - 170}.5",
+        latency_s=latency_s,
+    )
+
+
+def _arguments(server: VlmServer, out: Path, *more: object) -> list[str | Path]:
+    return [
+        "eval", "--backend", "openai", "--model", "some-vlm", "--base-url", server.base_url,
+        "--dataset", "world", "--limit", str(_PHOTOS), "--out", out, *map(str, more),
+    ]  # fmt: skip
+
+
+def _ray(workers: int) -> tuple[object, ...]:
+    return ("--engine", "ray", "--workers", workers)
+
+
+def _summary(out: Path) -> dict[str, Any]:
+    """The summary, less what depends on the clock."""
+    summary = read_json(out / "summary.json")
+    assert summary is not None
+    return {key: value for key, value in summary.items() if key != "seconds"}
+
+
+def test_summaries_are_equal_for_one_two_and_eight_workers_and_for_none(tmp_path: Path) -> None:
+    summaries: list[dict[str, Any]] = []
+    for name, more in {"none": (), "1": _ray(1), "2": _ray(2), "8": _ray(8)}.items():
+        with VlmServer(_answers) as server:
+            done = geospot(*_arguments(server, tmp_path / name, *more))
+        assert done.returncode == 0, done.stderr
+        assert set(server.log.per_image.values()) == {1}
+        summaries.append(_summary(tmp_path / name))
+    assert summaries[0]["outcomes"]["refusal"] > 0
+    assert all(summary == summaries[0] for summary in summaries[1:])
+
+
+def test_a_worker_that_is_killed_costs_nothing_that_it_had_handed_over(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with VlmServer(lambda asked: _answers(asked, latency_s=0.25)) as server:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "geospot",
+                *_arguments(server, out, *_ray(2), "--concurrency", 4),
+            ],
+            env=environment(None),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        kept = _wait_for_records(out, 6)
+        before = Counter(server.log.per_image)
+        os.kill(_worker_of(process.pid), signal.SIGKILL)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert "A worker died" in said
+    records = list(read_records(out / "samples.jsonl"))
+    assert len({record.id for record in records}) == len(records) == _PHOTOS
+    again = [digest for digest, times in server.log.per_image.items() if times > 1]
+    assert kept <= _PHOTOS
+    # Asked twice is at most what was under way at the dead worker: two requests.
+    assert len(again) <= 2
+    assert all(before[digest] for digest in again)
+
+
+def test_it_goes_on_with_another_number_of_workers_and_leaves_no_orphans(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    latency_s = 0.25
+    with VlmServer(lambda asked: _answers(asked, latency_s=latency_s)) as server:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "geospot",
+                *_arguments(server, out, *_ray(2), "--concurrency", 4),
+            ],
+            env=environment(None),
+            stderr=subprocess.DEVNULL,
+        )
+        _wait_for_records(out, 6)
+        # Ray's own agents look for their raylet once a minute, and end then.
+        members = psutil.Process(process.pid).children(recursive=True)
+        heard = [
+            c.laddr.ip for m in members for c in m.net_connections("tcp") if c.status == "LISTEN"
+        ]
+        assert heard
+        assert {address.removeprefix("::ffff:") for address in heard} == {"127.0.0.1"}
+        cluster = [child for child in members if "Agent" not in " ".join(child.cmdline())]
+        process.kill()
+        process.wait()
+        there = len(list(read_records(out / "samples.jsonl")))
+        assert 6 <= there < _PHOTOS
+        _, alive = psutil.wait_procs(cluster, timeout=60)
+        assert cluster
+        assert not alive
+        latency_s = 0.0
+        asked_before = sum(server.log.per_image.values())
+        done = geospot(*_arguments(server, out, *_ray(3)))
+        assert done.returncode == 0, done.stderr
+        assert sum(server.log.per_image.values()) == asked_before + _PHOTOS - there
+        whole = geospot(*_arguments(server, tmp_path / "whole"))
+        assert whole.returncode == 0, whole.stderr
+    assert _summary(out) == _summary(tmp_path / "whole")
+
+
+def test_ctrl_c_keeps_what_is_under_way(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with VlmServer(lambda asked: _answers(asked, latency_s=0.25)) as server:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "geospot",
+                *_arguments(server, out, *_ray(2), "--concurrency", 4),
+            ],
+            env=environment(None),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        _wait_for_records(out, 6)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        asked = len(server.log.per_image)
+    assert process.returncode == 130, said
+    assert len(list(read_records(out / "samples.jsonl"))) == asked
+    assert asked < _PHOTOS
+
+
+def test_a_refused_key_ends_it_in_one_sentence_and_is_nowhere_on_disk(tmp_path: Path) -> None:
+    key = "sk-planted-0123456789"
+    with VlmServer(_answers, key="another") as server:
+        done = geospot(
+            *_arguments(server, tmp_path / "out", *_ray(2), "--api-key-env", "SOME_KEY"),
+            env={"SOME_KEY": key},
+        )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "SOME_KEY" in done.stderr
+    assert key not in done.stderr + done.stdout
+    for path in (
+        *(tmp_path / "out").rglob("*"),
+        *Path(tempfile.gettempdir(), "ray", "session_latest").rglob("*"),
+    ):
+        assert not path.is_file() or key.encode() not in path.read_bytes()
+
+
+def test_without_ray_the_advice_is_how_to_install_it(tmp_path: Path) -> None:
+    blocked = tmp_path / "ray.py"
+    blocked.write_text("raise ImportError('not here')")
+    with VlmServer(_answers) as server:
+        done = geospot(
+            *_arguments(server, tmp_path / "out", *_ray(2)), env={"PYTHONPATH": str(tmp_path)}
+        )
+    assert done.returncode != 0
+    assert "geospot-vlm[ray]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_cluster_at_the_address(tmp_path: Path) -> None:
+    with VlmServer(_answers) as server:
+        done = geospot(
+            *_arguments(server, tmp_path / "out", *_ray(2), "--ray-address", "127.0.0.1:9")
+        )
+    assert done.returncode != 0
+    assert "There is no Ray cluster at 127.0.0.1:9." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+_CLUSTER = """
+import os, sys, time
+os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+import ray
+ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_cluster_that_runs_already_is_used_and_stays(tmp_path: Path) -> None:
+    cluster = subprocess.Popen(
+        [sys.executable, "-c", _CLUSTER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert cluster.stdout is not None
+    address = cluster.stdout.readline().strip()
+    with VlmServer(_answers) as server:
+        for out in ("first", "second"):
+            done = geospot(
+                *_arguments(server, tmp_path / out, *_ray(2), "--ray-address", address),
+                env={"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"},
+            )
+            assert done.returncode == 0, done.stderr
+            assert f"Starting 2 workers on the Ray cluster at {address}." in done.stderr
+    assert cluster.poll() is None
+    assert _summary(tmp_path / "first") == _summary(tmp_path / "second")
+    cluster.communicate("")
+
+
+def test_an_address_without_the_engine_makes_no_sense() -> None:
+    with pytest.raises(UsageError, match="ray-address goes with engine ray"):
+        build(EvalConfig, {"ray_address": "auto"})
+
+
+def test_limits_are_shared() -> None:
+    whole = Settings(concurrency=10, rpm=60.0, tpm=None)
+    parts = [share_of(whole, 3, which) for which in range(3)]
+    assert [part.concurrency for part in parts] == [4, 3, 3]
+    assert {part.rpm for part in parts} == {20.0}
+    assert {part.tpm for part in parts} == {None}
+    assert share_of(Settings(concurrency=1), 8, 7).concurrency == 1
+
+
+def test_shards_hold_every_question_once_and_are_small_at_the_end() -> None:
+    questions = [(at, draw) for at in range(333) for draw in range(2)]
+    dealt = shards(questions, 8)
+    assert [question for shard in dealt for question in shard] == questions
+    assert max(map(len, dealt)) <= 21
+    assert max(map(len, shards(questions * 50, 2))) == 256
+    assert shards([], 4) == []
+
+
+def _wait_for_records(out: Path, count: int) -> int:
+    """How many records there are, as soon as there are so many."""
+    ends_s = time.monotonic() + 90
+    while time.monotonic() < ends_s:
+        samples = out / "samples.jsonl"
+        there = samples.read_bytes().count(b"\n") if samples.is_file() else 0
+        if there >= count:
+            return there
+        time.sleep(0.02)
+    raise AssertionError("no records came")
+
+
+def _worker_of(pid: int) -> int:
+    """A worker's process of the cluster that the program started."""
+    for child in psutil.Process(pid).children(recursive=True):
+        if any("ShardWorker" in part for part in child.cmdline()):
+            return child.pid
+    raise AssertionError("no worker")
