@@ -74,6 +74,7 @@ class RolloutsScreen(StepScreen):
         self._parts, self._limit, self._is_single = 0, SHOWN, False
         self._token: int | None = None
         self._shown_place = 0
+        self._side_width = 28
 
     def compose_body(self) -> ComposeResult:
         """Where in the run; the filter; the photo with its truth and its answers."""
@@ -170,8 +171,8 @@ class RolloutsScreen(StepScreen):
         numbers = [answer.first.index for answer in self._answers]
         place = numbers.index(index) if index in numbers else 0
         record = group.answers[0].first
-        shown = self.query_one("#rollouts-truth", Static)
-        shown.update(truth(group, shown.size.width, self.geospot.inks), layout=False)
+        known = truth(group, self._side_width - 1, self.geospot.inks)
+        self.query_one("#rollouts-truth", Static).update(known, layout=False)
         self.run_worker(partial(self._show_photo, record), group="thumbnail", exclusive=True)
         self._list.show_answers(self._answers, self._most_advantage, place)
         self._show_answers()
@@ -200,7 +201,7 @@ class RolloutsScreen(StepScreen):
 
     def on_resize(self, event: events.Resize) -> None:
         """The photo grows with the screen, and leaves room for the list."""
-        width = min(max(event.size.width * 23 // 100, 28), 46)
+        self._side_width = width = min(max(event.size.width * 23 // 100, 28), 46)
         self.query_one("#rollouts-side").styles.width = width
         self.query_one(Photo).most_rows = min(
             (width - 1) // 2, max((event.size.height - 10) // 2, 5)

@@ -15,6 +15,7 @@ from textual.strip import Strip
 
 from geospot.runs.rollouts import RolloutRecord
 from geospot.textsafe import printable
+from geospot.tui.canvas import blend
 from geospot.tui.fields import Kind, find_fields
 from geospot.tui.flow import ESCAPED, Flow, Looks, flow
 from geospot.tui.inks import Inks
@@ -270,7 +271,11 @@ def text_looks(inks: Inks) -> Looks:
 @lru_cache(maxsize=8)
 def token_looks(inks: Inks) -> Looks:
     """Styles of tokens by probability: the unlikelier, the stronger the ground; the least are underlined."""
-    grounds = [int(colour) for colour in inks.heat(np.array([0, 0.22, 0.4, 0.58]))]
+    marks = (inks.background, inks.warning, inks.warning, inks.bad)
+    grounds = [
+        int(blend(inks.background, mark, np.array([share_]))[0])
+        for mark, share_ in zip(marks, (0, 0.2, 0.4, 0.55), strict=True)
+    ]
     lines = [Style.null(), Style.null(), Style(underline=True), Style(underline=True, bold=True)]
 
     def style(look: int) -> Style:
