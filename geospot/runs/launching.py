@@ -74,7 +74,7 @@ class Launched:
         code = self.process.poll()
         if code is None or code in _EXPECTED or -code in (2, 15):
             return None
-        said = _last_words(self.output, self.start)
+        said = last_words(self.output, self.start)
         return said or f"It ended with exit code {code} and said nothing."
 
     def wait_until_live(self, timeout_s: float) -> bool:
@@ -149,11 +149,18 @@ def launch(
         raise unwritable(output, error) from error
     with out:
         start = out.seek(0, os.SEEK_END)
-        process = _start(command, out, cwd)
+        process = start_detached(command, out, cwd)
     return Launched(kind, folder, output, tuple(command), process, start)
 
 
-def _start(command: Sequence[str], out: IO[bytes], cwd: Path | None) -> "subprocess.Popen[bytes]":
+def start_detached(
+    command: Sequence[str], out: IO[bytes], cwd: Path | None = None
+) -> "subprocess.Popen[bytes]":
+    """Starts a command of ours, `geospot …`, in a session of its own; what it prints goes to `out`.
+
+    Raises:
+        LaunchError: it can't be started.
+    """
     try:
         # -P: a folder called geospot where the person stands is not the program.
         return subprocess.Popen(  # noqa: S603 - arguments, and no shell
@@ -177,7 +184,7 @@ def _output_file(kind: Command, said: Mapping[str, Any], folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.{OUTPUT}")
 
 
-def _last_words(output: Path, start: int) -> str:
+def last_words(output: Path, start: int) -> str:
     """The last lines of a process's output; the program's own sentence alone, where it said one."""
     try:
         with output.open("rb") as file:

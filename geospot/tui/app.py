@@ -147,7 +147,8 @@ class GeospotApp(App[None]):
 
     def complain(self, error: Exception) -> None:
         """Shows an error: what is wrong, and what to do."""
-        self.notify(printable(str(error)), severity="error", timeout=10, markup=False)
+        text = "\n".join(map(printable, str(error).split("\n")))
+        self.notify(text, severity="error", timeout=10, markup=False)
 
     def action_toggle_keys(self) -> None:
         """Shows every key of the screen."""

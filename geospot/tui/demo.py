@@ -2,16 +2,11 @@
 
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from geospot.durable import unwritable
-from geospot.textsafe import printable
-
-_OUTPUT: Final = "output.log"
-_READ: Final = 1 << 13
+from geospot.runs.launching import OUTPUT, last_words, start_detached
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,7 +14,10 @@ class Demo:
     """A demo that was started."""
 
     output: Path
+    """The file to which everything it prints is appended."""
     process: "subprocess.Popen[bytes]"
+    start: int
+    """Where in the file its output begins, in bytes."""
 
     @property
     def is_over(self) -> bool:
@@ -30,30 +28,23 @@ class Demo:
         """Why it ended, where that wasn't well: the last thing that it said."""
         if self.process.poll() in (None, 0):
             return None
-        with self.output.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _READ))
-            lines = file.read().decode("utf-8", "replace").strip().splitlines()
-        return f"The demo ended: {printable(lines[-1]) if lines else 'it said nothing'}"
+        return f"The demo ended: {last_words(self.output, self.start) or 'it said nothing.'}"
 
 
-def start_demo(out: Path) -> Demo:
-    """Starts it, or goes on with it where it was stopped; what it prints is appended to a file.
+def start_demo(folder: Path) -> Demo:
+    """Starts it, or goes on with it where it was stopped.
 
     Raises:
         WriteError: the folder can't be made.
+        LaunchError: it can't be started.
     """
-    output = out.absolute() / _OUTPUT
+    output = folder.absolute() / OUTPUT
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with output.open("ab") as out_file:
-            process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-P", "-m", "geospot", "demo", "--out", str(out.absolute())],
-                stdin=subprocess.DEVNULL,
-                stdout=out_file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
-            )
+        out = output.open("ab")
     except OSError as error:
         raise unwritable(output, error) from error
-    return Demo(output, process)
+    with out:
+        start = out.seek(0, os.SEEK_END)
+        process = start_detached(["geospot", "demo", f"--out={folder.absolute()}"], out)
+    return Demo(output, process, start)

@@ -11,6 +11,7 @@ from geospot.durable import ASIDE, set_aside
 from geospot.errors import UsageError
 from geospot.runs.catalogue import Catalogue
 from geospot.runs.checkpoints import RunCheckpoint, read_checkpoints
+from geospot.textsafe import printable
 from geospot.tui.screen import GeoScreen
 from geospot.tui.widgets.choose import Choose
 from geospot.tui.widgets.confirm import ask
@@ -101,7 +102,7 @@ class RunControls(GeoScreen):
 
         async def work(run: Path) -> None:
             await self.geospot.reader.do(act, run)
-            self.notify(done.format(run.name), markup=False)
+            self.notify(done.format(printable(run.name)), markup=False)
             self.geospot.listing.look_soon()
             if then is not None:
                 then(run)
@@ -112,7 +113,7 @@ class RunControls(GeoScreen):
         from geospot.runs.control import resume
 
         launched = await self.geospot.reader.do(resume, run)
-        self.notify(f"{run.name} goes on as process {launched.pid}.", markup=False)
+        self.notify(f"{printable(run.name)} goes on as process {launched.pid}.", markup=False)
         await self.follow(launched)
 
     async def follow(self, launched: "Launched") -> None:

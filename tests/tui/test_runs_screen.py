@@ -470,7 +470,7 @@ def test_the_demo_is_started_after_a_question_and_its_runs_are_shown(
         started.append(out)
         return going
 
-    monkeypatch.setattr("geospot.tui.screens.runs.start_demo", start)
+    monkeypatch.setattr("geospot.tui.demo.start_demo", start)
 
     async def steps(pilot: Pilot[None]) -> None:
         await until_seen(pilot, "There are no runs yet")

@@ -11,8 +11,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.timer import Timer
 
+from geospot.errors import UsageError
 from geospot.runs.catalogue import FILTER_KEYS
-from geospot.tui.demo import start_demo
 from geospot.tui.run_control import RunControls
 from geospot.tui.run_order import NEWEST_FIRST, RunOrder
 from geospot.tui.run_rows import (
@@ -328,13 +328,15 @@ class RunsScreen(RunControls):
         )  # fmt: skip
 
     async def _demo(self) -> None:
+        from geospot.tui.demo import start_demo
+
         self.geospot.listing.add_folder(self.geospot.demo / "runs")
         demo = await self.geospot.reader.do(start_demo, self.geospot.demo)
         self.notify("The demo is starting. Its first run appears here.", markup=False)
         while not demo.is_over:  # noqa: ASYNC110 - another process's end, which nobody tells us
             await asyncio.sleep(1)
         if (trouble := await self.geospot.reader.do(demo.trouble)) is not None:
-            self.notify(trouble, severity="error", timeout=20, markup=False)
+            raise UsageError(trouble)
 
     def on_welcome_chosen(self, event: Welcome.Chosen) -> None:
         """Does what was chosen."""
