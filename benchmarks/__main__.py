@@ -16,6 +16,7 @@ MODULES: Final = (
     "accelerator",
     "trl_peer",
     "learning",
+    "tui",
     "demo",
 )
 

@@ -9,14 +9,13 @@ has the packages of this one below.
 
 import shutil
 import statistics
-import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from benchmarks.environments import environment
 from benchmarks.trl_task import GROUP, IMAGES, MAX_TOKENS, write_photos
 from benchmarks.turns import Facts, Peer, Turn
 
@@ -26,7 +25,6 @@ NAME: Final = (
 _PACKAGES: Final = ("trl==1.16.0", "accelerate==1.15.0")
 _WARM_UP: Final = 2
 _ROOT: Final = Path(__file__).parents[1]
-_INSTALL_S: Final = 300
 
 
 def main(quick: bool) -> str:
@@ -34,34 +32,13 @@ def main(quick: bool) -> str:
     rounds = 3 if quick else 25
     folder = Path(tempfile.mkdtemp())
     try:
-        python = environment(folder / "environment")
+        python = environment(folder / "environment", _PACKAGES)
         if isinstance(python, str):
             return f"TRL can't be installed here, so nothing was measured: {python}"
         write_photos(folder, IMAGES * (rounds + _WARM_UP))
         return _measured(folder, python, rounds)
     finally:
         shutil.rmtree(folder)
-
-
-def environment(folder: Path) -> Path | str:
-    """The interpreter of a new environment with TRL, or why there is none."""
-    below = sysconfig.get_path("purelib")
-    commands: Sequence[Sequence[str]] = (
-        [sys.executable, "-m", "venv", "--system-site-packages", str(folder)],
-        [str(folder / "bin" / "python"), "-m", "pip", "install", "--no-deps", *_PACKAGES],
-    )
-    for command in commands:
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, timeout=_INSTALL_S
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return str(error)
-        if done.returncode:
-            return (done.stderr or done.stdout).strip().splitlines()[-1]
-    own = next(folder.glob("lib/python*/site-packages"))
-    (own / "below.pth").write_text(f"import site; site.addsitedir({below!r})\n")
-    return folder / "bin" / "python"
 
 
 def _measured(folder: Path, python: Path, rounds: int) -> str:

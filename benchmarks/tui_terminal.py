@@ -19,6 +19,9 @@ from typing import Final, Self
 _ESCAPES: Final = re.compile(
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_].*?\x1b\\|[@-Z\\-_])"
 )
+REWARD: Final = re.compile(r"\b0\.(\d{4})\b")
+"""A figure as `benchmarks.tui_data.reward_of` makes them, painted in full."""
+
 _TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -99,18 +102,19 @@ class Terminal:
 
     def cpu_share(self, for_s: float) -> float:
         """Share of one core that it uses meanwhile."""
-        before, began_s = self._cpu_s(), time.perf_counter()
+        before, began_s = self.cpu_s(), time.perf_counter()
         end_s = began_s + for_s
         while (left_s := end_s - time.perf_counter()) > 0:
             self.read(left_s)
-        return (self._cpu_s() - before) / (time.perf_counter() - began_s)
+        return (self.cpu_s() - before) / (time.perf_counter() - began_s)
 
     def memory_mb(self, which: str = "VmRSS") -> float:
         """Memory in use in MB; VmHWM is the most that was in use."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if which in line) / 1024
 
-    def _cpu_s(self) -> float:
+    def cpu_s(self) -> float:
+        """Processor time that it has used, in seconds."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) * _TICK_S
 

@@ -109,13 +109,18 @@ class Turns:
         self._answers.write(json.dumps(facts) + "\n")
         self._answers.flush()
 
-    def next(self) -> None:
-        """Ends the turn, if one is under way, and waits for the next. Blocks."""
+    def next(self) -> bool:
+        """Ends the turn, if one is under way, and waits for the next. Blocks.
+
+        Returns:
+            Whether there is one.
+        """
         if self._began is not None:
             wall_s, cpu_s = self._began
             self.say({"wall_s": time.perf_counter() - wall_s, "cpu_s": processor_s() - cpu_s})
         go = sys.stdin.readline()
         self._began = (time.perf_counter(), processor_s()) if go else None
+        return bool(go)
 
 
 def processor_s() -> float:
