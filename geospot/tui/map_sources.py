@@ -117,6 +117,7 @@ class RunSource(Source):
         self.is_about_evaluations = False
         self._evaluations: Mapping[int, Path] = {}
         self._rollout_steps: Sequence[int] = ()
+        self._trouble = ""
         self._asked_for_rollouts = steps is not None
         self._known: dict[int, Placed] = {}
         self._shown: Sequence[int] | None = None
@@ -139,7 +140,7 @@ class RunSource(Source):
         if gone and not self.is_about_evaluations:  # the run went back, and does these steps again
             self._known = {s: p for s, p in self._known.items() if s < min(gone)}
             self._shown = None
-        self._rollout_steps = state.rollout_steps
+        self._rollout_steps, self._trouble = state.rollout_steps, state.trouble
         self._evaluations = _by_step(state.evaluations)
         if not self._rollout_steps and self._evaluations and not self._asked_for_rollouts:
             self._become(about_evaluations=True)
@@ -259,13 +260,14 @@ class RunSource(Source):
         return part
 
     def _standing(self, chosen: Sequence[int], every: int, progress: str) -> Sequence[str]:
-        what = "evaluation at step" if self.is_about_evaluations else "step"
+        what = "evaluation, step" if self.is_about_evaluations else "step"
         text = f"{what} {chosen[0]:,}"
         if len(chosen) > 1:
-            text = f"{what}s {chosen[0]:,}–{chosen[-1]:,}, {len(chosen):,} with answers"
+            text = f"{what}s {chosen[0]:,}–{chosen[-1]:,}"
         text += f" of {self.steps[-1]:,}" if chosen[-1] != self.steps[-1] else ""
+        text += f" ({len(chosen):,} with answers)" if len(chosen) > 1 else ""
         thinned = f"only every {every:,}th step is read" if every > 1 else ""
-        return (text, "newest" if self.is_live else "", thinned, progress)
+        return (text, "newest" if self.is_live else "", thinned, self._trouble, progress)
 
     async def record(self, placed: Placed, row: int) -> Mapping[str, Any]:
         """Read with the others of its step."""

@@ -18,7 +18,8 @@ _NAMES_BELOW_DEGREES: Final = 50.0
 def paint_degrees(canvas: Canvas, view: View, inks: Inks) -> None:
     """The parallels' names along the left edge, the meridians' along the top."""
     _, _, parallels, meridians = land.graticule(view)
-    digits = 0 if land.mesh(view) >= 1 else 2
+    gap = land.mesh(view)
+    digits = 0 if gap >= 1 else 1 if gap >= 0.1 else 2
     bottom = view.height // 4
     left = max(round(float(view.width - view.world_dots) / 4), 0)
     for latitude in parallels.tolist():

@@ -36,11 +36,12 @@ _COLUMNS: Final = (
     Column("median_km", "median", 8, "right"),
     Column("within_750_km", "<750", 4, "right"),
 )
+_ORDERS: Final = {"worst": "worst first", "best": "best first", "as read": "as read"}
 _TEACHING: Final = (
     "n next answer, worst first · click one · z zoom to it · enter opens it",
-    "v arcs, points, true or said places · c countries · r next region · g go to",
-    "+ − arrows wheel drag: zoom and move · / filter, such as km>2500 country:BR",
+    "v arcs, points, true, said · c countries · r g regions · / filter: km>2500",
 )
+_TEACHING_STEPS: Final = "[ ] steps · { } more of them · | one · l newest · e evaluations"
 
 
 class MapScreen(GeoScreen):
@@ -79,6 +80,7 @@ class MapScreen(GeoScreen):
         super().__init__()
         self.source = source
         self.placed: Placed = EMPTY
+        self._coming: Placed = EMPTY
         self.row_M: IntArray = np.empty(0, np.int64)
         """The answers that the filter keeps, as rows of `placed`."""
         self.figures: list[CountryFigures] = []
@@ -113,7 +115,7 @@ class MapScreen(GeoScreen):
         """Starts to read."""
         self.say_title(*self.source.title)
         self.say_status("reading…")
-        self.query_one(Readout).teach(*_TEACHING)
+        self._teach()
         self.query_one(WorldMap).focus()
         self._end = self.source.start(self)
 
@@ -125,7 +127,7 @@ class MapScreen(GeoScreen):
 
     async def show(self, placed: Placed) -> None:
         """Shows these answers, filtered; called by the source whenever there are others."""
-        self.placed = placed
+        self._coming = placed
         await self._apply()
 
     def say(self, *parts: str) -> None:
@@ -144,13 +146,14 @@ class MapScreen(GeoScreen):
 
     async def _apply(self) -> None:
         """Filters and draws; the chosen answer stays chosen where it is still there."""
-        world_map, placed = self.query_one(WorldMap), self.placed
+        placed, query = self._coming, self._query
+        row_M = await self.geospot.reader.do(kept, placed, query)
+        if placed is not self._coming or query is not self._query:
+            return  # others have come meanwhile, or another filter: whoever brought them goes on
+        world_map = self.query_one(WorldMap)
         chosen = world_map.selected
         identity = self._identity(int(self.row_M[chosen])) if chosen is not None else None
-        row_M = await self.geospot.reader.do(kept, placed, self._query)
-        if placed is not self.placed:
-            return  # others have come meanwhile, and are being filtered
-        self.row_M = row_M
+        self.placed, self.row_M = placed, row_M
         world_map.show(
             placed.truth_N_L[row_M],
             placed.place_N_L[row_M],
@@ -182,20 +185,30 @@ class MapScreen(GeoScreen):
 
     def on_world_map_highlighted(self, event: WorldMap.Highlighted) -> None:
         """Reads the chosen answer."""
-        self._read_out(event.answer)
+        if event.answer == self.query_one(WorldMap).selected:  # it may have changed since
+            self._read_out(event.answer)
 
     def _read_out(self, answer: int | None) -> None:
         if answer is None:
-            self.query_one(Readout).teach(*_TEACHING)
+            self._teach()
             self._show_text(None)
             return
         self._say_answer(answer, {})
         self.run_worker(self._read_record(answer), exclusive=True, group="record")
 
+    def _teach(self) -> None:
+        """What can be done, while no answer is chosen."""
+        steps = [_TEACHING_STEPS] if self.source.has_steps else []
+        self.query_one(Readout).teach(*_TEACHING, *steps)
+
+    def on_world_map_changed(self, _event: WorldMap.Changed) -> None:
+        """Says what is looked at."""
+        self.say(*self.source.standing)
+
     async def _read_record(self, answer: int) -> None:
-        row = int(self.row_M[answer])
-        record = await self.source.record(self.placed, row)
-        if self.query_one(WorldMap).selected == answer:
+        placed, row_M = self.placed, self.row_M
+        record = await self.source.record(placed, int(row_M[answer]))
+        if self.row_M is row_M and self.query_one(WorldMap).selected == answer:
             self._say_answer(answer, record)
             self._show_text(record)
 
@@ -209,7 +222,7 @@ class MapScreen(GeoScreen):
             where = f"step {int(placed.step_N[row]):,}" + (f" group {group}" if group >= 0 else "")
         true, said = placed.truth_N_L[row].tolist(), placed.place_N_L[row].tolist()
         reading = Reading(
-            f"{(world_map.position or 0) + 1:,} of {len(self.row_M):,} {world_map.order}",
+            f"{(world_map.position or 0) + 1:,} of {len(self.row_M):,}, {_ORDERS[world_map.order]}",
             placed.ids[row],
             OUTCOMES[int(placed.outcome_N[row])],
             float(placed.km_N[row]),
@@ -224,6 +237,8 @@ class MapScreen(GeoScreen):
 
     def on_world_map_selected(self, event: WorldMap.Selected) -> None:
         """Opens an answer: a run's among its rollouts, an evaluation's text beside the map."""
+        if event.answer != self.query_one(WorldMap).selected:
+            return
         placed, row = self.placed, int(self.row_M[event.answer])
         source = self.source
         if isinstance(source, RunSource) and not source.is_about_evaluations:
@@ -254,13 +269,15 @@ class MapScreen(GeoScreen):
             super().action_back()
 
     def _show_side(self) -> None:
-        """What is beside the map: a text, or countries, or nothing."""
+        """What is beside the map: a text, or countries, or nothing; the focus goes with the list."""
         text, countries = self._text_open, self._lists_countries and not self._text_open
+        list_changes = countries != self.query_one(Table).has_class("-shown")
         self.query_one("#map-text").set_class(text, "-shown")
         for name in ("#map-countries", "#map-notes"):
             self.query_one(name).set_class(countries, "-shown")
         self.query_one("#map-side").set_class(text or countries, "-shown")
-        self.query_one(Table if countries else WorldMap).focus()
+        if list_changes:
+            self.query_one(Table if countries else WorldMap).focus()
         self.refresh_bindings()
 
     # Countries

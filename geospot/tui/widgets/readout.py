@@ -37,7 +37,11 @@ class Reading:
 class Readout(Static):
     """Shows a `Reading`; without one, what to do to get one."""
 
-    DEFAULT_CSS = "Readout { height: 3; padding: 0 1; background: $surface; }"
+    DEFAULT_CSS = """
+    Readout {
+        height: 3; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    """
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, markup=False)

@@ -83,6 +83,18 @@ class WorldMap(Widget, can_focus=True):
             """The map."""
             return self.world_map
 
+    class Changed(Message):
+        """Something else is drawn, or another part of the globe."""
+
+        def __init__(self, world_map: "WorldMap") -> None:
+            super().__init__()
+            self.world_map = world_map
+
+        @property
+        def control(self) -> "WorldMap":
+            """The map."""
+            return self.world_map
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         nothing = np.empty((0, 2))
@@ -156,6 +168,7 @@ class WorldMap(Widget, can_focus=True):
         room = 0.0 if name == "world" else 0.08
         self.view = View.of(box, self.view.width, self.view.height, room)
         self._redraw()
+        self.post_message(self.Changed(self))
 
     @property
     def selected(self) -> int | None:
@@ -245,6 +258,7 @@ class WorldMap(Widget, can_focus=True):
     def _set_view(self, view: View) -> None:
         self.view, self.looks_at = view, ""
         self._redraw()
+        self.post_message(self.Changed(self))
 
     def _bring_into_sight(self, answer: int) -> None:
         ends = self._ends(answer)
@@ -269,6 +283,7 @@ class WorldMap(Widget, can_focus=True):
         mode = modes[(modes.index(self.scene.mode) + 1) % len(modes)]
         self.scene = replace(self.scene, mode=mode)
         self._redraw()
+        self.post_message(self.Changed(self))
 
     def action_step(self, answers: int) -> None:
         """Chooses the next answer in the order, or the one before."""
@@ -364,7 +379,7 @@ def _padded(box: Box) -> Box:
     """A box with room, so that two places next to each other don't fill the map."""
     south, west, north, east = box
     across = (east - west) % 360
-    high, wide = max((north - south) * 0.3, 0.3), max(across * 0.3, 0.3)
+    high, wide = max((north - south) * 0.3, 1.5), max(across * 0.3, 1.5)
     if across + 2 * wide >= 360:
         west, east, wide = -180.0, 180.0, 0.0
     return max(south - high, -90.0), west - wide, min(north + high, 90.0), east + wide
