@@ -48,6 +48,9 @@ def main() -> None:
             )
     for lock in RECORDINGS.rglob(".lock"):
         lock.unlink()
+    for config in RECORDINGS.rglob("config.json"):  # where this machine has the repository is its own
+        text = config.read_text(encoding="utf-8")
+        config.write_text(text.replace(str(RECORDINGS), "."), encoding="utf-8")
 
 
 if __name__ == "__main__":
