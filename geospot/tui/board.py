@@ -91,6 +91,8 @@ class Board:
     found: Found
     groups: Sequence[Group]
     named: Mapping[Path, Name]
+    shown: Mapping[Path, str]
+    """The names as they are shown."""
     values: Mapping[Path, Values]
     """Figures of each result by the CSV's column names."""
     spans: Sequence[tuple[float, float]]
@@ -108,11 +110,12 @@ def make_board(found: Found) -> Board:
         named.update(names([row.result for row in group.rows]))
         for row in group.rows:
             values[row.result.path] = dict(zip(export.COLUMNS, export.cells(row), strict=True))
-    longest = max((cell_len(shown_name(name)) for name in named.values()), default=0)
-    return Board(found, groups, named, values, [_span(g, values) for g in groups], longest)
+    shown = {path: _shown_name(name) for path, name in named.items()}
+    longest = max(map(cell_len, shown.values()), default=0)
+    return Board(found, groups, named, shown, values, [_span(g, values) for g in groups], longest)
 
 
-def shown_name(name: Name) -> str:
+def _shown_name(name: Name) -> str:
     """Label and what tells it from others, on one line."""
     return printable(f"{name.label} {name.detail}" if name.detail else name.label, limit=_LABEL)
 
@@ -176,8 +179,7 @@ def _group_lines(
         for row in _sorted(board, rows, sort, descending=descending):
             path = row.result.path
             going_on = board.found.under_way.get(path)
-            name = shown_name(board.named[path])
-            yield Line("result", name, index, ranked=row, going_on=going_on)
+            yield Line("result", board.shown[path], index, ranked=row, going_on=going_on)
     yield Line("blank")
 
 

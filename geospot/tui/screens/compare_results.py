@@ -1,5 +1,6 @@
 """Two evaluations, photo by photo: is B better than A, and on which photos is it worse?"""
 
+import gc
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Final
@@ -117,7 +118,7 @@ class CompareResultsScreen(GeoScreen):
         do = self.geospot.reader.do
         self.say_status("reading the answers of both…")
         try:
-            self.pairs = await do(pair_up, self.a, self.b)
+            self.pairs = await do(_pair_up, self.a, self.b)
         except GeospotError as error:
             self._problem = str(error)
             self._draw()
@@ -258,3 +259,16 @@ class CompareResultsScreen(GeoScreen):
             (f"B  {self.pairs.b.label}", partial(find_answers, self.b, name)),
         ]
         self.geospot.push_screen(AnswersDialog(name, sides, self.geospot.reader))
+
+
+def _pair_up(a: Path, b: Path) -> Pairs:
+    """Pairs without a search for cycles on the way.
+
+    Hundreds of thousands of short-lived objects are made, among which there are none; looking through all of
+    them would stop every thread for seconds.
+    """
+    gc.disable()
+    try:
+        return pair_up(a, b)
+    finally:
+        gc.enable()

@@ -28,10 +28,13 @@ from geospot.tui.widgets.table import Cells, Table
 from geospot_leaderboard.live import Found, LiveCollector
 
 _PAUSE_S: Final = 1.5
-_SHARE: Final = 40
+_SHARE: Final = 100
 """Looking takes at most one part in so many of a core's time, however many results there are."""
 
 _LONGEST_PAUSE_S: Final = 10.0
+
+_TALL: Final = 32
+"""Lines from which on more of them say what a result is about."""
 
 _SORTS: Final = (
     "rank", "geoscore_answered", "coverage", "median_km", "country_acc", "cost_usd", "n", "date", "name",
@@ -51,7 +54,8 @@ class LeaderboardScreen(GeoScreen):
     """Results below some folders, live; evaluations that runs made on their way are results, too."""
 
     DEFAULT_CSS = """
-    LeaderboardScreen #board-detail { height: auto; max-height: 6; padding: 0 1; background: $surface; }
+    LeaderboardScreen #board-detail { height: 4; padding: 0 1; background: $surface; }
+    LeaderboardScreen.-tall #board-detail { height: 6; }
     LeaderboardScreen #board-empty { padding: 1 2; color: $text-muted; display: none; }
     LeaderboardScreen.-empty #board-empty { display: block; }
     LeaderboardScreen.-empty Table { display: none; }
@@ -165,6 +169,7 @@ class LeaderboardScreen(GeoScreen):
 
     def on_resize(self, event: events.Resize) -> None:
         """Names get what room there is."""
+        self.set_class(event.size.height >= _TALL, "-tall")
         self.call_after_refresh(self._columns)
 
     def _line(self) -> Line | None:
@@ -180,7 +185,7 @@ class LeaderboardScreen(GeoScreen):
         for sentence, style in said:
             text.append("\n" if text else "")
             text.append(printable(sentence), styles.get(style, style))
-        self.query_one("#board-detail", Static).update(text)
+        self.query_one("#board-detail", Static).update(text, layout=False)
 
     def _say(self) -> None:
         if self.board is None:

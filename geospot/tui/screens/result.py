@@ -95,6 +95,8 @@ class ResultScreen(GeoScreen):
         self.countries: list[Country] = []
         self._files = ResultFiles(result)
         self._tail = AnswersTail(result)
+        self._mapped = -1
+        """Which revision of the answers the map has."""
         self._summary: Mapping[str, Any] | None = None
         self._settings: Sequence[tuple[str, str]] = ()
         self._sort, self._descending = "worst", True
@@ -150,9 +152,9 @@ class ResultScreen(GeoScreen):
             if (answers.revision != revision or files_changed) and is_due:
                 self.answers, revision, shown_at = answers, answers.revision, clock()
                 await self._show_answers()
+                self._say()
             else:
                 self.answers = answers
-            self._say()
             if not answers.is_behind:
                 await asyncio.sleep(_PAUSE_S if self._is_under_way else _IDLE_S)
 
@@ -198,6 +200,14 @@ class ResultScreen(GeoScreen):
         do = self.geospot.reader.do
         self.countries = await do(countries_of, answers, self._files.summary)
         self._show_countries()
+        self._show_map()
+
+    def _show_map(self) -> None:
+        """Hands the map what is new, while it is seen."""
+        answers = self.answers
+        if self.panes.shown != MAP or self._mapped == answers.revision:
+            return
+        self._mapped = answers.revision
         reasons = np.bincount(answers.outcome_N, minlength=len(OUTCOMES))
         self.query_one("#result-map", WorldMap).show(
             _points(answers, "true_"),
@@ -277,6 +287,7 @@ class ResultScreen(GeoScreen):
 
     def on_panes_shown(self, _event: Panes.Shown) -> None:
         """Says what the view shows."""
+        self._show_map()
         self._say()
 
     def _sort_answers(self, sort: str, *, descending: bool) -> None:
