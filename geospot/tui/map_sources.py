@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,7 +72,7 @@ class EvaluationSource(Source):
 
     def start(self, screen: "MapScreen") -> Callable[[], None]:
         """Follows its answers."""
-        worker = screen.run_worker(self._follow(screen), exclusive=True, group="source")
+        worker = screen.run_worker(partial(self._follow, screen), exclusive=True, group="source")
         return worker.cancel
 
     async def _follow(self, screen: "MapScreen") -> None:
@@ -222,7 +223,7 @@ class RunSource(Source):
         chosen = steps[begin:end]
         if chosen != self._shown:
             self._shown = chosen
-            work = self._read(chosen)
+            work = partial(self._read, chosen)
             self._screen.run_worker(work, exclusive=True, group="source")
 
     async def _read(self, chosen: Sequence[int]) -> None:
@@ -266,7 +267,7 @@ class RunSource(Source):
             text = f"{what}s {chosen[0]:,}–{chosen[-1]:,}"
         text += f" of {self.steps[-1]:,}" if chosen[-1] != self.steps[-1] else ""
         text += f" ({len(chosen):,} with answers)" if len(chosen) > 1 else ""
-        thinned = f"only every {every:,}th step is read" if every > 1 else ""
+        thinned = f"one in {every:,} steps is read" if every > 1 else ""
         return (text, "newest" if self.is_live else "", thinned, self._trouble, progress)
 
     async def record(self, placed: Placed, row: int) -> Mapping[str, Any]:

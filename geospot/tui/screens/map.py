@@ -1,6 +1,7 @@
 """Answers on the world map: of a run's step or steps, live, or of an evaluation."""
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -194,7 +195,8 @@ class MapScreen(GeoScreen):
             self._show_text(None)
             return
         self._say_answer(answer, {})
-        self.run_worker(self._read_record(answer), exclusive=True, group="record")
+        work = partial(self._read_record, answer)
+        self.run_worker(work, exclusive=True, group="record")
 
     def _teach(self) -> None:
         """What can be done, while no answer is chosen."""
@@ -294,7 +296,7 @@ class MapScreen(GeoScreen):
         else:
             self._text_open = False
             world_map.shade(Shades({}))
-            self.run_worker(self._count_countries(), exclusive=True, group="countries")
+            self.run_worker(self._count_countries, exclusive=True, group="countries")
         self._show_side()
         self.say(*self.source.standing)
 
@@ -401,7 +403,7 @@ class MapScreen(GeoScreen):
     def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
         """Shows what the filter keeps."""
         self._query = event.query
-        self.run_worker(self._apply(), exclusive=True, group="filter")
+        self.run_worker(self._apply, exclusive=True, group="filter")
 
     def action_go_to(self) -> None:
         """Types a place to look at."""

@@ -1,7 +1,7 @@
 """One line in which a place to look at is typed: a continent, or a country by name or code."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events
@@ -79,7 +79,7 @@ class PlaceBar(Horizontal):
         self.query_one("#placebar-reason", Static).update("")
         self.add_class("-shown")
         line.focus()
-        self.run_worker(self._suggest(line), exclusive=True)
+        self.run_worker(partial(self._suggest, line), exclusive=True)
 
     async def _suggest(self, line: Input) -> None:
         names = await self._app.reader.do(place_names)
@@ -98,7 +98,7 @@ class PlaceBar(Horizontal):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Tells where to look, or says that there is no such place."""
         event.stop()
-        self.run_worker(self._find(event.value), exclusive=True)
+        self.run_worker(partial(self._find, event.value), exclusive=True)
 
     async def _find(self, text: str) -> None:
         found = await self._app.reader.do(find_place, text)
