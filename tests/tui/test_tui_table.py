@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
+from textual.geometry import Region
 from textual.pilot import Pilot
 
 from geospot.tui.widgets.table import Cell, Cells, Column, Table
@@ -285,5 +286,33 @@ def test_other_rows_are_drawn_when_shown_again() -> None:
         app.table.set_columns((Column("x", "X", 3),))
         await pilot.pause()
         assert lines(app.table)[0].split() == ["X"]
+
+    drive(steps)
+
+
+def test_only_rows_that_changed_are_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def steps(app: Alone, pilot: Pilot[None]) -> None:
+        table = app.table
+        table.show(5, row)
+        await pilot.press("down")
+        drawn: list[int] = []
+
+        def note(*regions: Region, **_how: bool) -> Table:
+            drawn.extend(region.y for region in regions or [Region(0, -1, 1, 1)])
+            return table
+
+        monkeypatch.setattr(table, "refresh", note)
+        table.show(5, lambda n: ("", "other", "", "") if n == 3 else row(n))
+        assert set(drawn) <= {2, 4}  # the cursor's, and the one that changed
+        assert 4 in drawn
+        drawn.clear()
+        await pilot.press("down")
+        assert set(drawn) == {2, 3}
+        drawn.clear()
+        table.show(3, row)
+        assert {4, 5} <= set(drawn)  # rows that are gone
+        drawn.clear()
+        table.show(3, row, sorted_by=("n", True))
+        assert -1 in drawn  # the header is another one
 
     drive(steps)

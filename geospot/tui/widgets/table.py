@@ -1,6 +1,6 @@
 """A table of any length, of which only the rows on screen are ever made."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Literal
 
@@ -109,7 +109,7 @@ class Table(ScrollView, can_focus=True):
         Binding("enter", "select", "Open", tooltip="Open the row"),
     ]
 
-    cursor: reactive[int] = reactive(0, init=False)
+    cursor: reactive[int] = reactive(0, init=False, repaint=False)
 
     class Highlighted(Message):
         """The cursor is on another row."""
@@ -167,6 +167,7 @@ class Table(ScrollView, can_focus=True):
         """
         line = self.cursor - self.scroll_offset.y
         was_empty = not self.count
+        before = self._frame(), dict(self._lines)
         self.count, self._rows, self._sorted = count, rows, sorted_by
         self._lay_out()
         wanted = min(max(self.cursor if cursor is None else cursor, 0), max(count - 1, 0))
@@ -178,7 +179,22 @@ class Table(ScrollView, can_focus=True):
             self._reveal()
             if was_empty and count:
                 self.post_message(self.Highlighted(self, wanted))
-        self.refresh()
+        self._refresh_what_changed(*before)
+
+    def _frame(self) -> object:
+        """What all lines depend on."""
+        return self._layout, self._sorted, self.scroll_offset, self._lines_are_for
+
+    def _refresh_what_changed(self, frame: object, lines: Mapping[int, Strip]) -> None:
+        """Draws the rows again that are other ones now: the whole screen is a lot for a slow line."""
+        if frame != self._frame() or self._lines_are_for is None:
+            self.refresh()
+            return
+        base, top = self._lines_are_for[0], self.scroll_offset.y
+        for row in range(top, top + self._layout.lines):
+            now = self._plain_line(row, base) if row < self.count else None
+            if now != lines.get(row):
+                self._refresh_rows(row)
 
     def set_columns(self, columns: Sequence[Column]) -> None:
         """Changes the columns; rows are made again."""
