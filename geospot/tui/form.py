@@ -81,6 +81,7 @@ _HIDDEN: Final = frozenset(["dry_run"])
 _RECORDED: Final = frozenset(["kind", "prompt_text", "provenance"])
 """Keys of a run's config.json that are no settings."""
 
+_ALWAYS_SAID: Final = ("model_name", "load_checkpoint_path", "log_path", "out")
 KEY_FIELD: Final = "api_key_env"
 HIDDEN: Final = "•••"
 YES_NO: Final = ("true", "false")
@@ -159,12 +160,16 @@ class Form:
         self.said, self.unknown = said, unknown
 
     def leave_out_what_is_usual(self) -> None:
-        """Takes back what the command would take anyway: of a run's record, what makes it this run stays."""
+        """Takes back what the command would take anyway: of a run's record, what makes it this run stays.
+
+        Nothing is taken back while the model isn't known, and with it its recipe.
+        """
+        if "load_checkpoint_path" in self.said and not self.base_model:
+            return
         for name, text in list(self.said.items()):
-            if name not in ("model_name", "load_checkpoint_path", "log_path"):
-                usual = self.usual(name)
-                if usual is not None and setting_text(usual) == text:
-                    del self.said[name]
+            usual = self.usual(name)
+            if name not in _ALWAYS_SAID and usual is not None and setting_text(usual) == text:
+                del self.said[name]
 
     def say(self, name: str, text: str) -> None:
         """Sets a field to a text; an empty one takes back what was said."""
@@ -185,11 +190,10 @@ class Form:
 
     @property
     def base_model(self) -> str:
-        """The model whose recipe holds, as far as the form tells."""
+        """The model whose recipe holds; empty where the form doesn't tell."""
         said = self.said.get("model_name") or self.checkpoint_model
-        if said is None and self.said.get("service") == "local":
-            return TINY_SCRATCH
-        return said or ""
+        is_scratch = self.said.get("service") == "local" and "load_checkpoint_path" not in self.said
+        return said or (TINY_SCRATCH if is_scratch else "")
 
     def shown(self, name: str) -> str:
         """The text of a field: what is said, or what is usual."""

@@ -11,12 +11,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from geospot.errors import GeospotError
+from geospot.errors import GeospotError, UsageError
 from geospot.plugins import BACKENDS, SERVICES, installed, load
+
+if TYPE_CHECKING:
+    from geospot.evaluation.backend import BackendFactory
 
 LIMIT_S: Final = 10.0
 _MOST_MODELS: Final = 500
@@ -46,36 +48,65 @@ class Look:
     trouble: str | None = None
     is_open: bool = False
     """Whether models beyond `models` may be named, such as those of a hub."""
+    needs_model: str | None = None
+    """Why it can't do without a model's name, None where it can."""
 
 
-async def look_at(asked: Asked) -> Look:
-    """Looks, for ten seconds at most."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "geospot.tui.looking"),
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a process said, and how it ended."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+
+async def ask_process(words: Sequence[str], *, told: bytes = b"", limit_s: float) -> Said | None:
+    """Runs `python -m WORDS` and gives what it says; None, and it is ended, where that takes longer.
+
+    Args:
+        told: what it can read from standard input.
+    """
+    process = _process(words)
+    try:
+        return await asyncio.to_thread(_said, process, told, limit_s)
+    finally:
+        process.kill()  # also where nobody waits for it any more; its thread then ends at once
+
+
+def _process(words: Sequence[str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(  # noqa: S603 - our own program, words that were checked
+        [sys.executable, "-P", "-m", *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    try:
-        async with asyncio.timeout(LIMIT_S):
-            out, err = await process.communicate(json.dumps(asdict(asked)).encode())
-    except TimeoutError:
+
+
+def _said(process: "subprocess.Popen[bytes]", told: bytes, limit_s: float) -> Said | None:
+    with process:
+        try:
+            out, err = process.communicate(told, timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return None
+        return Said(process.returncode, out, err)
+
+
+async def look_at(asked: Asked) -> Look:
+    """Looks, for ten seconds at most."""
+    told = json.dumps(asdict(asked)).encode()
+    said = await ask_process(["geospot.tui.looking"], told=told, limit_s=LIMIT_S)
+    if said is None:
         return Look("", trouble=f"{asked.name} has given no answer for {LIMIT_S:.0f} s.")
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    return _read(out, err)
+    return _read(said.out, said.err)
 
 
 def _read(out: bytes, err: bytes) -> Look:
     try:
         row: dict[str, Any] = json.loads(out.splitlines()[-1])
-        return Look(
-            str(row["said"]), tuple(map(str, row["models"])), row["trouble"], bool(row["is_open"])
-        )
+        row["models"] = tuple(map(str, row["models"]))
+        return Look(**row)
     except (IndexError, KeyError, ValueError, TypeError):
         lines = err.decode("utf-8", "replace").splitlines()
         return Look("", trouble=f"It couldn't be looked at: {lines[-1] if lines else 'no answer'}")
@@ -118,11 +149,12 @@ def _backend(asked: Asked) -> Look:
         if asked.name == "tinker" and asked.base_url:
             return _service(Asked("service", asked.base_url, None, asked.api_key_env))
         return _service(Asked("service", asked.name, None, asked.api_key_env))
-    from geospot.evaluation.backend import BackendFactory, BackendOptions
+    from geospot.evaluation.backend import BackendOptions
 
-    factory = cast(BackendFactory, load(BACKENDS, asked.name))
+    factory = cast("BackendFactory", load(BACKENDS, asked.name))
+    needs = _need_of_model(factory)
     if asked.name != "openai":
-        return Look("installed; it asks no server")
+        return Look("installed", is_open=True, needs_model=needs)
     backend = factory(
         BackendOptions(model="any", base_url=asked.base_url, api_key_env=asked.api_key_env)
     )
@@ -131,7 +163,19 @@ def _backend(asked: Asked) -> Look:
     variable = about.get("api_key_env")
     key = _key_said(str(variable) if variable else None, has=bool(variable))
     served = f"{len(names)} models" if names else "it doesn't list its models"
-    return Look(f"reachable, {served}; {key}", _vision_first(names), is_open=not names)
+    return Look(f"reachable, {served}; {key}", _vision_first(names), None, not names, needs)
+
+
+def _need_of_model(factory: "BackendFactory") -> str | None:
+    from geospot.evaluation.backend import BackendOptions
+
+    try:
+        factory(BackendOptions())
+    except UsageError as error:
+        return str(error)
+    except GeospotError:
+        return None  # about something else, such as a key
+    return None
 
 
 async def _listed(backend: Any) -> list[str]:

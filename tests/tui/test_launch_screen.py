@@ -184,8 +184,25 @@ def test_sections_unfold_one_by_one_and_all_at_once(tmp_path: Path) -> None:
         assert any(row.name == "thumbnails_mb" for row in table.lines)
         await pilot.press("m")
         assert not any(row.name in ("adam_eps", "thumbnails_mb") for row in table.lines)
+        await pilot.press("m", "m")
+        await pilot.resize_terminal(*LARGE)
+        await until(pilot, lambda: not any(row.name == "adam_eps" for row in table.lines))
 
     drive(form_app(tmp_path, **WORLD), steps, SMALL)
+
+
+def test_a_large_screen_shows_every_setting(tmp_path: Path) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await ready(pilot)
+        await pilot.press("e")
+        await until(pilot, lambda: screen.kind == "eval", "Evaluation")
+        await until_seen(pilot, "ray_address", "extra_body", "canary")
+        await pilot.resize_terminal(*SMALL)
+        await until(
+            pilot, lambda: any(row.folded for row in screen.fields.lines), "sections folded again"
+        )
+
+    drive(form_app(tmp_path, **WORLD), steps, LARGE)
 
 
 def test_kinds_keep_what_is_filled_in_and_carry_over_whom_and_which_photos(tmp_path: Path) -> None:
@@ -376,6 +393,21 @@ def test_models_that_a_server_has_are_offered_and_another_is_refused(tmp_path: P
         drive(app, steps, LARGE)
 
 
+def test_a_backend_that_needs_a_model_says_so_at_the_model(tmp_path: Path) -> None:
+    with VlmServer() as server:
+
+        async def steps(pilot: Pilot[None]) -> None:
+            screen = await ready(pilot)
+            await until(pilot, lambda: "model" in screen.wrong, "the reason")
+            assert "needs a model" in screen.wrong["model"]
+            await go_to(pilot, "backend")
+            await pilot.press("enter", "ctrl+u", *"prior", "enter")
+            await until(pilot, lambda: screen.look is not None and not screen.wrong, "no reason")
+
+        app = form_app(tmp_path, "eval", backend="openai", base_url=server.base_url)
+        drive(app, steps, SMALL)
+
+
 def test_a_missing_key_is_named_by_its_variable_and_one_that_is_pasted_is_not_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -542,7 +574,7 @@ def test_an_evaluation_is_started_detached_and_its_result_is_opened(
         await pilot.press("ctrl+s")
         await long(pilot, lambda: bool(shown), "the result")
         assert shown == [tmp_path / "results" / "eval"]
-        assert (shown[0] / "summary.json").is_file()
+        await long(pilot, (shown[0] / "summary.json").is_file, "its summary")
         assert screen not in pilot.app.screen_stack
 
     drive(form_app(tmp_path, "eval", backend="prior", dataset="world", limit=8), steps, SMALL)

@@ -1,7 +1,5 @@
 """The screen in which a training or an evaluation is made ready and started."""
 
-import asyncio
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,6 +16,7 @@ from geospot.errors import GeospotError
 from geospot.runs.launching import MODELS, Command, Launched, launch
 from geospot.textsafe import printable
 from geospot.tui.form import Form, fitting_kind
+from geospot.tui.looking import ask_process
 from geospot.tui.screens.launch_dialogs import AskPath, Details, PickPreset
 from geospot.tui.screens.launch_form import FOLDER_FIELD, FormScreen, Page
 from geospot.tui.screens.launch_panel import panel
@@ -26,6 +25,7 @@ from geospot.tui.widgets.confirm import ask
 
 _TOML_BYTES: Final = 1_000_000
 _DRY_RUN_S: Final = 120.0
+_DRY_RUN_LINES: Final = 20
 
 
 class LaunchScreen(FormScreen):
@@ -191,25 +191,13 @@ class LaunchScreen(FormScreen):
     async def _count(self, command: Sequence[str]) -> None:
         self.dry_run = "… counting photos and tokens"
         self.show_panel()
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", *command, "--dry-run"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(_DRY_RUN_S):
-                out, err = await process.communicate()
-        except TimeoutError:
+        said = await ask_process([*command, "--dry-run"], limit_s=_DRY_RUN_S)
+        if said is None:
             self.dry_run = f"it took longer than {_DRY_RUN_S:.0f} s to read the data set"
         else:
-            said = out if process.returncode == 0 else err
-            lines = said.decode("utf-8", "replace").splitlines()
-            self.dry_run = "\n".join(printable(line, limit=200) for line in lines[-20:])
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            text = (said.err if said.code else said.out).decode("utf-8", "replace")
+            lines = [printable(line, limit=200) for line in text.splitlines()]
+            self.dry_run = "\n".join(lines[-_DRY_RUN_LINES:])
         self.show_panel()
 
     # Start
@@ -245,6 +233,7 @@ class LaunchScreen(FormScreen):
         finally:
             self._is_starting = False
         is_local = self.whom().name == "local"
+        self.say_status(f"starting geospot {launched.kind}", f"output in {launched.output}")
         waits_for = "loading torch and the model …" if is_local else "connecting …"
         self.geospot.push_screen(Starting(launched, waits_for), partial(self._started, launched))
 

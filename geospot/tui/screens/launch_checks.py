@@ -85,7 +85,7 @@ def look_around(form: Form, folders: Sequence[Path]) -> Around:
                 notes[name] = (text, note)
     if kind == "eval":
         return Around(wrong, notes)
-    model = _checkpoint_model(said.get("load_checkpoint_path"))
+    model = checkpoint_model(said.get("load_checkpoint_path"))
     base = said.get("model_name") or model or form.base_model
     earlier = find_earlier(folders, kind, form.shown("service"), base) if base else None
     return Around(wrong, notes, model, earlier)
@@ -204,6 +204,8 @@ def _model(text: str, said: Mapping[str, str]) -> str:
 
 
 def _prompt(text: str, said: Mapping[str, str]) -> str:
+    if "prompt" not in said and said.get("backend") in ("tinker", "local"):
+        return "unless the model was trained with another, which is then asked"
     prompt = load_prompt(text, said.get("system_prompt"))
     return f"{len(prompt.text):,} characters: {' '.join(prompt.text.split())[:200]}"
 
@@ -217,7 +219,8 @@ _CHECKS: Final = {
 }
 
 
-def _checkpoint_model(text: str | None) -> str | None:
+def checkpoint_model(text: str | None) -> str | None:
+    """Base model of a checkpoint, as its run says; None where none does. Blocks."""
     if text is None or text.startswith(SCHEME):
         return None
     try:

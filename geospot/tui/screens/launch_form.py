@@ -23,7 +23,7 @@ from geospot.textsafe import printable
 from geospot.tui.form import Checked, Form
 from geospot.tui.looking import Asked, Look, look_at
 from geospot.tui.screen import GeoScreen
-from geospot.tui.screens.launch_checks import Around, free_path, look_around
+from geospot.tui.screens.launch_checks import Around, checkpoint_model, free_path, look_around
 from geospot.tui.screens.launch_choices import Offers
 from geospot.tui.screens.launch_editor import FieldEditor
 from geospot.tui.screens.launch_list import FieldTable, rows_of
@@ -83,7 +83,7 @@ class FormScreen(GeoScreen):
         self._asked: Asked | None = None
         self._given = dict(settings or {})
         self.pages: dict[Command, Page] = {}
-        self._unfolded: frozenset[str] = frozenset()
+        self._unfolded: frozenset[str] | None = None  # until the person says: all, if they fit
         self.dry_run = ""
         self.trouble = ""
         self._pause: Timer | None = None
@@ -92,7 +92,7 @@ class FormScreen(GeoScreen):
         """Kinds and buttons, complaints, fields, panel."""
         with Horizontal(id="launch-bar"):
             for kind, title in KINDS.items():
-                yield Button(title, id=f"launch-{kind}", compact=True)
+                yield Button(f"○ {title}", id=f"launch-{kind}", compact=True)
             yield Static(id="launch-space")
             yield Button("Presets (p)", id="launch-presets", compact=True)
             yield Button("Start (ctrl+s)", id="launch-go", compact=True)
@@ -143,6 +143,19 @@ class FormScreen(GeoScreen):
         found = self.around.wrong_of(self.form) | self._wrong_of_service()
         return found | dict(self.checked.wrong)
 
+    @property
+    def unfolded(self) -> frozenset[str]:
+        """Sections whose unusual settings are shown: all of them on a screen that has room."""
+        if self._unfolded is not None:
+            return self._unfolded
+        every = self._sections
+        room = self.fields.size.height - 1
+        return every if len(rows_of(self.form, every, {})) <= room else frozenset()
+
+    @property
+    def _sections(self) -> frozenset[str]:
+        return frozenset(field.section for field in self.form.fields)
+
     # The form
 
     async def _open_page(self, kind: Command, settings: Mapping[str, Any]) -> None:
@@ -150,9 +163,11 @@ class FormScreen(GeoScreen):
         form, trouble = Form(kind), ""
         try:
             form.fill(settings)
-            form.leave_out_what_is_usual()
         except UsageError as error:
             trouble = str(error)
+        start = form.said.get("load_checkpoint_path")
+        form.checkpoint_model = await self.geospot.reader.do(checkpoint_model, start)
+        form.leave_out_what_is_usual()
         await self.say_folder(form, kind)
         self.pages[kind] = Page(form, dict(form.said))
         self.kind = kind
@@ -172,7 +187,7 @@ class FormScreen(GeoScreen):
         for kind, title in KINDS.items():
             button = self.query_one(f"#launch-{kind}", Button)
             button.set_class(kind == self.kind, "-on")
-            button.label = f"● {title}" if kind == self.kind else title
+            button.label = f"{'●' if kind == self.kind else '○'} {title}"
         self.say_title("New run", KINDS[self.kind])
         self.changed(is_settled=True)
 
@@ -195,7 +210,7 @@ class FormScreen(GeoScreen):
             return  # nothing is there yet, or not any more
         form, wrong = self.form, self.wrong
         notes = self.around.notes_of(form)
-        lines = rows_of(form, self._unfolded, wrong)
+        lines = rows_of(form, self.unfolded, wrong)
         self.fields.show_form(form, lines, wrong, notes, name)
         self._show_whole(wrong)
         self.show_panel()
@@ -313,6 +328,8 @@ class FormScreen(GeoScreen):
             return {"backend" if self.kind == "eval" else "service": look.trouble}
         field = "model" if self.kind == "eval" else "model_name"
         model = self.form.said.get(field)
+        if model is None and look.needs_model is not None:
+            return {field: look.needs_model}
         is_path = model is not None and ("://" in model or Path(model.partition("@")[0]).is_dir())
         if not model or is_path or look.is_open or not look.models or model in look.models:
             return {}
@@ -335,7 +352,7 @@ class FormScreen(GeoScreen):
         if row is None:
             return
         if row.what == "more":
-            self._unfolded ^= {row.name}
+            self._unfolded = self.unfolded ^ {row.name}
             self.show()
         elif row.what == "field":
             self._edit(row.name)
@@ -410,8 +427,8 @@ class FormScreen(GeoScreen):
 
     def action_unfold(self) -> None:
         """Shows every setting, or folds away the unusual ones."""
-        sections = frozenset(field.section for field in self.form.fields)
-        self._unfolded = frozenset() if self._unfolded >= sections else sections
+        every = self._sections
+        self._unfolded = frozenset() if self.unfolded >= every else every
         self.show()
 
     def action_free_path(self) -> None:

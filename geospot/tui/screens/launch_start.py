@@ -1,6 +1,8 @@
 """From pressing Start until there is something to open: what the new process prints, how long it takes."""
 
+import asyncio
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, cast
 
 from rich.text import Text
@@ -10,6 +12,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from geospot.evaluation.results import SAMPLES
 from geospot.runs.launching import Launched
 from geospot.textsafe import printable
 from geospot.tui.scales import duration
@@ -22,8 +25,6 @@ Outcome = Literal["live", "ended", "left"]
 _EVERY_S: Final = 0.25
 _TAIL_BYTES: Final = 8192
 _LINES: Final = 8
-_SUMMARY: Final = "summary.json"
-_RUNNING_EVAL: Final = "asking; the result opens when all is asked"
 
 
 class Starting(ModalScreen[tuple[Outcome, str]]):
@@ -53,7 +54,7 @@ class Starting(ModalScreen[tuple[Outcome, str]]):
         """
         super().__init__()
         self._launched, self._waits_for = launched, waits_for
-        self._began_s = time.monotonic()
+        self._began_s, self._started_s = time.monotonic(), time.time()
 
     def compose(self) -> ComposeResult:
         """What is waited for, what it has printed, what can be done."""
@@ -75,42 +76,49 @@ class Starting(ModalScreen[tuple[Outcome, str]]):
         self.dismiss(("left", f"{self._launched.output}"))
 
     async def _watch(self) -> None:
-        import asyncio
-
         reader = cast("GeospotApp", self.app).reader
         while True:
-            outcome, text, lines = await reader.do(_look, self._launched)
+            outcome, text, lines = await reader.do(_look, self._launched, self._started_s)
             if outcome is not None:
                 self.dismiss((outcome, text))
                 return
-            self._say(text)
+            self._say()
             shown = "\n".join(lines[-_LINES:]) or "it has printed nothing yet"
             self.query_one("#starting-output", Static).update(Text(shown))
             await asyncio.sleep(_EVERY_S)
 
-    def _say(self, instead: str = "") -> None:
+    def _say(self) -> None:
         text = Text()
         text.append(f"geospot {self._launched.kind}", "bold")
-        text.append(f"  {duration(time.monotonic() - self._began_s)}  ")
-        text.append(instead or f"starting: {self._waits_for}")
+        text.append(f"  {duration(time.monotonic() - self._began_s)}  starting: {self._waits_for}")
         self.query_one("#starting-what", Static).update(text)
 
 
-def _look(launched: Launched) -> tuple[Outcome | None, str, list[str]]:
-    """How far it is: the outcome once there is one, a word for the person, and its newest lines. Blocks."""
+def _look(launched: Launched, began_s: float) -> tuple[Outcome | None, str, list[str]]:
+    """How far it is: the outcome once there is one, why it ended, and its newest lines. Blocks.
+
+    Args:
+        began_s: when it was started, in seconds since 1970.
+    """
     lines = tail_of(launched)
     if (trouble := launched.trouble()) is not None:
         return "ended", trouble, lines
     has_ended = launched.process.poll() is not None
-    if launched.kind != "eval":
-        if launched.is_live():
-            return "live", "", lines
-        return ("ended", _ended(lines), lines) if has_ended else (None, "", lines)
-    if (launched.folder / _SUMMARY).is_file() and has_ended:
+    is_open = launched.is_live()
+    if launched.kind == "eval" and not has_ended:
+        is_open = is_open and _is_written(launched.folder / SAMPLES, began_s)
+    if is_open:
         return "live", "", lines
-    if has_ended:
-        return "ended", _ended(lines), lines
-    return None, _RUNNING_EVAL if launched.is_live() else "", lines
+    return ("ended", _ended(lines), lines) if has_ended else (None, "", lines)
+
+
+def _is_written(path: Path, since_s: float) -> bool:
+    """Whether something has been written there since; an evaluation that goes on has answers already."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return status.st_size > 0 and status.st_mtime >= since_s
 
 
 def tail_of(launched: Launched) -> list[str]:

@@ -1,0 +1,114 @@
+"""A service or server is looked at in a process of its own, which never takes long and tells no key."""
+
+import asyncio
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from geospot.tui import looking
+from geospot.tui.looking import Asked, Look, look_at, names_of
+from tests.support.scripted_engine import ScriptedEngine
+from tests.support.tinker_server import keyed_server
+from tests.support.vlm_server import VlmServer, dead_port
+
+
+def look(asked: Asked) -> Look:
+    """What is seen."""
+    return asyncio.run(look_at(asked))
+
+
+@pytest.fixture(autouse=True)
+def _no_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # pyright: ignore[reportUnusedFunction]
+    for name in ("TINKER_API_KEY", "TINKER_BASE_URL", "OPENAI_API_KEY", "TINKER_CREDENTIAL_CMD"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def test_the_hosted_service_without_a_key_is_told_at_once() -> None:
+    seen = look(Asked("service", "tinker"))
+    assert seen.trouble is not None
+    assert "TINKER_API_KEY" in seen.trouble
+
+
+def test_the_embedded_engine_needs_nothing_and_names_its_models() -> None:
+    seen = look(Asked("service", "local"))
+    assert seen.trouble is None
+    assert seen.is_open
+    assert "geospot/tiny-vlm" in seen.models
+    assert look(Asked("backend", "local")) == seen
+
+
+def test_a_dead_address_and_an_unknown_name_are_sentences() -> None:
+    with dead_port() as port:
+        seen = look(Asked("service", f"http://127.0.0.1:{port}"))
+        assert seen.trouble is not None
+        assert "Nothing answers" in seen.trouble
+        seen = look(Asked("backend", "openai", f"http://127.0.0.1:{port}/v1"))
+        assert seen.trouble is not None
+        assert "Nothing answers" in seen.trouble
+    seen = look(Asked("service", "tinkr"))
+    assert seen.trouble is not None
+    assert "Did you mean 'tinker'" in seen.trouble
+
+
+def test_a_chat_server_names_its_models_with_those_that_see_first() -> None:
+    with VlmServer(models=["words", "some-vlm", "pixtral"]) as server:
+        seen = look(Asked("backend", "openai", server.base_url))
+    assert seen.models == ("pixtral", "some-vlm", "words")
+    assert seen.said == "reachable, 3 models; no key is sent"
+    with VlmServer(models=[]) as server:
+        seen = look(Asked("backend", "openai", server.base_url))
+    assert (seen.trouble, seen.models, seen.is_open) == (None, (), True)
+
+
+def test_a_key_is_named_by_its_variable_and_told_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "very-secret-value")
+    with VlmServer(key="very-secret-value") as server:
+        refused = look(Asked("backend", "openai", server.base_url))
+        taken = look(Asked("backend", "openai", server.base_url, "MY_KEY"))
+    assert refused.trouble is not None
+    assert "refuses the key" in refused.trouble
+    assert taken.trouble is None
+    assert "key in MY_KEY" in taken.said
+    assert "secret" not in f"{refused}{taken}"
+
+
+def test_a_training_service_that_asks_for_a_key_is_opened_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from geospot_backends.local.checkpoints import CheckpointStore
+
+    monkeypatch.setenv("MY_KEY", "tml-very-secret")
+    with keyed_server(
+        ScriptedEngine(), CheckpointStore(tmp_path / "state"), "tml-very-secret"
+    ) as url:
+        refused = look(Asked("service", url))
+        taken = look(Asked("service", url, None, "MY_KEY"))
+        asked_by_backend = look(Asked("backend", "tinker", url, "MY_KEY"))
+    assert refused.trouble is not None
+    assert "asks for a key" in refused.trouble
+    assert taken.trouble is None, taken.trouble
+    assert "key in MY_KEY" in taken.said
+    assert taken.models
+    assert asked_by_backend == taken
+    assert "secret" not in f"{refused}{taken}"
+
+
+def test_a_server_that_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "LIMIT_S", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        began = time.monotonic()
+        seen = look(Asked("backend", "openai", f"http://127.0.0.1:{port}/v1"))
+    assert seen.trouble is not None
+    assert "no answer for 2 s" in seen.trouble
+    assert time.monotonic() - began < 8.0
+
+
+def test_what_is_installed_is_named() -> None:
+    assert {"tinker", "local"} <= set(names_of("service"))
+    assert {"openai", "prior", "local"} <= set(names_of("backend"))
+    assert os.environ.get("TINKER_API_KEY") is None
