@@ -65,7 +65,7 @@ def read_digest(path: Path) -> MetricsDigest:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            end = _End(_block(file, max(0, size - _END), _END), is_whole=size <= _END)
+            end = _End(_block(file, max(0, size - _END), _END))
             found = next((score for score in _SCORES if end.newest(score[0]) is not None), None)
             if found is None:
                 return MetricsDigest(tokens=end.tokens(), cost_usd=end.newest("cost/usd"))
@@ -90,11 +90,13 @@ def read_digest(path: Path) -> MetricsDigest:
 
 
 class _End:
-    """The whole lines at the end of the file, newest first; a line is parsed when it is asked for."""
+    """The lines at the end of the file, newest first; a line is parsed when it is asked for.
 
-    def __init__(self, data: bytes, *, is_whole: bool) -> None:
-        lines = data[: data.rfind(b"\n") + 1].split(b"\n")
-        self._lines = [line for line in reversed(lines[not is_whole :]) if line]
+    The first is cut off where the block begins, and as such no JSON object.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._lines = data[: data.rfind(b"\n") + 1].split(b"\n")[::-1]
         self._rows: dict[int, dict[str, Any]] = {}
 
     def row(self, key: str) -> dict[str, Any] | None:

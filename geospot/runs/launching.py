@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -34,8 +35,8 @@ OUTPUT: Final = "output.log"
 _EVAL: Final = "eval.json"
 _READ: Final = 1 << 14  # bytes of the output's end
 _SHOWN: Final = 5  # lines of it in a message
-_EXPECTED: Final = (0, 3, 128 + 2, 128 + 15)
-"""Exit codes of a process that did what it was asked to: done, incomplete, or stopped."""
+_EXPECTED: Final = (0, 3, 128 + 2, 128 + 15, -2, -15)
+"""Exit codes of a process that did what it was asked to: done, incomplete, or stopped by a signal."""
 
 
 class LaunchError(GeospotError):
@@ -72,10 +73,10 @@ class Launched:
     def trouble(self) -> str | None:
         """Why it ended, where that wasn't as it should: the last lines that it printed; else None."""
         code = self.process.poll()
-        if code is None or code in _EXPECTED or -code in (2, 15):
+        if code is None or code in _EXPECTED:
             return None
-        said = last_words(self.output, self.start)
-        return said or f"It ended with exit code {code} and said nothing."
+        how = f"exit code {code}" if code > 0 else f"signal {-code}, {signal.strsignal(-code)}"
+        return last_words(self.output, self.start) or f"It ended with {how}, and said nothing."
 
     def wait_until_live(self, timeout_s: float) -> bool:
         """Waits until its directory tells the rest; False if that takes longer.

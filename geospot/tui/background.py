@@ -29,7 +29,7 @@ _LAST: Final = re.compile(rb"\x1b\[\?[\d;]*c")
 _WITHIN_S: Final = 0.15
 _WITHIN_REMOTE_S: Final = 0.6
 """Over SSH the answer has a way to go; one that comes when nobody waits any more would be taken for keys."""
-_REST_WITHIN_S: Final = 0.1
+_REST_WITHIN_S: Final = 0.3
 """For the rest of an answer that has begun."""
 _UNASKED: Final = ("", "dumb", "unknown", "linux")
 """Terminals that would show the question instead of answering it."""

@@ -192,6 +192,13 @@ def test_the_terminal_is_asked_for_its_background(
     assert asked.shown == b""  # nothing was echoed
 
 
+def test_an_answer_that_has_begun_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of it would be taken for keys by the app."""
+    parts = (b"", LIGHT[:9], LIGHT[9:] + DEVICE)
+    asked = Asked(monkeypatch, answering(*parts, pause_s=0.11))
+    assert asked.said == Background(is_dark=False)
+
+
 def test_a_terminal_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLORFGBG", "15;0")
     asked = Asked(monkeypatch, answering())

@@ -56,6 +56,7 @@ def test_what_is_no_run_is_not_listed(tmp_path: Path) -> None:
     foreign_run(tmp_path / ".hidden" / "run")
     (tmp_path / "model").mkdir()  # a model of Hugging Face has a config.json, too
     (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "odd" / "metrics.jsonl").mkdir(parents=True)
     (tmp_path / "result").mkdir()
     (tmp_path / "result" / "eval.json").write_text("{}")
     assert Catalogue([tmp_path, tmp_path / "nowhere"]).scan() == [tmp_path / "run"]

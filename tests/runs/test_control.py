@@ -339,6 +339,16 @@ def test_an_early_death_tells_its_reason(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_silent_death_is_told_as_well(tmp_path: Path) -> None:
+    (tmp_path / "run.output.log").write_text("geospot: an older process's last words\n")
+    with silent_server() as url:
+        launched = launch("sft", small(url, tmp_path / "run"), tmp_path / "run")
+        assert launched.trouble() is None
+        launched.process.kill()
+        launched.process.wait()
+    assert launched.trouble() == "It ended with signal 9, Killed, and said nothing."
+
+
 def test_what_does_not_fit_starts_nothing(tmp_path: Path) -> None:
     for settings in ({"batch_size": 0}, {"batchsize": 3}, {"group_size": 4}, {"prompt": "a\0b"}):
         with pytest.raises(UsageError):
