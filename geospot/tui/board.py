@@ -15,6 +15,7 @@ from geospot.evaluation.metrics import ACCURACIES
 from geospot.evaluation.standing import section
 from geospot.geo import GEOSCORE_MAX
 from geospot.textsafe import printable
+from geospot.tui.query import Query, Value
 from geospot.tui.widgets.table import Cell, Cells, Column
 from geospot_leaderboard import export
 from geospot_leaderboard.collect import Broken
@@ -45,6 +46,7 @@ _MORE: Final = (
     *(Column(f"acc_{radius:g}km", f"<{radius:g} km", 8, "right") for radius in (25, 200, 750)),
     Column("geoscore_answered", "answered", 9, "right"),
     Column("country_acc", "country", 8, "right"),
+    Column("canary", "canary", 8),
     Column("acc_1km", "<1 km", 7, "right"),
     Column("acc_2500km", "<2500 km", 9, "right"),
     Column("cost_usd", "cost", 8, "right"),
@@ -53,6 +55,27 @@ _MORE: Final = (
     Column("date", "date", 10),
 )
 _GAP: Final = 2
+_FIELDS: Final[Mapping[str, str]] = {
+    "model": "model",
+    "backend": "backend",
+    "dataset": "dataset",
+    "split": "split",
+    "geoscore": "geoscore",
+    "answered": "geoscore_answered",
+    "coverage": "coverage",
+    "median": "median_km",
+    "country": "country_acc",
+    "images": "n",
+    "cost": "cost_usd",
+    "date": "date",
+}
+KEYS: Final[Mapping[str, Sequence[str]]] = {
+    "rank": (),
+    "mark": ("incomplete", "canary failed", "self-selected", "collapsed"),
+    **dict.fromkeys(_FIELDS, ()),
+}
+"""What results can be filtered by."""
+EVERYTHING: Final = Query()
 
 Values = Mapping[str, export.Cell]
 
@@ -135,25 +158,34 @@ def _span(group: Group, values: Mapping[Path, Values]) -> tuple[float, float]:
     return low, max(min(math.ceil(high / step) * step, GEOSCORE_MAX), low + step)
 
 
-def lines_of(board: Board, sort: str, *, descending: bool) -> list[Line]:
-    """The lines of the table; within each group sorted by a column, ranked before unranked."""
-    lines = list(_under_way(board))
+def lines_of(board: Board, sort: str, *, descending: bool, query: Query = EVERYTHING) -> list[Line]:
+    """The lines of the table; within each group sorted by a column, ranked before unranked.
+
+    A query keeps results of ours; ranks stay those among all.
+    """
+    lines: list[Line] = [] if query.terms else list(_under_way(board))
     for index, group in enumerate(board.groups):
-        lines += _group_lines(board, index, group, sort, descending=descending)
-    for published in export.references_for(board.groups):
-        first = published[0]
-        title = f"Published on {first.dataset}, {first.split}: not comparable, not ranked"
-        lines.append(Line("heading", title))
-        lines += [Line("published", row.model, published=row) for row in published]
-        lines.append(Line("blank"))
-    unfinished = board.found.under_way
-    broken = [one for one in board.found.broken if one.path not in unfinished]
-    if broken:
-        lines.append(Line("heading", "Left out: can't be read"))
-        lines += [Line("broken", str(one.path), broken=one) for one in broken]
+        lines += _group_lines(board, index, group, sort, query, descending=descending)
+    if not query.terms:
+        lines += _apart(board)
     while lines and lines[-1].kind == "blank":
         lines.pop()
     return lines
+
+
+def _apart(board: Board) -> Iterator[Line]:
+    """Published results, and what can't be read."""
+    for published in export.references_for(board.groups):
+        first = published[0]
+        title = f"Published on {first.dataset}, {first.split}: not comparable, not ranked"
+        yield Line("heading", title)
+        yield from (Line("published", row.model, published=row) for row in published)
+        yield Line("blank")
+    unfinished = board.found.under_way
+    broken = [one for one in board.found.broken if one.path not in unfinished]
+    if broken:
+        yield Line("heading", "Left out: can't be read")
+        yield from (Line("broken", str(one.path), broken=one) for one in broken)
 
 
 def _under_way(board: Board) -> Iterator[Line]:
@@ -169,11 +201,14 @@ def _under_way(board: Board) -> Iterator[Line]:
 
 
 def _group_lines(
-    board: Board, index: int, group: Group, sort: str, *, descending: bool
+    board: Board, index: int, group: Group, sort: str, query: Query, *, descending: bool
 ) -> Iterator[Line]:
+    kept = [row for row in group.rows if not query.terms or _matches(board, row, query)]
+    if not kept:
+        return
     yield Line("heading", f"{group.dataset}, {group.split}: {group.n:,} images", index)
     for is_ranked in (True, False):
-        rows = [row for row in group.rows if (row.rank is not None) is is_ranked]
+        rows = [row for row in kept if (row.rank is not None) is is_ranked]
         if rows and not is_ranked:
             yield Line("heading", UNRANKED)
         for row in _sorted(board, rows, sort, descending=descending):
@@ -181,6 +216,16 @@ def _group_lines(
             going_on = board.found.under_way.get(path)
             yield Line("result", board.shown[path], index, ranked=row, going_on=going_on)
     yield Line("blank")
+
+
+def _matches(board: Board, row: Ranked, query: Query) -> bool:
+    values = board.values[row.result.path]
+    fields: dict[str, Value] = {key: values[name] for key, name in _FIELDS.items()}
+    fields["rank"] = row.rank
+    fields["mark"] = [flaw.mark for flaw in row.result.flaws]
+    return query.matches(
+        fields, lambda: f"{board.shown[row.result.path]} {row.result.path}".casefold()
+    )
 
 
 def _sorted(
@@ -271,6 +316,7 @@ def _result_cells(board: Board, line: Line, width: int, mark: str) -> dict[str, 
         "region_acc": Cell(export.percent(value["region_acc"]), dim),
         "cost_usd": Cell(export.cost(value["cost_usd"]), dim),
         "n": Cell(export.number(value["n"], 0), dim),
+        "canary": Cell(canary_word(row), dim),
         "date": Cell(printable(str(value["date"] or "")[:10]), dim),
         **{name: Cell(export.percent(value[name]), dim) for name in ACCURACIES},
     }
@@ -282,6 +328,15 @@ def _result_cells(board: Board, line: Line, width: int, mark: str) -> dict[str, 
             dim,
         )  # fmt: skip
     return cells
+
+
+def canary_word(row: Ranked) -> str:
+    """Whether the model was shown to see images at all."""
+    canary = section(row.result.summary, "canary") or section(row.result.manifest, "canary")
+    passed = canary.get("passed")
+    if passed is None:
+        return "–"
+    return "✓ passed" if passed is True else "✗ failed"
 
 
 def interval_bar(

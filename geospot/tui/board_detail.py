@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from geospot.evaluation.standing import section
-from geospot.tui.board import Board, Line
+from geospot.tui.board import Board, Line, canary_word
 from geospot.tui.scales import duration
 from geospot_leaderboard import export
 from geospot_leaderboard.live import UnderWay, seconds_since
@@ -48,21 +47,11 @@ def _explain_result(board: Board, row: Ranked) -> list[tuple[str, str]]:
         f"GeoScore {export.number(value['geoscore'], 1)} over all,"
         f" {export.number(value['geoscore_answered'], 1) or '–'} over answered",
         f"{export.number(value['n'], 0)} images",
-        _canary(row),
+        f"canary {'not asked' if (word := canary_word(row)) == '–' else word[2:]}",
         export.cost(value["cost_usd"]),
         str(value["date"] or "")[:16].replace("T", " "),
     ]
     return [(title, "bold"), *flaws, (" · ".join(part for part in parts if part), "")]
-
-
-def _canary(row: Ranked) -> str:
-    """Whether the model was shown to see images at all."""
-    result = row.result
-    canary = section(result.summary, "canary") or section(result.manifest, "canary")
-    passed = canary.get("passed")
-    if passed is None:
-        return "canary not asked"
-    return "canary passed" if passed is True else "canary failed"
 
 
 def _explain_progress(one: UnderWay) -> list[tuple[str, str]]:

@@ -122,7 +122,8 @@ def _outcomes(summary: Document, inks: Inks, width: int) -> Text:
     if not_asked:
         counts["not asked"] = not_asked
     total = sum(counts.values())
-    text = Text("Outcomes", "bold")
+    text = Text()
+    text.append("Outcomes", "bold")
     text.append(f"  {total:,} answers\n", "dim")
     if not total:
         return text
@@ -169,7 +170,8 @@ def _places(summary: Document) -> Text:
         return Text(
             "Right places: known when everything was asked, where photos have labels.\n", "dim"
         )
-    text = Text(f"{'Right places':25}", "bold")
+    text = Text()
+    text.append(f"{'Right places':25}", "bold")
     text.append("".join(level.replace("_", "-").rjust(12) for level in levels) + "\n", "dim")
     for name, kind in kinds.items():
         text.append(

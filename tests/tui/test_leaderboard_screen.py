@@ -229,6 +229,23 @@ def test_enter_opens_the_result(tmp_path: Path) -> None:
     drive(on(three(tmp_path)), steps)
 
 
+def test_a_filter_keeps_results_and_their_ranks(tmp_path: Path) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await filled(pilot)
+        await pilot.press("slash", *"geoscore<2000", "space", *"dataset:osv", "enter")
+        shown = await until_seen(pilot, "1 shown by the filter", "far-vlm")
+        assert "near-vlm" not in shown
+        assert "Published" not in shown
+        line = next(line for line in seen(screen.table).splitlines() if "far-vlm" in line)
+        assert " 2 " in line
+        await pilot.press("slash", "escape", *"mark:incomplete", "enter")
+        await until_seen(pilot, "part-vlm", "1 shown by the filter")
+        await pilot.press("slash", "escape", "escape")
+        await until_seen(pilot, "near-vlm", "Published")
+
+    drive(on(three(tmp_path)), steps)
+
+
 def test_groups_are_jumped_to(tmp_path: Path) -> None:
     async def steps(pilot: Pilot[None]) -> None:
         screen = await filled(pilot)

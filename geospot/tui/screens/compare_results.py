@@ -90,7 +90,7 @@ class CompareResultsScreen(GeoScreen):
         yield Static("", id="compare-head", markup=False)
         text = VerticalScroll(Static("", id="compare-text", markup=False), id="compare-figures")
         photos = Vertical(
-            FilterBar(KEYS, id="compare-filter"),
+            FilterBar(KEYS, history=self.geospot.filter_history("photos"), id="compare-filter"),
             Table(PAIR_COLUMNS, id="photos"),
             id="compare-list",
         )

@@ -41,6 +41,9 @@ _REDRAW_S: Final = 0.15
 """News that come closer together are drawn once."""
 
 _WIDE: Final = 150
+_MOST_LINES: Final = 12
+
+FIGURES: Final = "Figures"
 _BESIDE: Final = 90
 
 
@@ -51,7 +54,7 @@ class CompareRunsScreen(GeoScreen):
     CompareRunsScreen Chart { height: 3fr; min-height: 8; }
     CompareRunsScreen #overlay-warning { height: auto; padding: 0 1; color: $text-warning; display: none; }
     CompareRunsScreen #overlay-warning.-shown { display: block; }
-    CompareRunsScreen Panes { height: 2fr; min-height: 5; max-height: 14; }
+    CompareRunsScreen Panes { height: 2fr; min-height: 4; max-height: 45%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "metric", "Metric", tooltip="Choose from all metrics of the runs"),
@@ -83,7 +86,7 @@ class CompareRunsScreen(GeoScreen):
         yield Chart(id="overlay")
         yield Static("", id="overlay-warning", markup=False)
         runs, unlike = Table(RUN_COLUMNS, id="overlay-runs"), Table((), id="overlay-unlike")
-        yield Panes({"Figures": runs, "Set differently": unlike}, beside=_BESIDE, wide=_WIDE)
+        yield Panes({FIGURES: runs, "Set differently": unlike}, beside=_BESIDE, wide=_WIDE)
 
     def on_mount(self) -> None:
         """Watches all runs."""
@@ -137,6 +140,7 @@ class CompareRunsScreen(GeoScreen):
         line = self.query_one("#overlay-warning", Static)
         line.update(Text(printable(said)))
         line.set_class(bool(said), "-shown")
+        self._fit()
         self._show_tables(metric)
         self._say(metric)
 
@@ -150,6 +154,13 @@ class CompareRunsScreen(GeoScreen):
         if tuple(columns) != table.columns:
             table.set_columns(columns)
         table.show(len(unlike), lambda row: [unlike[row].name, *unlike[row].values])
+
+    def _fit(self) -> None:
+        """The tables take as many lines as they have; the rest is the chart's."""
+        panes = self.query_one(Panes)
+        is_unlike = panes.shown != FIGURES
+        rows = len(self.differences) if is_unlike or panes.is_wide else 0
+        panes.styles.height = 2 + min(max(len(self.states), rows, 2), _MOST_LINES)
 
     def _say(self, metric: str) -> None:
         lacking = [

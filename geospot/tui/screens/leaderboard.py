@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from geospot.textsafe import printable
 from geospot.tui.board import (
+    KEYS,
     Board,
     Line,
     cells_of,
@@ -22,8 +23,10 @@ from geospot.tui.board import (
     make_board,
 )
 from geospot.tui.board_detail import explained
+from geospot.tui.query import Query
 from geospot.tui.screen import GeoScreen
 from geospot.tui.screens.export import ExportDialog
+from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.table import Cells, Table
 from geospot_leaderboard.live import Found, LiveCollector
 
@@ -70,6 +73,13 @@ class LeaderboardScreen(GeoScreen):
         Binding("m", "map", "Map", tooltip="Its answers on the world map"),
         Binding("s", "sort(1)", "Sort", tooltip="By the next column; a click on a header does too"),
         Binding("S", "reverse", "Reverse", show=False, tooltip="Turns the order round"),
+        Binding(
+            "slash",
+            "filter",
+            "Filter",
+            key_display="/",
+            tooltip="model:qwen geoscore>2000 -has:mark",
+        ),
         Binding("x", "export", "Export", tooltip="As CSV or Markdown"),
         Binding(
             "r", "runs", "Runs' evals", tooltip="Evaluations that runs made on their way, or not"
@@ -89,10 +99,12 @@ class LeaderboardScreen(GeoScreen):
         self.lines: list[Line] = []
         self._marked: list[Path] = []
         self._sort, self._descending = "rank", False
+        self._query = Query()
 
     def compose_body(self) -> ComposeResult:
         """The table, and what there is to say about the line under the cursor."""
         yield Static("", id="board-empty", markup=False)
+        yield FilterBar(KEYS, history=self.geospot.filter_history("leaderboard"))
         yield Table(columns_for(80, 0), id="board")
         yield Static("", id="board-detail", markup=False)
 
@@ -130,10 +142,12 @@ class LeaderboardScreen(GeoScreen):
         if self.board is None:
             return
         before = self._line()
-        self.lines = lines_of(self.board, self._sort, descending=self._descending)
+        self.lines = lines_of(
+            self.board, self._sort, descending=self._descending, query=self._query
+        )
         if line is None:
             line = self._place_of(before)
-        self.set_class(not self.lines, "-empty")
+        self.set_class(not self.lines and not self._query.terms, "-empty")
         folders = _listed(self._collector.folders)
         self.query_one("#board-empty", Static).update(Text(_EMPTY.format(folders=folders)))
         self._columns()
@@ -193,7 +207,9 @@ class LeaderboardScreen(GeoScreen):
         found = self.board.found
         ranked = sum(row.rank is not None for group in self.board.groups for row in group.rows)
         groups = len(self.board.groups)
+        shown = sum(line.kind == "result" for line in self.lines)
         counts = [
+            f"{shown:,} shown by the filter" if self._query.terms else "",
             f"{ranked:,} ranked",
             f"{len(found.results) - ranked:,} unranked" if len(found.results) > ranked else "",
             f"{len(found.under_way):,} under way" if found.under_way else "",
@@ -267,6 +283,15 @@ class LeaderboardScreen(GeoScreen):
     def action_reverse(self) -> None:
         """Turns the order round."""
         self._sort_by(self._sort)
+
+    def action_filter(self) -> None:
+        """Types a filter for the results."""
+        self.query_one(FilterBar).open()
+
+    def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
+        """Shows what the filter keeps; ranks stay."""
+        self._query = event.query
+        self._fill()
 
     def action_group(self, by: int) -> None:
         """To the next set of images, or the one before."""

@@ -108,7 +108,7 @@ class ResultScreen(GeoScreen):
         """The views."""
         figures = VerticalScroll(Static("", id="result-text", markup=False), id="result-figures")
         answers = Vertical(
-            FilterBar(KEYS, id="result-filter"),
+            FilterBar(KEYS, history=self.geospot.filter_history("answers"), id="result-filter"),
             Table(ANSWER_COLUMNS, id="answers"),
             id="result-list",
         )
@@ -255,12 +255,12 @@ class ResultScreen(GeoScreen):
         n, samples = dataset.get("n"), section(self._files.manifest, "config").get("samples") or 1
         expected = n * samples if isinstance(n, int) and isinstance(samples, int) else 0
         answers, shown = len(self.answers), len(self.order_N)
+        is_listed = self.query_one("#result-list").display
         so_far = f"{answers:,} of {expected:,} answers" if expected else f"{answers:,} answers"
-        view = self.panes.shown
         self.say_status(
             "reading answers" if self.answers.is_behind else "",
             so_far + (" so far" if self._is_under_way else ""),
-            f"{self._sort} first" if view == ANSWERS and self._sort in ORDERS[:3] else "",
+            f"{self._sort} first" if is_listed and self._sort in ORDERS[:3] else "",
             f"{shown:,} shown by the filter" if shown != answers else "",
             f"{self.answers.passed_over:,} lines passed over: no records"
             if self.answers.passed_over
