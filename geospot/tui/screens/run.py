@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
+from geospot.runs.checkpoints import find_setting
 from geospot.runs.watch import RunState
 from geospot.textsafe import printable
 from geospot.tui.run_control import RunControls
@@ -181,7 +182,7 @@ class RunScreen(RunControls):
         state = self._shown_state
         parts = [
             state.kind.upper() if state.kind != "other" else "",
-            str(state.config.get("model_name", "")),
+            str(find_setting(state.config, "model_name") or ""),
         ]
         if self._state.is_gone:
             parts = ["the directory is gone: this is what was known of it"]

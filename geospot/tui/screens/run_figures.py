@@ -29,6 +29,7 @@ def _one(title: str, key: str, unit: str = "", *, log: bool = False) -> Figure:
     return Figure(title, ((key, title),), unit, log)
 
 
+_DENSE: Final = 0.5
 REWARD: Final = "env/all/reward/total"
 NLL: Final = "train_mean_nll"
 
@@ -97,7 +98,11 @@ def any_figure(key: str) -> Figure:
 
 
 def curves_of(figure: Figure, columns: Columns) -> list[Series]:
-    """The figure's curves. Steps without a value aren't points; infinite values are, and are counted."""
+    """The figure's curves.
+
+    Where most steps have a value, one that has none had a figure that was no number: it is a point, and is
+    counted. Of what comes now and then, such as evaluations, only the steps that have it are points.
+    """
     return [_curve(columns, key, name) for key, name in figure.curves]
 
 
@@ -105,10 +110,13 @@ def _curve(columns: Columns, key: str, name: str) -> Series:
     values = columns.values_N.get(key)
     if values is None:
         return Series(name, np.empty(0, np.int64), np.empty(0, np.float32))
-    missing = np.isnan(values)
-    if not missing.any():
-        return Series(name, columns.steps_N, values)
-    return Series(name, columns.steps_N[~missing], values[~missing])
+    there = np.flatnonzero(np.isfinite(values))
+    if not len(there):
+        return Series(name, np.empty(0, np.int64), np.empty(0, np.float32))
+    first, end = int(there[0]), int(there[-1]) + 1
+    if len(there) > _DENSE * (end - first):
+        return Series(name, columns.steps_N[first:end], values[first:end])
+    return Series(name, columns.steps_N[there], values[there])
 
 
 NEWEST: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {

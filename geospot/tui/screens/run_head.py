@@ -42,10 +42,9 @@ def standing_of(state: RunState) -> Sequence[str]:
     if beat is None:
         return ("unknown", "no heartbeat: nothing says whether it is running")
     standing = beat.standing()
-    where = "" if beat.is_here else f"on {printable(beat.host)}, read only"
+    where = "" if beat.is_here else f"on {printable(beat.host, limit=40)}, read only"
     if standing == "running":
-        phase = "stopping, as asked" if beat.stopping else printable(beat.phase)
-        return ("running", phase, where)
+        return ("running", where, "stopping, as asked" if beat.stopping else printable(beat.phase))
     if standing == "silent":
         quiet = duration(max(time.time() - beat.time, 0))
         return ("silent", f"no sign of life for {quiet}, since {_clock(beat.time)}", where)
