@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,25 +33,65 @@ Looks = Callable[[int], Style]
 """The style of a look, with or without ESCAPED."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """Lines of text: L strips, and of each cell where its character is in the text; -1 behind the end."""
+@dataclass(slots=True)
+class _Line:
+    """Glyphs of one line: what is shown, how wide, from where in the text, and whether it is an escape."""
 
-    strips: Sequence[Strip]
-    offsets_L: Sequence["NDArray[np.int64]"]
+    shown: Sequence[str]
+    width_G: "NDArray[np.int64]"
+    offset_G: "NDArray[np.int64]"
+    escaped_G: "NDArray[np.bool_]"
+
+
+class Flow(Sequence[Strip]):
+    """Lines of text as strips, each made when it is asked for."""
+
+    def __init__(
+        self, rows: Sequence[tuple[_Line, int, int]], look_N: "NDArray[Any]", looks: Looks
+    ) -> None:
+        self._rows, self._look_N, self._looks = rows, look_N, looks
+        self._starts = [
+            int(line.offset_G[first]) if last > first else -1 for line, first, last in rows
+        ]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, row: int) -> Strip: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[Strip]: ...
+    def __getitem__(self, row: int | slice) -> Strip | list[Strip]:
+        if isinstance(row, slice):
+            return [self[n] for n in range(*row.indices(len(self)))]
+        line, first, last = self._rows[row]
+        if first == last:
+            return Strip([])
+        offset = line.offset_G[first:last]
+        look = self._look_N[np.minimum(offset, len(self._look_N) - 1)].astype(np.int64)
+        look = look | np.where(line.escaped_G[first:last], ESCAPED, 0)
+        starts = [0, *(np.flatnonzero(look[1:] != look[:-1]) + 1).tolist(), last - first]
+        return Strip(
+            [
+                Segment(
+                    "".join(line.shown[first + start : first + end]), self._looks(int(look[start]))
+                )
+                for start, end in pairwise(starts)
+            ]
+        )
 
     def line_of(self, offset: int) -> int:
-        """The line that shows the character at `offset`; the last one where none does."""
-        for line, offsets in enumerate(self.offsets_L):
-            if offsets.size and offsets[-1] >= offset:
-                return line
-        return max(len(self.strips) - 1, 0)
+        """The line that shows the character at `offset` of the text; the last one where none does."""
+        known = [row for row, start in enumerate(self._starts) if 0 <= start <= offset]
+        return known[-1] if known else 0
 
-    def offset_at(self, line: int, x: int) -> int | None:
+    def offset_at(self, row: int, x: int) -> int | None:
         """Where in the text the character in a cell is; None where there is none."""
-        if not 0 <= line < len(self.offsets_L) or not 0 <= x < len(self.offsets_L[line]):
+        if not 0 <= row < len(self._rows):
             return None
-        return int(self.offsets_L[line][x])
+        line, first, last = self._rows[row]
+        offsets = np.repeat(line.offset_G[first:last], line.width_G[first:last])
+        return int(offsets[x]) if 0 <= x < len(offsets) else None
 
 
 def flow(
@@ -71,25 +111,11 @@ def flow(
         break_mark: what a line break is shown as, one cell wide; nothing by default.
     """
     width = max(width, 4)
-    strips: list[Strip] = []
-    offsets: list[NDArray[np.int64]] = []
+    rows: list[tuple[_Line, int, int]] = []
     for start, end, is_broken in _lines(text):
         line = _glyphs(text, start, end, break_mark if is_broken else "")
-        for first, last in _rows(line, width, words):
-            strip, offset_of = _strip(line, first, last, look_N, looks)
-            strips.append(strip)
-            offsets.append(offset_of)
-    return Flow(strips, offsets)
-
-
-@dataclass(slots=True)
-class _Line:
-    """Glyphs of one line: what is shown, how wide, from where in the text, and whether it is an escape."""
-
-    shown: Sequence[str]
-    width_G: "NDArray[np.int64]"
-    offset_G: "NDArray[np.int64]"
-    escaped_G: "NDArray[np.bool_]"
+        rows += [(line, first, last) for first, last in _rows(line, width, words)]
+    return Flow(rows, look_N, looks)
 
 
 def _lines(text: str) -> list[tuple[int, int, bool]]:
@@ -179,19 +205,3 @@ def _rows(line: _Line, width: int, words: bool) -> list[tuple[int, int]]:
         if words and first < count and line.shown[first] == " ":
             first += 1
     return rows
-
-
-def _strip(
-    line: _Line, first: int, last: int, look_N: "NDArray[Any]", looks: Looks
-) -> "tuple[Strip, NDArray[np.int64]]":
-    if first == last:
-        return Strip([]), np.empty(0, np.int64)
-    offset = line.offset_G[first:last]
-    look = look_N[np.minimum(offset, len(look_N) - 1)].astype(np.int64)
-    look = look | np.where(line.escaped_G[first:last], ESCAPED, 0)
-    starts = [0, *(np.flatnonzero(look[1:] != look[:-1]) + 1).tolist(), last - first]
-    segments = [
-        Segment("".join(line.shown[first + start : first + end]), looks(int(look[start])))
-        for start, end in pairwise(starts)
-    ]
-    return Strip(segments), np.repeat(offset, line.width_G[first:last])

@@ -171,3 +171,59 @@ def test_a_terminal_that_was_not_asked_has_cells(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delitem(sys.modules, "textual_image.widget", raising=False)
     graphics.ask_terminal()  # stdout is no terminal here
     assert graphics.pixel_widget() is None
+
+
+@pytest.mark.parametrize("kind", ["SixelImage", "TGPImage"])
+def test_a_terminal_that_shows_pixels_gets_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    widgets = pytest.importorskip("textual_image.widget")
+    renderables = pytest.importorskip("textual_image.renderable")
+    kitty = pytest.importorskip("textual_image.renderable.tgp")
+    monkeypatch.setattr(renderables, "Image", getattr(renderables, kind))
+    monkeypatch.setattr(widgets, "Image", getattr(widgets, kind))
+    sent: list[object] = []
+
+    def send(**message: object) -> None:
+        sent.append(message)
+
+    monkeypatch.setattr(kitty, "_send_tgp_message", send)
+    red = _picture(tmp_path / "r.png")
+
+    async def watch() -> None:
+        app = GeospotApp((tmp_path,))
+        async with app.run_test() as pilot:
+            screen = _Alone()
+            await app.push_screen(screen)
+            photo = screen.query_one(Photo)
+            photo.show(red)
+            await _until(pilot, lambda: photo.has_class("-picture"))
+            await pilot.pause()
+            pixels = photo.query_one(".photo-pixels")
+            assert type(pixels).__name__ in (kind, "Image")
+            assert pixels.size.width > 4
+            assert pixels.size.height > 4
+            assert not photo.query("_Cells").first().display
+            photo.say("none")
+            await pilot.pause()
+            assert not pixels.display
+
+    asyncio.run(watch())
+    assert bool(sent) is (kind == "TGPImage")
+
+
+def test_tmux_passes_pixels_on_only_where_its_client_shows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for tmux says what its client can."""
+    tmux = tmp_path / "tmux"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("TMUX", "/tmp/tmux-0/default,1,0")  # noqa: S108
+    passes = graphics._passes_pixels  # pyright: ignore[reportPrivateUsage]
+    assert not passes()  # none is there
+    for features, passed in (("256,sixel,title", True), ("256,title", False), ("", False)):
+        tmux.write_text(f"#!/bin/sh\necho {features}\n")
+        tmux.chmod(0o755)
+        assert passes() is passed
+    monkeypatch.delenv("TMUX")
+    assert passes()

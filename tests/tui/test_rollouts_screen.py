@@ -350,6 +350,7 @@ def test_without_a_match_other_steps_can_be_searched(tmp_path: Path) -> None:
         await shown.press("m")
         await shown.at(13)
         assert shown.nothing == ""
+        await shown.until(lambda: isinstance(shown.screen.focused, AnswerList))
         await shown.press("N")
         await shown.at(15)
         await shown.press("P")
@@ -617,7 +618,7 @@ def test_long_answers_are_cut_and_said_to_be(tmp_path: Path) -> None:
         await shown.press("e")
         assert len(shown.columns[0]) > 3 * lines
         await shown.press("y")
-        assert len(shown.app.clipboard) > 1_000_000
+        await shown.until(lambda: len(shown.app.clipboard) > 1_000_000)
 
     _show(folder, look, LARGE)
 
@@ -659,10 +660,11 @@ def test_copies_are_said_and_harmless(tmp_path: Path) -> None:
     async def look(shown: Shown) -> None:
         await shown.at(2)
         await shown.press("y")
-        assert shown.app.clipboard.startswith("Latitude: 48.1\\u2028")
+        await shown.until(lambda: shown.app.clipboard.startswith("Latitude: 48.1\\u2028"))
         assert "\x1b" not in shown.app.clipboard
         assert "\n" in shown.app.clipboard
         await shown.press("Y")
+        await shown.until(lambda: shown.app.clipboard.startswith("{"))
         record = json.loads(shown.app.clipboard)
         assert record["text"] == HOSTILE_TEXT
         assert "\x1b" not in shown.app.clipboard
@@ -695,7 +697,7 @@ def test_one_answer_gets_all_the_room_and_pages(tmp_path: Path) -> None:
 
     async def look(shown: Shown) -> None:
         await shown.at(0)
-        assert len(shown.columns) == 4
+        await shown.until(lambda: len(shown.columns) == 4)
         await shown.press("z")
         assert len(shown.columns) == 1
         await shown.press("escape")
@@ -798,6 +800,7 @@ def test_without_colours_marks_remain(tmp_path: Path, monkeypatch: pytest.Monkey
 
     async def look(shown: Shown) -> None:
         await shown.at(0)
+        await shown.until(lambda: len(shown.columns) == 2 and "│█" in shown.columns[0])
         column = shown.screen.query(AnswerColumn).first()
         cells = [s for y in range(column.size.height) for s in column.render_line(y)]
         assert any(s.text == "b" and s.style and s.style.underline and s.style.bold for s in cells)

@@ -23,7 +23,7 @@ def _flow(text: str, width: int, *, words: bool = True, break_mark: str = "") ->
 
 
 def _lines(shown: Flow) -> list[str]:
-    return [strip.text for strip in shown.strips]
+    return [strip.text for strip in shown]
 
 
 def test_lines_break_between_words_and_where_the_text_does() -> None:
@@ -70,13 +70,13 @@ def test_what_could_move_or_hide_something_is_an_escape(text: str, shown: str) -
 def test_an_escape_looks_unlike_text_that_pretends_to_be_one() -> None:
     real, pretended = _flow("\x1b", 40), _flow("\\x1b", 40)
     assert _lines(real) == _lines(pretended)
-    assert next(iter(real.strips[0])).style != next(iter(pretended.strips[0])).style
+    assert next(iter(real[0])).style != next(iter(pretended[0])).style
 
 
 def test_wide_characters_never_stick_out() -> None:
     for width in (4, 5, 7):
         shown = _flow("東京タワー and 한국어", width)
-        assert all(strip.cell_length <= width for strip in shown.strips)
+        assert all(strip.cell_length <= width for strip in shown)
         assert "".join(_lines(shown)).replace(" ", "") == "東京タワーand한국어"
 
 
@@ -93,7 +93,7 @@ def test_looks_follow_their_characters() -> None:
     look = np.zeros(len(text), np.uint8)
     look[4:7] = 1
     shown = flow(text, 8, look, _looks)
-    bold = [s.text for strip in shown.strips for s in strip if s.style and s.style.bold]
+    bold = [s.text for strip in shown for s in strip if s.style and s.style.bold]
     assert bold == ["two"]
     assert shown.line_of(8) == 1
 
@@ -102,7 +102,7 @@ def test_every_strip_is_as_wide_as_it_says() -> None:
     text = "".join(
         map(chr, [*range(0x20, 0x600), *range(0x900, 0x1200), 0x1F600, 0x1F1E7, 0x1F1F7])
     )
-    for strip in _flow(text, 30).strips:
+    for strip in _flow(text, 30):
         assert strip.cell_length == cell_len(strip.text)
         assert strip.cell_length <= 31
 

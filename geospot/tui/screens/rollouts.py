@@ -1,6 +1,6 @@
 """The rollouts of a run: a photo's answers side by side, step by step, filtered, live."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +12,6 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from geospot.durable import json_line
 from geospot.errors import UsageError
 from geospot.runs.rollouts import RolloutRecord
 from geospot.runs.thumbnails import THUMBNAILS, find_thumbnail
@@ -24,7 +23,8 @@ from geospot.tui.screens.rollouts_keys import KEYS
 from geospot.tui.screens.rollouts_steps import StepScreen
 from geospot.tui.screens.rollouts_words import (
     ORDER_NAMES,
-    copied,
+    copied_record,
+    copied_text,
     counted,
     mark,
     no_match,
@@ -137,7 +137,13 @@ class RolloutsScreen(StepScreen):
             self.say_nothing(no_match(view.step, self._text, len(self.steps) - 1))
         else:
             self.set_class(False, "-nothing")
+            self.call_after_refresh(self._focus_list)
             self._show_group(None if chosen is None else chosen[1])
+
+    def _focus_list(self) -> None:
+        """The list lost the focus while there was nothing to show."""
+        if self.focused is None:
+            self._list.focus()
 
     def say_nothing(self, reason: str) -> None:
         """A sentence instead of the answers."""
@@ -331,20 +337,18 @@ class RolloutsScreen(StepScreen):
 
     def action_copy_text(self) -> None:
         """Copies the chosen answer's text."""
-        answer = self.answer
-        if answer is not None:
-            self._copy(copied(answer), f"the text of answer #{answer.first.index}")
+        self.run_worker(self._copy(copied_text, "text"), group="copy")
 
     def action_copy_record(self) -> None:
         """Copies the chosen answer's record, a line a turn."""
+        self.run_worker(self._copy(copied_record, "record as JSON"), group="copy")
+
+    async def _copy(self, made: Callable[[Answer], str], what: str) -> None:
         answer = self.answer
         if answer is not None:
-            lines = b"".join(json_line(turn.to_json()) for turn in answer.turns).decode()
-            self._copy(lines, f"answer #{answer.first.index} as JSON")
-
-    def _copy(self, text: str, what: str) -> None:
-        self.geospot.copy_to_clipboard(text)
-        self.notify(f"Copied {what} ({size(len(text))}).")
+            text = await self.geospot.reader.do(made, answer)
+            self.geospot.copy_to_clipboard(text)
+            self.notify(f"Copied the {what} of answer #{answer.first.index} ({size(len(text))}).")
 
     def action_back(self) -> None:
         """Shows all answers again, ends a search, or goes to the screen before."""

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from rich.text import Text
 
+from geospot.durable import json_line
 from geospot.places import country_name
 from geospot.runs.rollouts import RolloutRecord
 from geospot.runs.watch import RunState
@@ -24,10 +25,7 @@ _NAMES: Final = ("city", "sub_region", "region")
 def truth(group: Group, width: int, inks: Inks) -> Text:
     """Where the photo was taken, in at most two lines of `width` cells; which it is; how the group did."""
     first = group.answers[0].first
-    lines = wrap(_place_name(first), max(width, 8)) or [""]
-    text = Text()
-    text.append("\n".join([*lines[:1], " ".join(lines[1:])] if lines[1:] else lines), "bold")
-    text.append("\n")
+    text = Text(f"{_place_lines(first, max(width, 8))}\n", "bold")
     if math.isnan(first.true_latitude) or math.isnan(first.true_longitude):
         text.append("position not known", "italic")
     else:
@@ -38,10 +36,19 @@ def truth(group: Group, width: int, inks: Inks) -> Text:
     return text
 
 
-def _place_name(record: RolloutRecord) -> str:
+def _place_lines(record: RolloutRecord, width: int) -> str:
+    """The place in two lines at most, with as many names as that takes; the country is always among them."""
+    for keys in (_NAMES, _NAMES[::2], _NAMES[:1], ()):
+        lines = wrap(_place_name(record, keys), width, break_on_hyphens=False)
+        if len(lines) <= 2:
+            break
+    return "\n".join(lines[:2])
+
+
+def _place_name(record: RolloutRecord, keys: Sequence[str]) -> str:
     """The names of where a photo was taken, from the smallest to the country."""
     labels = record.labels
-    names = [labels[key] for key in _NAMES if labels.get(key, "") not in _MISSING]
+    names = [labels[key] for key in keys if labels.get(key, "") not in _MISSING]
     country = labels.get("country", "")
     named = country_name(country) if len(country) == 2 else None
     names.append(named or (country if country not in _MISSING else ""))
@@ -126,7 +133,12 @@ def why_no_photo(state: RunState | None, *, has_any: bool) -> str:
     return "The photo's thumbnail is gone: only the newest are kept (thumbnails_mb)."
 
 
-def copied(answer: Answer) -> str:
+def copied_record(answer: Answer) -> str:
+    """The answer's record, a line of JSON a turn, in ASCII."""
+    return b"".join(json_line(turn.to_json()) for turn in answer.turns).decode()
+
+
+def copied_text(answer: Answer) -> str:
     """The answer's text for the clipboard: line breaks kept, control characters as escapes.
 
     A terminal that pastes an escape character would run what follows it.

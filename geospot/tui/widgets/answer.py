@@ -69,12 +69,13 @@ class AnswerColumn(ScrollView, can_focus=False):
         self._wish: Wish | None = None
         self._most_advantage = 1.0
         self._lines: AnswerLines | None = None
-        self._shown: list[Strip] = []
+        self._painted: dict[int, Strip] = {}
         self._head: list[Strip] = []
         self._lines_of: object = None
         self._head_of: object = None
         self._is_fresh = True
-        self._blank = Strip.blank(0, Style.null())
+        self._base = Style.null()
+        self._blank = Strip.blank(0, self._base)
 
     def show(self, answer: Answer, wish: Wish, *, is_chosen: bool, most_advantage: float) -> None:
         """Shows an answer; another one from its beginning, or from what is looked for."""
@@ -86,7 +87,7 @@ class AnswerColumn(ScrollView, can_focus=False):
     @property
     def text(self) -> str:
         """All lines as plain text, for tests and for copying what is seen."""
-        lines = [*self._head, *(self._lines.strips if self._lines else ())]
+        lines = [*self._head, *(self._lines or ())]
         return "\n".join(strip.text for strip in lines)
 
     def on_resize(self) -> None:
@@ -98,7 +99,13 @@ class AnswerColumn(ScrollView, can_focus=False):
         if y < len(self._head):
             return self._head[y]
         line = self.scroll_offset.y + y - _HEAD
-        return self._shown[line] if 0 <= line < len(self._shown) else self._blank
+        lines = self._lines
+        if lines is None or not 0 <= line < len(lines):
+            return self._blank
+        strip = self._painted.get(line)
+        if strip is None:
+            strip = self._painted[line] = self._finished(lines[line])
+        return strip
 
     def on_click(self, event: events.Click) -> None:
         """Chooses the answer, and the token under the mouse."""
@@ -116,11 +123,12 @@ class AnswerColumn(ScrollView, can_focus=False):
         width, answer, wish = self.scrollable_content_region.width, self.answer, self._wish
         if answer is None or wish is None or width < 1:
             return
+        self._base, self._blank = self.rich_style, Strip.blank(width, self.rich_style)
         lines_of = (width, answer, wish)
         head_of = (width, answer, wish.inks, self.is_chosen, self._most_advantage)
         if head_of != self._head_of:
             self._head_of = head_of
-            self._head = self._finished(self._heading(answer, wish, width), width)
+            self._head = [self._finished(strip) for strip in self._heading(answer, wish, width)]
             self.refresh(Region(0, 0, width, _HEAD))
         if lines_of != self._lines_of:
             self._lines_of = lines_of
@@ -128,9 +136,8 @@ class AnswerColumn(ScrollView, can_focus=False):
 
     def _make_lines(self, answer: Answer, wish: Wish, width: int) -> None:
         self._lines = lines = answer_lines(answer, width, wish)
-        self._shown = self._finished(lines.strips, width)
-        self._blank = Strip.blank(width, self.rich_style)
-        size = Size(width, len(lines.strips) + _HEAD)
+        self._painted.clear()
+        size = Size(width, len(lines) + _HEAD)
         if size != self.virtual_size:
             self.virtual_size = size
         if self._is_fresh:
@@ -141,10 +148,9 @@ class AnswerColumn(ScrollView, can_focus=False):
             self._reveal(lines.cursor_line)
         self.refresh()
 
-    def _finished(self, strips: Sequence[Strip], width: int) -> list[Strip]:
-        """The strips as they are painted: as wide as the column, on its ground."""
-        base = self.rich_style
-        return [strip.adjust_cell_length(width).apply_style(base) for strip in strips]
+    def _finished(self, strip: Strip) -> Strip:
+        """A strip as it is painted: as wide as the column, on its ground."""
+        return strip.adjust_cell_length(self._blank.cell_length).apply_style(self._base)
 
     def _heading(self, answer: Answer, wish: Wish, width: int) -> list[Strip]:
         """Which answer it is, how far off and what it earned; the chosen one is marked."""
@@ -303,6 +309,8 @@ class AnswerColumns(Container):
             return 1, 1
         across = min(max((width + 1) // (_NARROWEST + 1), 1), len(self._answers))
         each = width // across
-        needed = max(lines_needed(answer, each, wish.parts) for answer in self._answers) + _HEAD
-        rows = max((height + 1) // (max(needed, _SHORTEST) + 1), 1)
+        # The longest quarter is scrolled, rather than giving all of them its room.
+        needs = sorted(lines_needed(answer, each, wish.parts) for answer in self._answers)
+        needed = max(needs[len(needs) * 3 // 4] + _HEAD, _SHORTEST)
+        rows = max((height + 1) // (needed + 1), 1)
         return across, min(across * rows, len(self._answers), _MOST)

@@ -1,6 +1,7 @@
 """What stands in the column of one answer: its figures, its text with what was read in it, its tokens."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,7 +26,7 @@ from geospot.tui.rollout_groups import Answer
 Parts = Literal["both", "text", "tokens"]
 PARTS: Final[Sequence[Parts]] = ("both", "text", "tokens")
 
-SHOWN: Final = 6_000
+SHOWN: Final = 5_000
 """Characters of a text, and of its tokens, that are shown at first."""
 
 _CHARACTERS_A_LINE: Final = 15
@@ -55,11 +56,23 @@ class Wish:
 class AnswerLines:
     """The lines of an answer, and where its tokens are among them."""
 
-    strips: Sequence[Strip]
+    _parts: Sequence[Sequence[Strip]]
+    _ends: Sequence[int]
+    """The first line behind each part."""
     cursor_line: int | None
     first_found: int | None
     """The first line with a word that the filter looks for."""
     _tokens: Sequence["_TokenLines"]
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, line: int) -> Strip:
+        if not 0 <= line < len(self):
+            raise IndexError(line)
+        place = bisect_right(self._ends, line)
+        part = self._parts[place]
+        return part[line - self._ends[place] + len(part)]
 
     def token_at(self, line: int, x: int) -> int | None:
         """The token that is shown in a cell, counted over all turns; None where there is none."""
@@ -100,14 +113,27 @@ class _Writer:
 
     def __init__(self, width: int, wish: Wish) -> None:
         self._width, self._wish, self._inks = max(width, 8), wish, wish.inks
-        self._strips: list[Strip] = []
+        self._parts: list[Sequence[Strip]] = []
+        self._ends: list[int] = []
         self._tokens: list[_TokenLines] = []
         self._cursor_line: int | None = None
         self._first_found: int | None = None
 
     def done(self) -> AnswerLines:
         """All lines."""
-        return AnswerLines(self._strips, self._cursor_line, self._first_found, self._tokens)
+        return AnswerLines(
+            self._parts, self._ends, self._cursor_line, self._first_found, self._tokens
+        )
+
+    @property
+    def _line(self) -> int:
+        """How many lines there are so far."""
+        return self._ends[-1] if self._ends else 0
+
+    def _add(self, strips: Sequence[Strip]) -> None:
+        if strips:
+            self._ends.append(self._line + len(strips))
+            self._parts.append(strips)
 
     def rule(self, name: str, beside: str = "") -> None:
         """A line that begins a part."""
@@ -115,26 +141,23 @@ class _Writer:
         name = printable(name, limit=self._width - 3)
         beside = printable(beside, limit=max(self._width - len(name) - 5, 1)) if beside else ""
         dashes = max(self._width - len(name) - len(beside) - 3 - bool(beside), 0)
-        self._strips.append(
-            Strip(
-                [
-                    Segment(f"─ {name} ", muted),
-                    Segment(f"{beside} " if beside else "", ink(self._inks.foreground)),
-                    Segment("─" * dashes, faint),
-                ]
-            )
-        )
+        segments = [
+            Segment(f"─ {name} ", muted),
+            Segment(f"{beside} " if beside else "", ink(self._inks.foreground)),
+            Segment("─" * dashes, faint),
+        ]
+        self._add([Strip(segments)])
 
     def note(self, text: str, style: Style | None = None) -> None:
         """A sentence of ours, over as many lines as it takes."""
         shown = style or ink(self._inks.muted)
         look_N = np.zeros(max(len(text), 1), np.uint8)
-        self._strips += flow(text, self._width, look_N, lambda _look: shown).strips
+        self._add(flow(text, self._width, look_N, lambda _look: shown))
 
     def line(self, text: str, style: Style | None = None) -> None:
         """One line, cut where it is too long: the same figures stand side by side in all columns."""
         shown = style or ink(self._inks.muted)
-        self._strips.append(Strip([Segment(cut(text, self._width), shown)]))
+        self._add([Strip([Segment(cut(text, self._width), shown)])])
 
     def figures(self, turn: RolloutRecord, is_right: bool | None) -> None:
         """What was read, and what it earned."""
@@ -165,10 +188,10 @@ class _Writer:
         look_N = np.zeros(len(shown), np.uint8)
         for found in find_fields(turn, len(shown)):
             look_N[found.start : found.end] = 1 + _KINDS.index(found.kind)
-        start = len(self._strips)
+        start = self._line
         first = self._mark_words(shown, look_N)
         lines = flow(shown, self._width, look_N, text_looks(self._inks))
-        self._strips += lines.strips
+        self._add(lines)
         if first is not None and self._first_found is None:
             self._first_found = start + lines.line_of(first)
         if len(turn.text) > len(shown):
@@ -215,9 +238,9 @@ class _Writer:
             "".join(pieces[:kept]), self._width, look_N, token_looks(self._inks), words=False,
             break_mark="↵",
         )  # fmt: skip
-        line = len(self._strips)
+        line = self._line
         self._tokens.append(_TokenLines(line, first, start_T, lines))
-        self._strips += lines.strips
+        self._add(lines)
         if at is not None and at < kept:
             self._cursor_line = line + lines.line_of(int(start_T[at]))
         if kept < count:

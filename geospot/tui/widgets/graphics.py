@@ -25,8 +25,12 @@ def ask_terminal() -> None:
         return
     if sys.__stdout__ is None or not sys.__stdout__.isatty():
         return
-    if find_spec("textual_image") and _passes_pixels():
+    if not find_spec("textual_image") or not _passes_pixels():
+        return
+    try:
         import_module(_WIDGETS)
+    except Exception:  # noqa: BLE001 — whatever a terminal replies, photos are no reason not to start
+        return
 
 
 def pixel_widget() -> Any:
