@@ -82,7 +82,10 @@ class EvaluationSource(Source):
         shown, shown_at = -1, 0.0
         while True:
             answers = await read(tail.look, _LOOK_BYTES)
-            is_due = not answers.is_behind or clock() - shown_at > _REDRAW_S
+            pause_s = _REDRAW_S * (
+                1 + len(answers) / 50_000
+            )  # the more there is, the longer it takes
+            is_due = not answers.is_behind or clock() - shown_at > pause_s
             self.standing = self._standing(answers)
             if is_due and answers.revision != shown:
                 shown, shown_at = answers.revision, clock()

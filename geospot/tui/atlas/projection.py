@@ -2,9 +2,9 @@
 
 The projection is equirectangular, with its middle meridian in the middle of the view, so that the date line
 is nowhere special and a region is never sheared. East to west it is squeezed by the mean of the latitudes'
-cosine over what is seen: a country that is zoomed to has its own shape, and of the world every latitude band
-is on average as wide as it should be. Parallels and meridians stay straight, so both ways are one line of
-arithmetic, and a rectangle of cells is filled to its corners, which round projections leave empty.
+cosine over what is seen: a country that is zoomed to has its own shape, and the world isn't drawn wider than
+its middle latitudes are, unless there is room. Parallels and meridians stay straight, so both ways are one
+line of arithmetic, and a rectangle of cells is filled to its corners, which round projections leave empty.
 """
 
 import math
@@ -33,6 +33,7 @@ REGIONS: Final[dict[str, Box]] = {
 }
 """Of the world what is inhabited: the rest is reached by moving."""
 
+_FLATTEST: Final = 0.02
 _FINEST: Final = 0.0005
 """Degrees a dot, some 50 m: nothing that is drawn is more exact."""
 
@@ -63,13 +64,18 @@ class View:
 
     @property
     def squeeze(self) -> float:
-        """How much shorter a degree of longitude is drawn than one of latitude."""
+        """How much shorter a degree of longitude is drawn than one of latitude.
+
+        Where the whole globe is seen, it takes all the width that there is, up to that of plate carrée.
+        """
         half = self.degrees * self.height / 2
         north = math.radians(min(self.latitude + half, 90.0))
         south = math.radians(max(self.latitude - half, -90.0))
         if north - south < 1e-6:
-            return max(math.cos((north + south) / 2), 0.02)
-        return max((math.sin(north) - math.sin(south)) / (north - south), 0.02)
+            return max(math.cos((north + south) / 2), _FLATTEST)
+        mean = (math.sin(north) - math.sin(south)) / (north - south)
+        widest = min(self.width * self.degrees / 360, 1.0)
+        return max(mean, widest, _FLATTEST)
 
     @property
     def world_dots(self) -> float:

@@ -143,7 +143,8 @@ class MapScreen(GeoScreen):
         world_map = self.query_one(WorldMap)
         if world_map.scene.shades is not None:
             return "median km by country"
-        return f"{world_map.scene.mode}, {world_map.looks_at or 'moved'}"
+        order = f", {_ORDERS[world_map.order]}" if world_map.selected is not None else ""
+        return f"{world_map.scene.mode}, {world_map.looks_at or 'moved'}{order}"
 
     async def _apply(self) -> None:
         """Filters and draws; the chosen answer stays chosen where it is still there."""
@@ -188,6 +189,7 @@ class MapScreen(GeoScreen):
         """Reads the chosen answer."""
         if event.answer == self.query_one(WorldMap).selected:  # it may have changed since
             self._read_out(event.answer)
+            self.say(*self.source.standing)
 
     def _read_out(self, answer: int | None) -> None:
         if answer is None:
@@ -224,7 +226,7 @@ class MapScreen(GeoScreen):
             where = f"step {int(placed.step_N[row]):,}" + (f" group {group}" if group >= 0 else "")
         true, said = placed.truth_N_L[row].tolist(), placed.place_N_L[row].tolist()
         reading = Reading(
-            f"{(world_map.position or 0) + 1:,} of {len(self.row_M):,}, {_ORDERS[world_map.order]}",
+            f"{(world_map.position or 0) + 1:,} of {len(self.row_M):,}",
             placed.ids[row],
             OUTCOMES[int(placed.outcome_N[row])],
             float(placed.km_N[row]),

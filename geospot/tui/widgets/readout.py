@@ -60,8 +60,8 @@ class Readout(Static):
         text.append(km, f"bold {colour}")
         text.append(f" {reading.letter}" if is_ok and not inks.has_colour else "")
         text.append(f"  {printable(reading.outcome)}", "" if is_ok else f"bold {colour}")
-        text.append(f"  {printable(reading.where)}" if reading.where else "", "dim")
-        text.append(f"  {printable(reading.id, limit=_LONGEST)}\n")
+        text.append(f"  {printable(reading.id, limit=_LONGEST)}")
+        text.append(f"  {printable(reading.where)}\n" if reading.where else "\n", "dim")
         record = reading.record
         for name, place, key in (("true", reading.true, "labels"), ("said", reading.said, "place")):
             text.append(f"{name}  ", "dim")
