@@ -2,11 +2,14 @@
 
 import json
 import math
+import shlex
+from collections.abc import Iterable
 from typing import Any, Final, Literal, cast, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from geospot.errors import UsageError
+from geospot.textsafe import printable
 
 NOTHING: Final = ("none", "null", "None")
 
@@ -60,6 +63,22 @@ def setting_text(value: Any) -> str:
         short = f"{value:g}"
         return short if float(short) == value or math.isnan(value) else repr(value)
     return str(value)
+
+
+def shell_line(words: Iterable[str]) -> str:
+    """Words as one line for a shell, which reads them as they are.
+
+    One with characters that move a cursor or hide is written with escapes, as `$'…'`, which bash, zsh and
+    ksh read: pasted as it is, it could do more than be read.
+    """
+    return " ".join(_quoted(word) for word in words)
+
+
+def _quoted(word: str) -> str:
+    if printable(word) == word:
+        return shlex.quote(word)
+    marks = {"\\": "\\\\", "'": "\\'"}
+    return "$'" + "".join(marks.get(one) or printable(one) for one in word) + "'"
 
 
 def read_json_object(text: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Presets fit the commands that they are for, and settings survive being written down."""
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,17 @@ from geospot.config.learning import RLConfig, SFTConfig
 from geospot.config.load import build, read_toml
 from geospot.config.presets import PRESETS, Preset
 from geospot.config.save import save_toml, toml_text
-from geospot.config.text import is_choice, read_option, read_setting, setting_text, words_of
+from geospot.config.text import (
+    is_choice,
+    read_option,
+    read_setting,
+    setting_text,
+    shell_line,
+    words_of,
+)
 from geospot.errors import UsageError
 from geospot.runs.launching import MODELS
+from geospot.textsafe import printable
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=[preset.title for preset in PRESETS])
@@ -56,6 +65,15 @@ def test_nothing_has_a_word_for_keys_and_none_for_options() -> None:
     for text in ('{"top_p": NaN}', "[1]", "{", "[" * 100_000):
         with pytest.raises(UsageError, match="extra-body"):
             read_option(body, text)
+
+
+def test_a_shell_reads_the_words_that_were_written_and_nothing_else() -> None:
+    words = ["a b", "it's", "x\x1b[31m'y\\n\n\u202e", "$HOME", "", "ä"]
+    line = shell_line(["printf", "%s\\0", *words])
+    assert printable(line) == line
+    utf8 = os.environ | {"LC_ALL": "C.UTF-8"}
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=True, env=utf8)
+    assert done.stdout.decode().split("\0")[:-1] == words
 
 
 def test_choices_are_told_from_words_among_other_values() -> None:

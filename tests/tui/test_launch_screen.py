@@ -12,6 +12,9 @@ from textual.widgets import Button, Input, OptionList
 from geospot.cli.keyvalue import read_settings
 from geospot.config.learning import RLConfig, SFTConfig
 from geospot.config.load import build, read_toml
+from geospot.config.recipes import TINY_SCRATCH, with_recipe
+from geospot.runs.checkpoints import read_checkpoints
+from geospot.runs.control import branch_settings
 from geospot.tui.app import GeospotApp
 from geospot.tui.screens.launch import LaunchScreen
 from geospot.tui.screens.launch_list import FieldTable
@@ -140,6 +143,13 @@ def test_tab_goes_from_field_to_field_and_through_the_editor(tmp_path: Path) -> 
         assert screen.form.said["max_samples"] == "77"
         await pilot.press("home", "shift+tab")
         assert isinstance(screen.focused, Button)
+        await pilot.press("down", "end", "tab")
+        assert screen.focused is not None
+        assert screen.focused.id == "launch-go"
+        await pilot.press("left")
+        assert screen.focused.id == "launch-presets"
+        await pilot.press("enter")
+        await until_seen(pilot, "Begin with")
 
     drive(form_app(tmp_path, **WORLD), steps, SMALL)
 
@@ -476,6 +486,28 @@ def test_settings_from_a_hostile_run_are_shown_harmlessly(tmp_path: Path) -> Non
         assert screen.form.said["prompt"] == hostile["prompt"]
 
     drive(form_app(tmp_path, "sft", **hostile), steps, MIDDLE)
+
+
+def test_a_branch_is_prefilled_and_makes_the_run_that_control_would(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "old"
+    write_run(run, "rl", learning_rate=1e-4, coord_tau=[25.0, 2000.0]).close("finished", "")
+    name = read_checkpoints(run)[-1].name
+    kind, settings = branch_settings(run, name, {}, tmp_path / "runs" / "branch")
+    wanted = with_recipe(build(RLConfig, settings), "rl", TINY_SCRATCH)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await ready(pilot)
+        await until(pilot, lambda: screen.around.checkpoint_model is not None, "the checkpoint")
+        assert not screen.wrong
+        assert screen.form.said["coord_tau"] == "25,2000"
+        assert "lr_schedule" not in screen.form.said
+        words = shlex.split(screen.command())
+        config = read_settings(RLConfig, words[2:], None)
+        assert with_recipe(config, "rl", TINY_SCRATCH) == wanted
+        await pilot.press("escape")  # nothing was filled in: no question
+        await until(pilot, lambda: screen not in pilot.app.screen_stack)
+
+    drive(form_app(tmp_path, kind, **settings), steps, SMALL)
 
 
 def test_it_asks_before_what_was_filled_in_is_lost(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ class Around:
     """By field: the text that it is about, and the reason."""
     notes: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     checkpoint_model: str | None = None
+    about: tuple[str, ...] = ()
+    """Kind, service and base model of which `earlier` is a run."""
     earlier: Earlier | None = None
 
     def wrong_of(self, form: Form) -> dict[str, str]:
@@ -60,12 +62,13 @@ class Beginning:
     is_trainable: bool
 
 
-def look_around(form: Form, folders: Sequence[Path]) -> Around:
+def look_around(form: Form, folders: Sequence[Path], before: Around) -> Around:
     """Looks at what the form names on this machine. Blocks.
 
     Args:
         form: isn't changed; what is read of it is read at the beginning.
         folders: where earlier runs are.
+        before: what was found last; an earlier run isn't looked for twice.
     """
     kind, said = form.kind, dict(form.said)
     wrong: dict[str, tuple[str, str]] = {}
@@ -87,8 +90,11 @@ def look_around(form: Form, folders: Sequence[Path]) -> Around:
         return Around(wrong, notes)
     model = checkpoint_model(said.get("load_checkpoint_path"))
     base = said.get("model_name") or model or form.base_model
-    earlier = find_earlier(folders, kind, form.shown("service"), base) if base else None
-    return Around(wrong, notes, model, earlier)
+    about = (kind, form.shown("service"), base)
+    earlier = before.earlier
+    if about != before.about:
+        earlier = find_earlier(folders, *about) if base else None
+    return Around(wrong, notes, model, about, earlier)
 
 
 def beginnings(folders: Sequence[Path]) -> list[Beginning]:

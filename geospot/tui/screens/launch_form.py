@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, VerticalScroll
 from textual.timer import Timer
 from textual.widgets import Button, Static
@@ -16,9 +17,10 @@ from textual.widgets import Button, Static
 from geospot.config.learning import LearnConfig
 from geospot.config.load import nearest
 from geospot.config.recipes import with_recipe
+from geospot.config.text import shell_line
 from geospot.errors import UsageError
 from geospot.runs.forecast import Line, forecast
-from geospot.runs.launching import MODELS, Command, shown
+from geospot.runs.launching import MODELS, Command
 from geospot.textsafe import printable
 from geospot.tui.form import Checked, Form
 from geospot.tui.looking import Asked, Look, look_at
@@ -73,6 +75,14 @@ class FormScreen(GeoScreen):
     FormScreen.-wide #launch-body { layout: horizontal; }
     FormScreen.-wide #launch-side { width: 36%; min-width: 42; max-width: 64; height: 100%; padding: 1 2; }
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "down", "to_fields", "Fields", show=False, tooltip="From the buttons to the fields"
+        ),
+        Binding("left", "app.focus_previous", "Left", show=False, tooltip="The button to the left"),
+        Binding("right", "app.focus_next", "Right", show=False, tooltip="The button to the right"),
+    ]
 
     def __init__(self, kind: str = "sft", settings: Mapping[str, Any] | None = None) -> None:
         super().__init__()
@@ -259,7 +269,7 @@ class FormScreen(GeoScreen):
         if self.checked.config is None:
             return ""
         try:
-            return shown(self.form.command())
+            return shell_line(self.form.command())
         except UsageError:
             return ""
 
@@ -304,7 +314,8 @@ class FormScreen(GeoScreen):
 
     async def see_disk(self) -> None:
         form = self.form
-        around = await self.geospot.reader.do(look_around, form, self.geospot.folders)
+        folders = self.geospot.folders
+        around = await self.geospot.reader.do(look_around, form, folders, self.around)
         if form is self.form:
             self.around = around
             form.checkpoint_model = around.checkpoint_model
@@ -366,15 +377,16 @@ class FormScreen(GeoScreen):
             self._turn(name, 1)
             return
         self._as_before = form.said.get(name)
-        usual = form.usual(name)
+        said = form.said.get(name, "")
         self.editor.open(
             name,
-            (form.shown(name) if about.choices else form.said.get(name, "")),
+            form.shown(name) if about.choices else said if _is_typable(said) else "",
             about.choices,
             self.fields.value_region,
             self.fields.size,
             None if about.choices else partial(self.offers.of, form, about),
-            "" if usual in (None, []) else form.shown(name) if name not in form.said else "",
+            # What is usual; or what can't be typed in one line, and stays unless something else is typed.
+            "" if said and _is_typable(said) else form.shown(name),
         )
 
     def on_field_editor_changed(self, event: FieldEditor.Changed) -> None:
@@ -384,7 +396,8 @@ class FormScreen(GeoScreen):
 
     def on_field_editor_closed(self, event: FieldEditor.Closed) -> None:
         """What was taken holds; else it is as it was before."""
-        text = self._as_before if event.text is None else event.text
+        is_kept = event.text is None or (not event.text and not _is_typable(self._as_before))
+        text = self._as_before if is_kept else event.text
         self.form.say(event.name, text or "")
         self.fields.focus()
         self.changed(is_settled=True)
@@ -425,6 +438,10 @@ class FormScreen(GeoScreen):
     def _carried(self) -> dict[str, str]:
         return {name: self.form.said[name] for name in _CARRIED if name in self.form.said}
 
+    def action_to_fields(self) -> None:
+        """To the fields."""
+        self.fields.focus()
+
     def action_unfold(self) -> None:
         """Shows every setting, or folds away the unusual ones."""
         every = self._sections
@@ -443,7 +460,7 @@ class FormScreen(GeoScreen):
 
     def action_look(self) -> None:
         """Looks at the service and the disk again."""
-        self._asked = None
+        self._asked, self.around = None, Around()
         self._look_around(is_settled=True)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -452,3 +469,8 @@ class FormScreen(GeoScreen):
         if self.editor.is_open:
             self.editor.close(None)
         self.call_after_refresh(self.show)
+
+
+def _is_typable(text: str | None) -> bool:
+    """Whether a line can hold it: no line ends, nothing that moves a cursor."""
+    return text is None or printable(text) == text

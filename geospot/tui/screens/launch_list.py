@@ -165,11 +165,11 @@ class FieldTable(Table):
         self.cursor = self._near(last if row < 0 else min(row, last), -1 if row < 0 else 1)
 
     def action_next_field(self) -> None:
-        """The next field; behind the last one comes the next widget."""
+        """The next field; behind the last one comes Start."""
         before = self.cursor
         self.action_move(1)
         if self.cursor == before:
-            self.screen.focus_next()
+            self.screen.query_one("#launch-go").focus()
 
     def action_previous_field(self) -> None:
         """The field before; before the first one comes the widget before."""
