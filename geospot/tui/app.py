@@ -69,7 +69,9 @@ class GeospotApp(App[None]):
         self.results = tuple(results)
         self.reader = Reader()
         self.watchings = Watchings(self.reader)
-        self.listing = Listing(self._watched_folders(), self.reader)
+        self.listing = Listing(self.folders, self.reader)
+        if RUNS in self.folders:  # who looks where runs usually are sees the demo's as well
+            self.listing.add_folder(self.demo / "runs")
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = (DARK if dark else LIGHT).name
@@ -89,10 +91,6 @@ class GeospotApp(App[None]):
     def demo(self) -> Path:
         """Where `geospot demo` puts its runs and results."""
         return (*self.results, RESULTS)[0] / "demo"
-
-    def _watched_folders(self) -> Sequence[Path]:
-        """With the usual folder, the demo's runs are listed as well."""
-        return (*self.folders, self.demo / "runs") if RUNS in self.folders else self.folders
 
     def on_mount(self) -> None:
         """Shows the runs, and what is to be opened first."""

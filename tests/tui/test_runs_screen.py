@@ -481,6 +481,7 @@ def test_the_demo_is_started_after_a_question_and_its_runs_are_shown(
         assert started == []
         await pilot.press("D", "y")
         await until(pilot, lambda: started == [tmp_path / "results" / "demo"], "the demo")
+        await until_seen(pilot, "The demo is asking the untrained model first")
         write_run(tmp_path / "results" / "demo" / "runs" / "sft", "sft")
         await until_seen(pilot, "▶ running", "sft")
         going.is_over = True

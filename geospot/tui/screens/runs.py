@@ -101,6 +101,7 @@ class RunsScreen(RunControls):
         """The run under the cursor, which stays on it."""
         self._repaint: Timer | None = None
         self._is_stale = False
+        self._demo_goes_on = False
         self._peek: Peek | None = None
         self._peeking: Timer | None = None
 
@@ -208,7 +209,11 @@ class RunsScreen(RunControls):
     def _say(self) -> None:
         listing, shown = self.geospot.listing, len(self._shown)
         if not listing.runs:
-            self.say_status("Waiting for the first run")
+            self.say_status(
+                "The demo is asking the untrained model first; its training appears here"
+                if self._demo_goes_on
+                else "Waiting for the first run"
+            )
             return
         count = len(listing.runs)
         running = len(listing.running)
@@ -333,8 +338,12 @@ class RunsScreen(RunControls):
         self.geospot.listing.add_folder(self.geospot.demo / "runs")
         demo = await self.geospot.reader.do(start_demo, self.geospot.demo)
         self.notify("The demo is starting. Its first run appears here.", markup=False)
+        self._demo_goes_on = True
+        self._say()
         while not demo.is_over:  # noqa: ASYNC110 - another process's end, which nobody tells us
             await asyncio.sleep(1)
+        self._demo_goes_on = False
+        self._say()
         if (trouble := await self.geospot.reader.do(demo.trouble)) is not None:
             raise UsageError(trouble)
 
