@@ -10,6 +10,7 @@ from textual.widgets import Static
 from geospot.runs.watch import RunState
 from geospot.tui.screens.run_figures import Figure, any_figure, curves_of, figures_of
 from geospot.tui.widgets.chart import Chart
+from geospot.tui.widgets.plot import whole_step
 
 _LEAST_WIDTH: Final = 36
 _USUAL_HEIGHT: Final = 9
@@ -102,6 +103,7 @@ class Overview(VerticalScroll, can_focus=False):
                 y_label=figure.unit,
                 log_y=figure.log,
                 title=figure.title,
+                x_text=whole_step,
             )
 
     def add(self, key: str) -> None:

@@ -27,7 +27,7 @@ from geospot.tui.widgets.bins import (
     mean_by_column,
     rows_of,
 )
-from geospot.tui.widgets.plot import Box, draw_curve, draw_x_axis
+from geospot.tui.widgets.plot import Box, draw_curve, draw_x_axis, whole_step
 from geospot.tui.widgets.series import Reduced
 
 GUTTER: Final = 9
@@ -361,7 +361,7 @@ class HeatMap(Widget, can_focus=True):
             below += each
         first, last = binned.first, binned.last
         axis = Box(GUTTER, below - 1, box.width, 1)
-        draw_x_axis(canvas, axis, first, max(last, first + 1), "step", _whole, inks.muted)
+        draw_x_axis(canvas, axis, first, max(last, first + 1), "step", whole_step, inks.muted)
         self._draw_cursor(canvas, box, below, inks)
         return canvas.strips(self.rich_style)
 
@@ -460,7 +460,3 @@ class HeatMap(Widget, can_focus=True):
         label = self.binned.rows[row].label
         canvas.text(GUTTER - 1 - len(label), box.top + row, label, inks.accent, NONE, BOLD)
         canvas.text(x + wide // 2, axis, "▲", inks.accent)
-
-
-def _whole(value: float) -> str:
-    return f"{value:,.0f}" if value == round(value) else ""

@@ -25,8 +25,8 @@ _WORDS: Final = re.compile(
 _WHEN: Final = 20
 _LEVEL: Final = 8
 """Cells of the time and of the level, where there are such."""
-_MOST_ROWS: Final = 40
-"""Rows that one line may take."""
+_MOST_ROWS: Final = 12
+"""Rows that one line may take; what is cut off is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class LogPane(ScrollView, can_focus=True):
         self._rows = [
             (line, part, place == 0)
             for line in self.lines
-            for place, part in enumerate((chop_cells(line.text, room) or [""])[:_MOST_ROWS])
+            for place, part in enumerate(_wrapped(line.text, room))
         ]
         self.virtual_size = Size(self._width, len(self._rows))
         if self.follows:
@@ -128,6 +128,14 @@ class LogPane(ScrollView, can_focus=True):
         used = sum(cell_len(segment.text) for segment in segments)
         segments.append(Segment(" " * max(self._width - used, 0), base))
         return Strip(segments).crop(0, self._width)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    parts = chop_cells(text, width) or [""]
+    if len(parts) <= _MOST_ROWS:
+        return parts
+    rest = sum(map(len, parts[_MOST_ROWS - 1 :]))
+    return [*parts[: _MOST_ROWS - 1], f"… {rest:,} more characters"[:width]]
 
 
 def _style(level: str, inks: Inks) -> Style:

@@ -177,6 +177,11 @@ def draw_x_axis(
     for tick in scale.ticks(max(box.width // 12, 2)):
         shown = text(tick)
         x = max(box.left + round(float(scale.place(tick))) - len(shown) // 2, box.left)
-        if x > taken and x + len(shown) <= end:
+        if shown and x > taken and x + len(shown) <= end:
             canvas.text(x, row, shown, ink)
             taken = x + len(shown) + 1
+
+
+def whole_step(value: float) -> str:
+    """A step for the axis; nothing between two of them."""
+    return f"{value:,.0f}" if value == round(value) else ""
