@@ -337,6 +337,7 @@ def test_without_colour_letters_and_patterns_tell_classes(monkeypatch: pytest.Mo
         world_map.show(*places(FIVE))
         await pilot.pause()
         legend = seen(world_map).splitlines()[-1]
+        assert "a–e said" in legend
         for letter, name in zip("abcde", ("<25", "<200", "<750", "<2500", "≥2500"), strict=True):
             assert f"{letter} {name}" in legend or f"{letter}{name}" in legend
         assert sign_at(world_map, (-15.0, -70.0)) == "d"

@@ -75,7 +75,9 @@ def _signs(scene: Scene, inks: Inks, is_long: bool) -> list[_Part]:
     if scene.mode is not Mode.ANSWERS:
         parts.append(_Part(f"{TRUE} true  " if is_long else f"{TRUE} ", inks.foreground))
     if scene.mode is not Mode.TRUTHS:
-        parts.append(_Part(f"{SAID} said  " if is_long else f"{SAID} ", inks.foreground))
+        letters = scene.answers.classes.letters
+        sign = SAID if inks.has_colour else f"{letters[0]}–{letters[-1]}"
+        parts.append(_Part(f"{sign} said  " if is_long else f"{sign} ", inks.foreground))
     return [*parts, _Part("km", inks.muted)]
 
 

@@ -38,6 +38,8 @@ class WorldMap(Widget, can_focus=True):
     """
 
     DEFAULT_CSS = "WorldMap { width: 1fr; height: 1fr; background: $background; }"
+    ALLOW_SELECT = False
+    """A drag moves the map."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("plus,equals_sign", "zoom(1)", "Closer", tooltip="Zoom in", key_display="+"),
         Binding("minus,underscore", "zoom(-1)", "Farther", tooltip="Zoom out", key_display="-"),
