@@ -32,7 +32,7 @@ _ROWS: Final = 1_000_000
 _RUNS: Final = 2000
 _ROWS_A_SECOND: Final = 100
 _DOWN: Final = b"\x1b[B"
-_RIGHT: Final = b"\x1b[C"
+_LEFT: Final = b"\x1b[D"
 
 
 def main(quick: bool) -> str:
@@ -54,20 +54,20 @@ def main(quick: bool) -> str:
                 "runs",
                 folder / "many",
                 _DOWN,
-                f"{reward_of(29):.4f}"[:5],
+                f"{reward_of(29):.3f}",
             ),
             _line(
                 f"a run of {_ROWS // share:,} rows",
-                *("run", folder / "long", _RIGHT, f"{reward_of(_ROWS // share - 1):.4f}"),
+                *("run", folder / "long", _LEFT, f"{reward_of(_ROWS // share - 1):.4f}"),
             ),
             _line(
                 f"a run of {STEPS // share:,} × {ROLLOUTS_A_STEP} rollouts",
-                *("run", folder / "wide", _RIGHT, f"{reward_of(STEPS // share - 1):.4f}"),
+                *("run", folder / "wide", _LEFT, f"{reward_of(STEPS // share - 1):.4f}"),
             ),
             _line("its rollouts", "rollouts", folder / "wide", b"n", "Quang"),
             _line(
                 f"one of tinker-cookbook, {STEPS // share:,} × {ROLLOUTS_A_STEP}",
-                *("run", folder / "foreign", _RIGHT, f"{reward_of(STEPS // share - 1):.4f}"),
+                *("run", folder / "foreign", _LEFT, f"{reward_of(STEPS // share - 1):.4f}"),
             ),
         ]
         live = _live(folder / "long", _ROWS // share, 5.0 if quick else 20.0)

@@ -23,6 +23,9 @@ T = TypeVar("T")
 Told = Callable[[RunState], None]
 
 _LIVE_S: Final = 0.25
+_FILLING_S: Final = 0.8
+"""Between two paintings while a long file fills in: they cost more than a look, and the newest is shown."""
+
 _IDLE_S: Final = 0.75
 _IDLE_AFTER: Final = 20
 """Looks without news after which the pause grows; a run that writes is noticed within a second even then."""
@@ -123,8 +126,8 @@ class Watching:
             state = await self._reader.do(self._look, limit)
             limit = _LOOK_BYTES
             now_s = time.monotonic()
-            # While a long file fills in, screens are drawn a few times a second and not at every look.
-            if self.has_looked and state.is_behind and now_s - told_s < _LIVE_S:
+            # While a long file fills in, screens are drawn once a second or so, and not at every look.
+            if self.has_looked and state.is_behind and now_s - told_s < _FILLING_S:
                 continue
             quiet = quiet + 1 if self.has_looked and _same(state, self.state) else 0
             if quiet:
