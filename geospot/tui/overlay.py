@@ -216,12 +216,12 @@ def _shown(value: Any) -> str:
 
 RUN_COLUMNS: Final = (
     Column("letter", "", 1),
-    Column("name", "run", 14, flexible=True),
-    Column("state", "state", 8),
+    Column("name", "run", 12, flexible=True),
+    Column("state", "state", 8, priority=1),
     Column("step", "step", 13, "right"),
     Column("newest", "newest", 9, "right"),
     Column("best", "best", 9, "right"),
-    Column("at", "at step", 7, "right"),
+    Column("at", "at step", 7, "right", priority=2),
     Column("final", "final", 9, "right"),
 )
 

@@ -6,10 +6,10 @@ median distance of its answers. What server or network lost is no answer of a mo
 and because a server may fail just on the hard images, `lost_counted` says what it could come to.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from geospot.errors import UsageError
 from geospot.evaluation import results
 from geospot.evaluation.metrics import ACCURACIES, BoolArray, Scores
+from geospot.evaluation.records import SampleRecord
 from geospot.evaluation.standing import section
 from geospot.evaluation.statistics import (
     LEVEL,
@@ -144,17 +145,38 @@ class Comparison:
 
 @dataclass(slots=True)
 class _Asked:
-    """An image that was asked: GeoScore points of its answers, and how many were lost."""
+    """An image that was asked: its answers, and how many were lost. Points are GeoScore's."""
 
     truth: tuple[float, float]
     points: float = 0.0
-    answers: int = 0
+    distances_km: list[float] = field(default_factory=list[float])
+    outcome: str = ""
+    """The last one; `ok` where some answer is."""
+    said: tuple[float, float] = (np.nan, np.nan)
     lost: int = 0
+
+    @property
+    def answers(self) -> int:
+        """How many answers there are."""
+        return len(self.distances_km)
 
     @property
     def worst(self) -> float:
         """Mean GeoScore of its answers, a lost one a failure."""
         return self.points / (self.answers + self.lost)
+
+    def add(self, record: SampleRecord) -> None:
+        """Counts an answer in."""
+        if record.outcome is Outcome.TRANSPORT_ERROR:
+            self.lost += 1
+            return
+        is_answered = record.outcome is Outcome.OK
+        self.points += record.geoscore if is_answered else 0.0
+        self.distances_km.append(record.distance_km if is_answered else HALF_CIRCUMFERENCE_KM)
+        if self.outcome != Outcome.OK:
+            self.outcome = str(record.outcome)
+            if record.latitude is not None and record.longitude is not None:
+                self.said = (record.latitude, record.longitude)
 
 
 @dataclass(frozen=True)
@@ -291,39 +313,25 @@ def _common(a: Images, b: Images) -> tuple[Images, Images]:
 
 def _images(path: Path) -> Images:
     """The answers of a result; several answers to an image become one row."""
-    distances: defaultdict[str, list[float]] = defaultdict(list)
-    scores: defaultdict[str, list[float]] = defaultdict(list)
-    outcomes: dict[str, str] = {}
-    truth: dict[str, tuple[float, float]] = {}
-    said: dict[str, tuple[float, float]] = {}
     asked: dict[str, _Asked] = {}
     for record in results.read_records(path / results.SAMPLES):
-        image = asked.setdefault(record.id, _Asked((record.true_latitude, record.true_longitude)))
-        if record.outcome is Outcome.TRANSPORT_ERROR:
-            image.lost += 1
-            continue
-        answered = record.outcome is Outcome.OK
-        distances[record.id].append(record.distance_km if answered else HALF_CIRCUMFERENCE_KM)
-        points = record.geoscore if answered else 0.0
-        scores[record.id].append(points)
-        image.points += points
-        image.answers += 1
-        if outcomes.get(record.id) != Outcome.OK:
-            outcomes[record.id] = str(record.outcome)
-        truth[record.id] = image.truth
-        if record.latitude is not None and record.longitude is not None:
-            said.setdefault(record.id, (record.latitude, record.longitude))
+        image = asked.get(record.id)
+        if image is None:
+            image = asked[record.id] = _Asked((record.true_latitude, record.true_longitude))
+        image.add(record)
+    answered = {name: image for name, image in asked.items() if image.answers}
+    images = list(answered.values())
     per_image = Scores(
-        distance_km_N=np.array([float(np.median(km)) for km in distances.values()]),
-        geoscore_N=np.array([float(np.mean(points)) for points in scores.values()]),
-        answered_N=np.array([outcome == Outcome.OK for outcome in outcomes.values()], np.bool_),
+        distance_km_N=np.array([median(image.distances_km) for image in images]),
+        geoscore_N=np.array([image.points / image.answers for image in images]),
+        answered_N=np.array([image.outcome == Outcome.OK for image in images], np.bool_),
     )
     return Images(
-        ids=list(truth),
+        ids=list(answered),
         scores=per_image,
-        true_N_C=_points(truth.values()),
-        said_N_C=_points(said.get(name, (np.nan, np.nan)) for name in truth),
-        outcomes=list(outcomes.values()),
+        true_N_C=_points(image.truth for image in images),
+        said_N_C=_points(image.said for image in images),
+        outcomes=[image.outcome for image in images],
         asked=asked,
     )
 
