@@ -120,6 +120,21 @@ def test_a_value_is_judged_while_it_is_typed_and_escape_leaves_it_as_it_was(
     drive(form_app(tmp_path, **WORLD), steps, size)
 
 
+def test_a_large_screen_lists_whatever_keeps_it_from_starting(tmp_path: Path) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        await ready(pilot)
+        await fill(pilot, "batch_size", "0")
+        await fill(pilot, "num_epochs", "x")
+        await until_seen(
+            pilot, "What keeps it from starting", "✗ batch_size: input should be greater"
+        )
+        await until_seen(
+            pilot, "2 things keep it from starting", "✗ input should be a valid integer"
+        )
+
+    drive(form_app(tmp_path, **WORLD), steps, LARGE)
+
+
 def test_the_model_as_a_whole_complains_above_the_fields(tmp_path: Path) -> None:
     async def steps(pilot: Pilot[None]) -> None:
         screen = await ready(pilot)

@@ -222,7 +222,7 @@ class FormScreen(GeoScreen):
         notes = self.around.notes_of(form)
         lines = rows_of(form, self.unfolded, wrong)
         self.fields.show_form(form, lines, wrong, notes, name)
-        self._show_whole(wrong)
+        self._show_whole()
         self.show_panel()
         self.query_one("#launch-go").set_class(not self.reasons(wrong), "-ready")
         self.say_how_it_stands(wrong)
@@ -232,7 +232,8 @@ class FormScreen(GeoScreen):
         reasons = [self.checked.whole] if self.checked.whole else []
         return reasons + [f"{name}: {reason}" for name, reason in wrong.items()]
 
-    def _show_whole(self, wrong: Mapping[str, str]) -> None:
+    def _show_whole(self) -> None:
+        """Says above the fields what is about all of them."""
         lines = [self.trouble] if self.trouble else []
         if self.checked.whole:
             lines.append(self.checked.whole)
@@ -240,7 +241,6 @@ class FormScreen(GeoScreen):
         whole.display = bool(lines)
         text = "\n".join(printable(line) for line in "\n".join(lines).split("\n"))
         whole.update(Text(f"✗ {text}"))
-        del wrong
 
     def show_panel(self) -> None:
         """Draws what stands beside the fields."""
@@ -248,6 +248,11 @@ class FormScreen(GeoScreen):
             is_narrow = not self.has_class("-wide")
             content = panel(self.beside(), self.geospot.inks, is_narrow=is_narrow)
             self.query_one("#launch-panel", Static).update(content)
+
+    def _other_reasons(self, name: str | None) -> Sequence[str]:
+        """What keeps it from starting and isn't said beside the fields already."""
+        said = {name, *self._wrong_of_service()}
+        return [f"{one}: {why}" for one, why in self.wrong.items() if one not in said]
 
     def beside(self) -> Beside:
         """What is known beside the field with the cursor."""
@@ -260,6 +265,7 @@ class FormScreen(GeoScreen):
             note=self.around.notes_of(form).get(name or ""),
             whom=self.whom().name,
             look=self.look,
+            reasons=self._other_reasons(name),
             lines=lines,
             why_none=why,
             command=self.command(),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rich.console import Group, RenderableType
+from rich.table import Column, Table
 from rich.text import Text
 
 from geospot.config.text import setting_text
@@ -32,6 +33,8 @@ class Beside:
     """Service or backend, as it is called."""
     look: Look | None
     """None while it is being looked at."""
+    reasons: Sequence[str]
+    """What else keeps it from starting, beside this field and the service."""
     lines: Sequence[Line]
     why_none: str
     """Why there is no estimate."""
@@ -42,19 +45,33 @@ class Beside:
 def panel(shown: Beside, inks: Inks, *, is_narrow: bool) -> RenderableType:
     """The panel: with room whole sentences under headings, without it a line each, cut off at its end."""
     if is_narrow:
-        lines = [_service(shown, inks), *_estimate(shown, inks, is_narrow=True)]
+        lines = [_service(shown, inks), *_estimate(shown, inks)]
         cut = [_cut(line) for line in lines]
         return Group(_meaning(shown, inks, is_narrow=True), *cut, _command(shown, inks))
     what = "Backend" if shown.form.kind == "eval" else "Service"
-    return Group(
+    parts: list[RenderableType] = [
         _meaning(shown, inks, is_narrow=False),
         _heading(f"{what} {printable(shown.whom, limit=40)}", inks),
         _service(shown, inks),
-        _heading("Estimate", inks),
-        *_estimate(shown, inks, is_narrow=False),
-        _heading("Command", inks),
-        _command(shown, inks),
-    )
+    ]
+    if shown.reasons:
+        parts.append(_heading("What keeps it from starting", inks))
+        parts += [
+            Text(f"✗ {printable(one, limit=_LONGEST)}", _hex(inks.bad)) for one in shown.reasons
+        ]
+    parts += [_heading("Estimate", inks), _grid(shown, inks), _heading("Command", inks)]
+    return Group(*parts, _command(shown, inks))
+
+
+def _grid(shown: Beside, inks: Inks) -> RenderableType:
+    """The estimate with its labels in a column of their own."""
+    if not shown.lines:
+        return Group(*_estimate(shown, inks))
+    grid = Table.grid(Column(width=_LABEL), Column(ratio=1), expand=True)
+    for line in shown.lines:
+        ink = inks.foreground if line.is_known else inks.warning
+        grid.add_row(Text(line.label, _hex(inks.muted)), Text(printable(line.text), _hex(ink)))
+    return grid
 
 
 def _meaning(shown: Beside, inks: Inks, *, is_narrow: bool) -> Text:
@@ -96,18 +113,18 @@ def _service(shown: Beside, inks: Inks) -> Text:
     return Text.assemble((f"✓ {whom}: ", _hex(inks.good)), printable(look.said))
 
 
-def _estimate(shown: Beside, inks: Inks, *, is_narrow: bool) -> Sequence[Text]:
+def _estimate(shown: Beside, inks: Inks) -> Sequence[Text]:
+    """A line each; the steps say enough of the photos."""
     if not shown.lines:
-        lines = shown.why_none.split("\n")
-        return [Text(line, _hex(inks.muted)) for line in lines]
-    texts: list[Text] = []
-    for line in shown.lines:
-        label = line.label.ljust(_LABEL)
-        ink = inks.foreground if line.is_known else inks.warning
-        if is_narrow and line.label == "photos":
-            continue  # the steps say enough
-        texts.append(Text.assemble((label, _hex(inks.muted)), (printable(line.text), _hex(ink))))
-    return texts
+        return [Text(line, _hex(inks.muted)) for line in shown.why_none.split("\n")]
+    return [
+        Text.assemble(
+            (line.label.ljust(_LABEL), _hex(inks.muted)),
+            (printable(line.text), _hex(inks.foreground if line.is_known else inks.warning)),
+        )
+        for line in shown.lines
+        if line.label != "photos"
+    ]
 
 
 def _command(shown: Beside, inks: Inks) -> Text:
