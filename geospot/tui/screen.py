@@ -58,13 +58,20 @@ class GeoScreen(Screen[None]):
         for place, part in enumerate(("geospot", *parts)):
             text.append(" › " if place else "")
             text.append(printable(part), "bold" if place == len(parts) else "")
-        self.query_one("#room-title", Static).update(text)
+        self._write("#room-title", text)
 
     def say_status(self, *parts: str) -> None:
         """Says what the screen shows or waits for."""
         text = " · ".join(printable(part) for part in parts if part)
-        line = Text(text, no_wrap=True, overflow="ellipsis")
-        self.query_one("#room-status", Static).update(line, layout=False)
+        self._write("#room-status", Text(text, no_wrap=True, overflow="ellipsis"))
+
+    def _write(self, place: str, text: Text) -> None:
+        """Writes where there is such a place: work that ends when the app is closing may come late.
+
+        Their sizes never change, so nothing is laid out anew.
+        """
+        for static in self.query(place).results(Static):
+            static.update(text, layout=False)
 
     def attempt(self, work: Awaitable[object]) -> None:
         """Does something that takes a while, beside the screen; a `GeospotError` is shown as a sentence."""
@@ -74,10 +81,13 @@ class GeoScreen(Screen[None]):
         """A terminal that is too small is told so: nothing would stand where it belongs."""
         width, height = event.size
         self.set_class(width < LEAST_WIDTH or height < LEAST_HEIGHT, "-too-small")
-        self.query_one("#room-too-small", Static).update(
-            f"This terminal has {width} columns and {height} rows.\n"
-            f"geospot needs {LEAST_WIDTH} by {LEAST_HEIGHT}: make it larger, or the letters smaller.\n"
-            "q quits"
+        self._write(
+            "#room-too-small",
+            Text(
+                f"This terminal has {width} columns and {height} rows.\n"
+                f"geospot needs {LEAST_WIDTH} by {LEAST_HEIGHT}: make it larger, or the letters "
+                "smaller.\nq quits"
+            ),
         )
 
     def action_back(self) -> None:
