@@ -162,9 +162,9 @@ class LaunchScreen(FormScreen):
             self._save(target)
 
     def _save(self, path: Path) -> None:
-        self.run_worker(self._write(path), group="save", exclusive=True)
+        self.run_worker(self._write_toml(path), group="save", exclusive=True)
 
-    async def _write(self, path: Path) -> None:
+    async def _write_toml(self, path: Path) -> None:
         heading = f"geospot {self.kind} --config {printable(str(path))}"
         try:
             settings = self.form.settings()
