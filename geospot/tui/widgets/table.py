@@ -247,9 +247,10 @@ class Table(ScrollView, can_focus=True):
         return sum(self.columns[n].width for n in shown) + _GAP * max(len(shown) - 1, 0)
 
     def on_resize(self) -> None:
-        """Columns follow the size."""
+        """Columns follow the size. What was painted meanwhile was laid out for the size before."""
         self._lay_out()
         self._reveal()
+        self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """The header, or the row that stands at line `y` of the widget."""
