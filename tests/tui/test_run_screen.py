@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from geospot.runs import control
 from geospot.runs.directory import RunDirectory
 from geospot.runs.heartbeat import HEARTBEAT
 from geospot.tui.app import GeospotApp
@@ -64,7 +65,7 @@ def do_step(run: RunDirectory, step: int, *, rollouts: bool = True) -> None:
 
 
 @contextmanager
-def going(folder: Path, steps: int = 6, total: int = 10, **said: Any) -> Iterator[RunDirectory]:
+def going(folder: Path, steps: int = 6, total: int = 10, **said: Any) -> Generator[RunDirectory]:
     """A run of GRPO that is going on, in this process."""
     config = full_config("rl", folder, **said)
     run = RunDirectory.open(folder, config, kind="rl", if_exists="raise", ask=None)
@@ -84,6 +85,21 @@ def evaluated(folder: Path, step: int, **figures: Any) -> Path:
     if figures:
         (result / "summary.json").write_text(json.dumps(figures))
     return result
+
+
+def calls_of(monkeypatch: pytest.MonkeyPatch, target: object, *names: str) -> list[tuple[Any, ...]]:
+    """Functions that only note from now on that they were called, and with what."""
+    calls: list[tuple[Any, ...]] = []
+
+    def noting(name: str) -> Callable[..., None]:
+        def note(*given: Any) -> None:
+            calls.append((name, *(one for one in given if not isinstance(one, GeospotApp))))
+
+        return note
+
+    for name in names:
+        monkeypatch.setattr(target, name, noting(name))
+    return calls
 
 
 def shown(
@@ -160,7 +176,7 @@ def test_a_step_that_is_done_appears(tmp_path: Path) -> None:
         ({"phase": "waiting for the service"}, ["running", "waiting for the service"]),
         ({"ago": -9000.0}, ["running"]),
     ],
-    ids=lambda value: str(value)[:24] if isinstance(value, list) else "",
+    ids=["died", "silent", "failed", "stopped", "finished", "elsewhere", "stopping", "waiting", "future"],
 )
 def test_the_state_is_what_the_heartbeat_says(
     tmp_path: Path, beat: dict[str, Any], said: list[str], size: tuple[int, int]
@@ -444,12 +460,7 @@ def test_figures_that_are_no_numbers_are_counted_and_keys_may_be_anything(tmp_pa
 def test_a_cell_of_the_heat_map_opens_exactly_its_rollouts(
     tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[tuple[Path, int | None, str]] = []
-
-    def note(_app: GeospotApp, folder: Path, step: int | None = None, query: str = "") -> None:
-        opened.append((folder, step, query))
-
-    monkeypatch.setattr(GeospotApp, "open_rollouts", note)
+    opened = calls_of(monkeypatch, GeospotApp, "open_rollouts")
     folder = tmp_path / "run"
     with going(folder):
 
@@ -468,20 +479,17 @@ def test_a_cell_of_the_heat_map_opens_exactly_its_rollouts(
 
         shown(folder, steps, size)
     assert opened == [
-        (folder, 5, "reward<0"),
-        (folder, 4, "reward<0"),
-        (folder, 4, "km>20015"),
-        (folder, 4, ""),
+        ("open_rollouts", folder, 5, "reward<0"),
+        ("open_rollouts", folder, 4, "reward<0"),
+        ("open_rollouts", folder, 4, "km>20015"),
+        ("open_rollouts", folder, 4),
     ]
 
 
 def test_of_several_steps_the_newest_on_record_is_opened_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[int | None] = []
-    monkeypatch.setattr(
-        GeospotApp, "open_rollouts", lambda _app, _folder, step=None, query="": opened.append(step)
-    )
+    opened = calls_of(monkeypatch, GeospotApp, "open_rollouts")
     folder = tmp_path / "run"
     with going(folder, steps=0) as run:
         for step in range(400):
@@ -496,7 +504,7 @@ def test_of_several_steps_the_newest_on_record_is_opened_and_said(
             await pilot.press("right", "right", "enter")
             low, high = 2 * stride, 3 * stride - 1
             newest = max(step for step in range(low, high + 1) if step % 7 == 0)
-            assert opened == [newest]
+            assert [call[2] for call in opened] == [newest]
             await until_seen(pilot, f"step {newest}, the newest of {stride} steps")
 
         shown(folder, steps)
@@ -505,8 +513,7 @@ def test_of_several_steps_the_newest_on_record_is_opened_and_said(
 def test_steps_without_rollouts_on_record_open_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[object] = []
-    monkeypatch.setattr(GeospotApp, "open_rollouts", lambda *given: opened.append(given))
+    opened = calls_of(monkeypatch, GeospotApp, "open_rollouts")
     folder = tmp_path / "run"
     with going(folder, steps=0) as run:
         do_step(run, 0, rollouts=False)
@@ -522,12 +529,7 @@ def test_steps_without_rollouts_on_record_open_nothing(
 
 
 def test_a_click_on_a_cell_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[tuple[object, ...]] = []
-
-    def note(_app: GeospotApp, _folder: Path, step: int | None = None, query: str = "") -> None:
-        opened.append((step, query))
-
-    monkeypatch.setattr(GeospotApp, "open_rollouts", note)
+    opened = calls_of(monkeypatch, GeospotApp, "open_rollouts")
     with going(tmp_path / "run"):
 
         async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
@@ -538,7 +540,7 @@ def test_a_click_on_a_cell_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             await pilot.click(heat_map, offset=(GUTTER, failed))
 
         shown(tmp_path / "run", steps)
-    assert opened == [(0, "reward<0")]
+    assert [call[2:] for call in opened] == [(0, "reward<0")]
 
 
 def test_supervised_runs_say_why_there_are_no_histograms(tmp_path: Path) -> None:
@@ -637,10 +639,8 @@ def test_settings_that_are_not_the_default_are_marked(
             await pilot.press("slash", *"group_size", "enter")
             text = await until_seen(pilot, "group_size", "≠ 4")
             assert "service" not in text.split("Setting")[1].split("settings")[0]
-            copied: list[str] = []
-            pilot.app.copy_to_clipboard = copied.append
             await pilot.press("y")
-            assert copied == ["group_size=16"]
+            assert pilot.app.clipboard == "group_size=16"
             await pilot.press("slash", "escape", *"changed:yes", "enter")
             await until(pilot, lambda: "batch_size" not in seen(view))
             assert "hf_repo" in seen(view)
@@ -674,8 +674,7 @@ def test_hostile_configurations_are_shown_safely() -> None:
 def test_checkpoints_and_evaluations_are_listed_and_opened(
     tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results: list[Path] = []
-    monkeypatch.setattr(GeospotApp, "open_result", lambda _app, result: results.append(result))
+    results = calls_of(monkeypatch, GeospotApp, "open_result")
     folder = tmp_path / "run"
     with going(folder) as run:
         run.add_checkpoint(checkpoint(4))
@@ -689,7 +688,7 @@ def test_checkpoints_and_evaluations_are_listed_and_opened(
             assert "000004" in text
             await pilot.press("tab", "down", "enter")
             await pilot.pause()
-            assert results == [old]
+            assert results == [("open_result", old)]
             (folder / "evals" / "step-000005" / "summary.json").write_text("{broken")
             do_step(run, 6)
             await until_seen(pilot, "step 7 of 10")
@@ -704,12 +703,7 @@ def test_checkpoints_and_evaluations_are_listed_and_opened(
 def test_a_checkpoint_is_branched_and_evaluated_from_the_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    launched: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr(
-        GeospotApp,
-        "open_launch",
-        lambda _app, kind="sft", settings=None: launched.append((kind, dict(settings or {}))),
-    )
+    launched = calls_of(monkeypatch, GeospotApp, "open_launch")
     folder = tmp_path / "run"
     with going(folder) as run:
         run.add_checkpoint(checkpoint(4))
@@ -727,10 +721,10 @@ def test_a_checkpoint_is_branched_and_evaluated_from_the_list(
             await until(pilot, lambda: len(launched) == 2)
 
         shown(folder, steps)
-    assert launched[0][0] == "eval"
-    assert launched[0][1]["model"].endswith("run@000004")
-    assert launched[1][0] == "rl"
-    assert launched[1][1]["load_checkpoint_path"].endswith("run@000004")
+    assert launched[0][1] == "eval"
+    assert launched[0][2]["model"].endswith("run@000004")
+    assert launched[1][1] == "rl"
+    assert launched[1][2]["load_checkpoint_path"].endswith("run@000004")
 
 
 # Keys of the screen
@@ -764,35 +758,25 @@ def test_every_view_has_a_key_and_a_name_to_click(tmp_path: Path, size: tuple[in
 def test_rollouts_and_map_open_at_the_cursors_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[tuple[object, ...]] = []
-
-    def rollouts(_app: GeospotApp, _folder: Path, step: int | None = None, query: str = "") -> None:
-        opened.append(("rollouts", step, query))
-
-    def on_map(_app: GeospotApp, _folder: Path, steps: tuple[int, int] | None = None) -> None:
-        opened.append(("map", steps))
-
-    monkeypatch.setattr(GeospotApp, "open_rollouts", rollouts)
-    monkeypatch.setattr(GeospotApp, "open_run_map", on_map)
-    with going(tmp_path / "run"):
+    opened = calls_of(monkeypatch, GeospotApp, "open_rollouts", "open_run_map")
+    folder = tmp_path / "run"
+    with going(folder):
 
         async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
             await until(pilot, lambda: screen.focused is not None)
             await pilot.press("r", "m", "home", "right", "r", "m")
 
-        shown(tmp_path / "run", steps)
+        shown(folder, steps)
     assert opened == [
-        ("rollouts", None, ""),
-        ("map", None),
-        ("rollouts", 1, ""),
-        ("map", (1, 1)),
+        ("open_rollouts", folder, None),
+        ("open_run_map", folder, None),
+        ("open_rollouts", folder, 1),
+        ("open_run_map", folder, (1, 1)),
     ]
 
 
 def test_stopping_asks_first_and_no_is_no(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stopped: list[tuple[str, Path]] = []
-    monkeypatch.setattr("geospot.runs.control.stop", lambda run: stopped.append(("stop", run)))
-    monkeypatch.setattr("geospot.runs.control.stop_now", lambda run: stopped.append(("now", run)))
+    stopped = calls_of(monkeypatch, control, "stop", "stop_now")
     folder = tmp_path / "run"
     with going(folder):
 
@@ -812,7 +796,7 @@ def test_stopping_asks_first_and_no_is_no(tmp_path: Path, monkeypatch: pytest.Mo
             await until(pilot, lambda: len(stopped) == 2)
 
         shown(folder, steps)
-    assert stopped == [("stop", folder), ("now", folder)]
+    assert stopped == [("stop", folder), ("stop_now", folder)]
 
 
 def test_what_can_not_be_done_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -168,9 +168,8 @@ class RunScreen(RunControls):
     def _show_head(self) -> None:
         line = self.query_one("#run-head", Static)
         shown = self._shown_state
-        line.update(
-            head(shown, line.content_size.width or self.size.width - 2, self._state.is_gone)
-        )
+        width = line.content_size.width or self.size.width - 2
+        line.update(head(shown, width, self.geospot.inks, is_gone=self._state.is_gone))
 
     def _tick(self) -> None:
         """Time goes on, also where nothing is written."""

@@ -2,13 +2,14 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from rich.text import Text
 
 from geospot.runs.watch import RunState
 from geospot.textsafe import printable
+from geospot.tui.inks import Inks
 from geospot.tui.run_rows import STANDING_MARKS
 from geospot.tui.scales import compact, duration
 from geospot.tui.screens.run_figures import NEWEST
@@ -17,15 +18,6 @@ from geospot.tui.widgets.sparkline import spark
 Part = tuple[str, str]
 """Text and its style."""
 
-_COLOURS: Final[Mapping[str, str]] = {
-    "running": "green",
-    "finished": "green",
-    "silent": "yellow",
-    "stopped": "yellow",
-    "failed": "red",
-    "died": "red",
-    "gone": "red",
-}
 _GOOD: Final = ("running", "finished")
 _BAR: Final = 16
 _PACED: Final = 20
@@ -57,7 +49,7 @@ def standing_of(state: RunState) -> Sequence[str]:
     return (standing, printable(beat.reason, limit=300), where)
 
 
-def head(state: RunState, width: int, is_gone: bool) -> Text:
+def head(state: RunState, width: int, inks: Inks, *, is_gone: bool) -> Text:
     """Two lines: where the run stands, and its newest figures; what doesn't fit leaves from the end.
 
     Args:
@@ -66,7 +58,9 @@ def head(state: RunState, width: int, is_gone: bool) -> Text:
     standing, *words = (
         ("gone", "its directory isn't there any more") if is_gone else standing_of(state)
     )
-    colour = _COLOURS.get(standing, "")
+    inks_of_standing = {"silent": inks.warning, "stopped": inks.warning, "unknown": inks.muted}
+    ink = inks.good if standing in _GOOD else inks_of_standing.get(standing, inks.bad)
+    colour = f"#{ink:06x}"
     first: Part = (f"{STANDING_MARKS.get(standing, '?')} {standing}", f"bold {colour}")
     said = [(word, "" if standing in _GOOD else colour) for word in words if word]
     progress = _progress(state, standing)

@@ -46,9 +46,10 @@ _SHADES: Final = np.array(list(" ░▒▓█"), dtype="<U1")
 _BLOCKS: Final = np.array(list(" ▁▂▃▄▅▆▇█"), dtype="<U1")
 _GROUP_ROWS: Final = 2
 """Rows of a group's bars, where there is room."""
-_PATTERNS: Final = ("#...", "##..", "#", "##..", "#...")
 _MARKS: Final = "·-=-·"
-"""How the lines of LINES are drawn: dotted, dashed, whole; and where shades are characters."""
+"""The lines of LINES as characters, where shades are characters too."""
+_EDGE: Final = 0.125
+"""From the middle of a cell's first row of dots to the cell's border, in cells."""
 _FEWEST: Final = 0.12
 """Strength of a cell that holds anything at all."""
 
@@ -386,19 +387,24 @@ class HeatMap(Widget, can_focus=True):
         return strongest
 
     def _draw_lines(self, canvas: Canvas, box: Box) -> None:
+        """The median joined from column to column; quartiles as dashes, the outermost as dots."""
         binned, wide = self.binned, self._cell_width
-        middle_C = np.arange(len(binned.counts_C_R)) * 2 * wide + wide
-        end = 0.125
-        scale = Scale(-(box.height - end), -end, box.rows)
-        for line in range(len(LINES)):
-            place_C = -binned.place(binned.quantiles_C_Q[:, line])
-            there = np.isfinite(place_C)
-            if not there.any():
+        left_C = np.arange(len(binned.counts_C_R)) * 2 * wide
+        for line, quantile in enumerate(LINES):
+            place_C = binned.place(binned.quantiles_C_Q[:, line])
+            there = np.flatnonzero(np.isfinite(place_C))
+            place_K, left_K = place_C[there], left_C[there]
+            if quantile == 0.5:
+                joined = np.diff(there, prepend=-9) == 1
+                down = -place_K
+                curve = Reduced(left_K + wide, down, down, down, down, joined)
+                scale = Scale(_EDGE - box.height, -_EDGE, box.rows)
+                draw_curve(canvas, box, curve, scale, NONE)
                 continue
-            place_K = place_C[there]
-            joined = np.diff(np.flatnonzero(there), prepend=-9) == 1
-            curve = Reduced(middle_C[there], place_K, place_K, place_K, place_K, joined)
-            draw_curve(canvas, box, curve, scale, NONE, _PATTERNS[line])
+            dots = 2 * wide if quantile in (0.25, 0.75) else 1
+            x = left_K[:, None] + np.arange(dots)[None, :]
+            y = np.broadcast_to((place_K * 4).astype(np.int64)[:, None], x.shape)
+            canvas.dots(x.ravel() + 2 * box.left, y.ravel() + 4 * box.top)
 
     def _mark_lines(self, canvas: Canvas, box: Box) -> None:
         """The lines as characters, where cells are characters too."""
