@@ -100,7 +100,7 @@ class Shown:
 
         def is_there() -> bool:
             answer = self.screen.answer
-            if answer is None or self.screen.step != step:
+            if answer is None or self.screen.step != step or not all(self.columns):
                 return False
             first = answer.first
             return group in (None, first.group) and index in (None, first.index)
@@ -793,6 +793,25 @@ def test_runs_that_keep_no_thumbnails_say_so(tmp_path: Path) -> None:
     _show(_run(tmp_path / "other"), no_folder)
 
 
+def test_another_theme_changes_the_colours_at_once(tmp_path: Path) -> None:
+    async def look(shown: Shown) -> None:
+        await shown.at(2)
+        await shown.until(lambda: len(shown.columns) == 4)
+        await shown.press("n", "down")
+
+        def grounds() -> set[str]:
+            column = shown.screen.query(AnswerColumn).first()
+            lines = (column.render_line(y) for y in range(column.size.height))
+            return {str(s.style.bgcolor) for line in lines for s in line if s.style}
+
+        dark = grounds()
+        shown.app.theme = "geospot-light"
+        await shown.until(lambda: not grounds() & dark)
+        assert shown.place == (2, 1, 1)
+
+    _show(_run(tmp_path), look)
+
+
 def test_without_colours_marks_remain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     folder = _run(tmp_path, ())
@@ -800,7 +819,6 @@ def test_without_colours_marks_remain(tmp_path: Path, monkeypatch: pytest.Monkey
 
     async def look(shown: Shown) -> None:
         await shown.at(0)
-        await shown.until(lambda: len(shown.columns) == 2 and "│█" in shown.columns[0])
         column = shown.screen.query(AnswerColumn).first()
         cells = [s for y in range(column.size.height) for s in column.render_line(y)]
         assert any(s.text == "b" and s.style and s.style.underline and s.style.bold for s in cells)

@@ -17,6 +17,7 @@ from geospot.runs.rollouts import RolloutRecord
 from geospot.runs.thumbnails import THUMBNAILS, find_thumbnail
 from geospot.runs.watch import RunState
 from geospot.tui.query import Query
+from geospot.tui.rollout_figures import size
 from geospot.tui.rollout_filter import FILTER_KEYS, rollout_query, search_words
 from geospot.tui.rollout_groups import GROUP_ORDERS, Answer, Group, GroupOrder, StepView
 from geospot.tui.screens.rollouts_keys import KEYS
@@ -34,7 +35,7 @@ from geospot.tui.screens.rollouts_words import (
 )
 from geospot.tui.widgets.answer import AnswerColumns
 from geospot.tui.widgets.answer_list import AnswerList
-from geospot.tui.widgets.answer_text import PARTS, SHOWN, Wish, size, unlikely
+from geospot.tui.widgets.answer_text import PARTS, SHOWN, Wish, unlikely
 from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.photo import Photo
 from geospot.tui.widgets.rollout_bars import GroupStrip, Scrubber
@@ -96,7 +97,7 @@ class RolloutsScreen(StepScreen):
         self.say_title(self.folder.name, "rollouts")
         self.say_status("reading the run …")
         self.set_class(True, "-nothing")
-        self.geospot.theme_changed_signal.subscribe(self, lambda _theme: self._show_answers())
+        self.geospot.theme_changed_signal.subscribe(self, lambda _theme: self._show_group_again())
 
     @property
     def answer(self) -> Answer | None:
@@ -183,6 +184,12 @@ class RolloutsScreen(StepScreen):
         self._list.show_answers(self._answers, self._most_advantage, place)
         self._show_answers()
 
+    def _show_group_again(self) -> None:
+        """In other colours, or in another order, with the same answer chosen."""
+        chosen = self._chosen
+        if self._groups and chosen is not None:
+            self._show_group(chosen[1])
+
     async def _show_photo(self, record: RolloutRecord) -> None:
         photo, reader = self.query_one(Photo), self.geospot.reader
         path = await reader.do(find_thumbnail, self.folder, record.sample_id)
@@ -256,10 +263,8 @@ class RolloutsScreen(StepScreen):
 
     def on_table_header_clicked(self, event: Table.HeaderClicked) -> None:
         """Sorts the answers of groups by a column."""
-        chosen = self._chosen
         self._list.sort_by(event.key)
-        if self._groups:
-            self._show_group(None if chosen is None else chosen[1])
+        self._show_group_again()
 
     # What is shown of the answers
 

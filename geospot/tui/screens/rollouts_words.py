@@ -14,8 +14,8 @@ from geospot.runs.rollouts import RolloutRecord
 from geospot.runs.watch import RunState
 from geospot.textsafe import printable
 from geospot.tui.inks import Inks
+from geospot.tui.rollout_figures import kilometres, position
 from geospot.tui.rollout_groups import Answer, Group, GroupOrder, StepView
-from geospot.tui.widgets.answer_text import kilometres, position
 
 _MISSING: Final = ("", "NaN")
 """How data sets write a name that they don't have."""

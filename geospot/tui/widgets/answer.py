@@ -20,19 +20,9 @@ from geospot.outcomes import Outcome
 from geospot.textsafe import printable
 from geospot.tui.canvas import blend
 from geospot.tui.inks import Inks
+from geospot.tui.rollout_figures import kilometres, number, outcome_name, signed, signed_bar
 from geospot.tui.rollout_groups import Answer
-from geospot.tui.widgets.answer_text import (
-    AnswerLines,
-    Wish,
-    answer_lines,
-    ink,
-    kilometres,
-    lines_needed,
-    number,
-    outcome_name,
-    signed,
-    signed_bar,
-)
+from geospot.tui.widgets.answer_text import AnswerLines, Wish, answer_lines, ink, lines_needed
 
 _NARROWEST: Final = 36
 """Cells of a column below which there is one column less."""

@@ -6,8 +6,8 @@ from typing import ClassVar, Final
 from textual.binding import Binding, BindingType
 
 from geospot.outcomes import Outcome
+from geospot.tui.rollout_figures import kilometres, number, signed_bar
 from geospot.tui.rollout_groups import Answer, AnswerOrder
-from geospot.tui.widgets.answer_text import kilometres, number, signed_bar
 from geospot.tui.widgets.table import Cell, Cells, Column, Table
 
 _HALF: Final = 2

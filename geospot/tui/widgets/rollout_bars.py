@@ -11,7 +11,6 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from geospot.textsafe import printable
 from geospot.tui.canvas import BOLD, UNDERLINE, Canvas
 from geospot.tui.inks import Inks
 from geospot.tui.rollout_groups import Group
@@ -72,8 +71,9 @@ class Scrubber(_Line):
 
     def show(self, steps: Sequence[int], step: int | None, remark: str) -> None:
         """Shows where `step` is among the steps that have rollouts."""
-        self.steps, self.step, self.remark = steps, step, remark
-        self.changed()
+        if (steps, step, remark) != (self.steps, self.step, self.remark):
+            self.steps, self.step, self.remark = steps, step, remark
+            self.changed()
 
     def draw(self, canvas: Canvas, inks: Inks) -> None:
         """A line of steps with the shown one on it."""
@@ -129,8 +129,9 @@ class GroupStrip(_Line):
 
     def show(self, groups: Sequence[Group], place: int, remark: str) -> None:
         """Shows which of the groups is looked at."""
-        self.groups, self.place, self.remark = groups, place, printable(remark)
-        self.changed()
+        if groups is not self.groups or (place, remark) != (self.place, self.remark):
+            self.groups, self.place, self.remark = groups, place, remark
+            self.changed()
 
     def draw(self, canvas: Canvas, inks: Inks) -> None:
         """Bars of the groups that fit, the shown one underlined."""
