@@ -229,6 +229,7 @@ class ResultFiles:
         self._folder = folder
         self._stamps: dict[str, tuple[int, int, int]] = {}
         self._documents: dict[str, Mapping[str, Any] | None] = {}
+        self._was_there = False
         self.problem = ""
 
     def look(self) -> bool:
@@ -245,8 +246,11 @@ class ResultFiles:
                 self._stamps[name] = stamp
             except ResultFormatError as error:
                 problems.append(str(error))
-        if not self._folder.is_dir():
-            problems = [f"There is no folder {self._folder} (any more)."]
+        if not os.path.isdir(self._folder):  # noqa: PTH112 — never raises
+            yet = "any more" if self._was_there else "yet; it is shown as soon as it is there"
+            problems = [f"There is no folder {self._folder} {yet}."]
+        else:
+            self._was_there = True
         problem = " ".join(problems)
         changed, self.problem = changed or problem != self.problem, problem
         return changed

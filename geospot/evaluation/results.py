@@ -241,7 +241,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
         value: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (ValueError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ResultFormatError(
             f"{path} can't be read: {error}.", "Restore it, or use another directory."
         ) from error

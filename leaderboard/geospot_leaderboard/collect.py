@@ -164,6 +164,24 @@ def _check_summary(path: Path, summary: Mapping[str, Any]) -> None:
     wrong = [name for name in HEADLINE if not _is_number(over_all.get(name))]
     if wrong:
         raise _not_usable(path, f"no {', '.join(wrong)}")
+    counts = [*section(summary, "outcomes").values(), summary.get("not_asked")]
+    if not all(_is_number_or_none(count) for count in counts):
+        raise _not_usable(path, "counts that are no numbers")
+    if not _is_number_or_none(section(summary, "collapse").get("top_share")):
+        raise _not_usable(path, "a collapse that is no number")
+    if not _is_interval(section(section(summary, "ci"), "all").get("geoscore")):
+        raise _not_usable(path, "an interval that is none")
+
+
+def _is_number_or_none(value: object) -> bool:
+    return value is None or _is_number(value)
+
+
+def _is_interval(value: object) -> bool:
+    if not isinstance(value, list):
+        return value is None
+    bounds = cast(list[object], value)
+    return len(bounds) == 2 and all(map(_is_number, bounds))
 
 
 def _not_usable(path: Path, what: str) -> ResultFormatError:

@@ -1,7 +1,9 @@
 """The leaderboard's screen: ranked, live, marked, sorted, exported."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -188,6 +190,34 @@ def test_what_cant_be_read_is_listed_with_its_reason(tmp_path: Path) -> None:
         await until_seen(pilot, "Restore it, or use another directory.")
 
     drive(on(folder), steps)
+
+
+def test_documents_that_are_not_what_they_should_be_are_left_out(tmp_path: Path) -> None:
+    folder = three(tmp_path)
+    whole = json.loads((folder / "far" / SUMMARY).read_text(encoding="utf-8"))
+    odd: dict[str, Any] = {
+        "counts": whole | {"outcomes": {"ok": "many"}},
+        "share": whole | {"collapse": {"top_share": []}},
+        "pair": whole | {"ci": {"all": {"geoscore": [1.0]}}},
+        "words": whole | {"ci": {"all": {"geoscore": ["a", "b"]}}},
+        "canary": whole
+        | {"canary": [], "cost_usd": {}, "usage": 7, "admin": "no", "coverage": "x"},
+    }
+    for name, summary in odd.items():
+        shutil.copytree(folder / "far", folder / name)
+        (folder / name / SUMMARY).write_text(json.dumps(summary), encoding="utf-8")
+    shutil.copytree(folder / "far", folder / "deep")
+    (folder / "deep" / SUMMARY).write_text("[" * 100_000, encoding="utf-8")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await filled(pilot)
+        await until_seen(pilot, "near-vlm", "Left out: can't be read")
+        left_out = {line.text.rsplit("/", 1)[-1] for line in screen.lines if line.kind == "broken"}
+        assert left_out == {"counts", "share", "pair", "words", "deep"}
+        screen.table.cursor = row_of(screen, "canary")
+        await until_seen(pilot, "canary passed")
+
+    drive(on(folder), steps, (120, 50))
 
 
 def test_two_marks_compare(tmp_path: Path) -> None:

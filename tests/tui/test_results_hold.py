@@ -110,9 +110,7 @@ def test_many_answers_fill_in_while_the_screen_answers(tmp_path: Path) -> None:
             await until_seen(pilot, "GeoScore (0–5000)")
             await pilot.press("l", "down", "s")
             await until(pilot, lambda: len(screen.order_N) == 40_000, "All answers")
-        await until_seen(
-            pilot, "40,000 answers" if "of" not in seen(screen) else "40,000 of 1 answers"
-        )
+        await until_seen(pilot, "40,000 of")
 
     drive(opened(lambda app: app.open_result(path)), steps)
 

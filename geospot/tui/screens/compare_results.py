@@ -111,6 +111,7 @@ class CompareResultsScreen(GeoScreen):
         self.say_title("leaderboard", "compare", f"A {self.a.name}", f"B {self.b.name}")
         self.pairs, self.comparison, self._problem = None, None, ""
         self.order_N = np.empty(0, np.int64)
+        self._draw()
         self.run_worker(self._work(), exclusive=True, group="compare")
 
     async def _work(self) -> None:
@@ -135,7 +136,9 @@ class CompareResultsScreen(GeoScreen):
     def _draw(self) -> None:
         if self.pairs is None:
             self.query_one("#compare-head", Static).update(
-                Text(printable(f"A  {self.a}\nB  {self.b}\n") if not self._problem else "")
+                Text(
+                    f"A  compared with  {printable(str(self.a))}\nB  new  {printable(str(self.b))}"
+                )
             )
             self.query_one("#compare-text", Static).update(Text(printable(self._problem)))
             return

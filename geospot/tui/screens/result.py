@@ -178,7 +178,7 @@ class ResultScreen(GeoScreen):
         if self._files.problem:
             text = Text(self._files.problem)
         elif not self._files.manifest and self._files.summary is None:
-            text = Text(f"{self.result} holds no evaluation: it has no {EVAL}.")
+            text = Text(f"{self.result} holds no evaluation yet: it has no {EVAL}.")
         elif self._summary is not None:
             room = self.query_one("#result-figures").scrollable_content_region.width
             text = overview(
