@@ -1,6 +1,8 @@
 """Answers on the world map: of a run's steps as they come, and of an evaluation."""
 
+import asyncio
 import shutil
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ from geospot.runs.rollouts import RolloutRecord
 from geospot.tui import map_sources
 from geospot.tui.app import GeospotApp
 from geospot.tui.atlas.scene import Mode
-from geospot.tui.placed import by_country, joined, kept, of_rollouts, read_query
+from geospot.tui.placed import IntArray, Placed, by_country, joined, kept, of_rollouts, read_query
+from geospot.tui.query import Query
 from geospot.tui.screens.map import MapScreen
 from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.placebar import PlaceBar, find_place
@@ -48,7 +51,13 @@ def evaluation(folder: Path) -> Path:
         answered("sg", (1.35, 103.8), (48.0, 11.0), labels={"country": "SG"}),
         answered("unlabelled", (-12.05, -77.04), (-11.9, -77.0), text="Lima"),
         failed(
-            "cut-off", (-33.9, 151.2), Outcome.UNPARSED, note="length", labels={"country": "AU"}
+            "cut-off",
+            (-33.9, 151.2),
+            Outcome.UNPARSED,
+            latitude=0.0,
+            longitude=0.0,
+            note="length",
+            labels={"country": "AU"},
         ),
     ]
     return write_result(folder, records)
@@ -139,7 +148,8 @@ def test_a_failure_is_read_like_an_answer(tmp_path: Path) -> None:
         assert "\u202e" not in text
         assert "[red]not markup[/red]" in text
         await pilot.press("n")
-        await readout(pilot, screen, "cut-off", "unparsed", "length")
+        await readout(pilot, screen, "cut-off", "unparsed", "length", "said  –")
+        assert int(screen.query_one(WorldMap).scene.answers.has_place_N.sum()) == 13
 
     on_result(result, steps, (160, 40))
 
@@ -239,6 +249,29 @@ def test_a_filter_keeps_some_and_says_how_many(tmp_path: Path) -> None:
         await until(pilot, lambda: len(screen.row_M) == 0)
         await until_seen(pilot, "0 of 15 answers", "n next answer")
         await pilot.press("n", "enter", "c")
+
+    on_result(result, steps)
+
+
+def test_a_slow_reading_doesnt_undo_a_filter_that_came_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = evaluation(tmp_path / "r")
+
+    def slow_without_filter(placed: Placed, query: Query) -> IntArray:
+        if not query.terms:
+            time.sleep(0.5)
+        return kept(placed, query)
+
+    async def steps(pilot: Pilot[None], screen: MapScreen) -> None:
+        await loaded(pilot, screen, 15)
+        monkeypatch.setattr("geospot.tui.screens.map.kept", slow_without_filter)
+        reading = asyncio.create_task(screen.show(screen.placed))
+        await asyncio.sleep(0)
+        screen.query_one(FilterBar).set_text("country:DE")
+        await until(pilot, lambda: len(screen.row_M) == 12)
+        await reading
+        assert len(screen.row_M) == 12
 
     on_result(result, steps)
 
@@ -424,6 +457,10 @@ def test_a_run_that_goes_back_shows_what_it_does_again(tmp_path: Path) -> None:
     async def steps(pilot: Pilot[None], screen: MapScreen) -> None:
         world_map = await loaded(pilot, screen, 4)
         await until_seen(pilot, "step 2")
+        await pilot.press("left_square_bracket")
+        await until_seen(pilot, "step 1 of 2")
+        await pilot.press("l")
+        await until_seen(pilot, "step 2 ·")
         again = RunDirectory.open(
             run.path, full_config("rl", run.path), kind="rl", if_exists="resume", ask=None
         )
