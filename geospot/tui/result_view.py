@@ -26,7 +26,8 @@ def so_far(answers: Answers, manifest: Document) -> Document:
     """A summary of the answers that there are, without what only all of them can say."""
     dataset, config = section(manifest, "dataset"), section(manifest, "config")
     n, samples = dataset.get("n"), config.get("samples")
-    expected = (n if isinstance(n, int) else len(answers)) * (samples or 1)
+    draws = samples if isinstance(samples, int) else 1
+    expected = (n if isinstance(n, int) else len(answers)) * max(draws, 1)
     scores = Scores(answers.distance_km_N, answers.geoscore_N, answers.answered_N)
     count = np.bincount(answers.outcome_N, minlength=len(OUTCOMES))
     return {

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from textual.pilot import Pilot
 
+from geospot.evaluation.results import SAMPLES
 from geospot.outcomes import Outcome
 from geospot.runs.directory import RunDirectory
 from geospot.runs.watch import METRICS, RunWatch
@@ -157,9 +158,15 @@ def test_the_map_tells_nearer_from_farther(tmp_path: Path) -> None:
 
 
 def test_what_cant_be_compared_says_why(tmp_path: Path) -> None:
-    a, _ = two(tmp_path)
+    a, odd = two(tmp_path)
+    with (odd / SAMPLES).open("a", encoding="utf-8") as file:
+        file.write('{"id": "x", "outcome": "odd", "true_latitude": 1, "true_longitude": 2}\n')
     other = write_result(tmp_path / "other", [at("x", 1.0)])
-    for b, said in ((other, "have no image in common"), (tmp_path / "gone", "There is no folder")):
+    for b, said in (
+        (other, "have no image in common"),
+        (tmp_path / "gone", "There is no folder"),
+        (odd, "a line is no sample record"),
+    ):
 
         async def steps(pilot: Pilot[None], said: str = said) -> None:
             await until_seen(pilot, said)

@@ -122,6 +122,10 @@ class CompareResultsScreen(GeoScreen):
             self.pairs = await do(_pair_up, self.a, self.b)
         except GeospotError as error:
             self._problem = str(error)
+        except (ValueError, TypeError) as error:
+            # Lines that look like records and hold something else; who wrote them has to know.
+            self._problem = f"The answers can't be compared, a line is no sample record: {error}."
+        if self.pairs is None:
             self._draw()
             self.say_status("nothing to compare")
             return
