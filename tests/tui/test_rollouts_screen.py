@@ -19,6 +19,7 @@ from geospot.runs.rollouts import RolloutReader, RolloutRecord, RolloutWriter
 from geospot.runs.thumbnails import thumbnail_name
 from geospot.tui.app import GeospotApp
 from geospot.tui.reading import Watching
+from geospot.tui.screens import rollouts as rollouts_screen
 from geospot.tui.screens.rollouts import RolloutsScreen
 from geospot.tui.widgets.answer import AnswerColumn
 from geospot.tui.widgets.answer_list import AnswerList
@@ -326,7 +327,7 @@ def test_a_word_is_marked_and_brought_into_sight(tmp_path: Path) -> None:
         await shown.at(0)
         assert "Needle" not in shown.painted
         await shown.filter("needle")
-        await shown.until(lambda: "1 of 1 answers" in shown.status)
+        await shown.until(lambda: "1 of 1 answer" in shown.status)
         await shown.until(lambda: "Needle" in shown.painted)
         column = shown.screen.query(AnswerColumn).first()
         lines = (column.render_line(y) for y in range(column.size.height))
@@ -522,11 +523,11 @@ def test_several_turns_are_shown_in_order(tmp_path: Path) -> None:
         assert "turn 1 of 3 0.100 · 3,000 km · ok" in text
         assert "reward 0.600" in text
         assert "1,000 km" in text.splitlines()[0]
-        assert "1 answers in 1 groups" in shown.status
+        assert "1 answer in 1 group" in shown.status
         await shown.press(*["full_stop"] * 3)
         assert shown.columns[0].count("1/2") == 1
         await shown.filter("turn=1")
-        await shown.until(lambda: "1 of 1 answers" in shown.status)
+        await shown.until(lambda: "1 of 1 answer" in shown.status)
 
     _show(folder, look, LARGE)
 
@@ -550,7 +551,7 @@ def test_failures_are_named_with_their_note(tmp_path: Path) -> None:
         assert "empty" in text
         assert "no position read (unparsed: length)" in text
         await shown.filter("outcome:unparsed km>2500 has:truncated")
-        await shown.until(lambda: "1 of 1 answers" in shown.status)
+        await shown.until(lambda: "1 of 1 answer" in shown.status)
 
     _show(folder, look)
 
@@ -598,7 +599,7 @@ def test_torn_and_forged_lines_are_passed_over(tmp_path: Path) -> None:
 
     async def look(shown: Shown) -> None:
         await shown.at(1, 0)
-        assert "2 answers in 1 groups" in shown.status
+        assert "2 answers in 1 group" in shown.status
 
     _show(folder, look)
 
@@ -779,6 +780,36 @@ def test_the_photo_or_why_there_is_none(tmp_path: Path) -> None:
         await shown.until(lambda: photo.has_class("-picture"))
 
     _show(folder, look, SMALL)
+
+
+def test_files_that_may_not_be_read_are_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = RolloutReader.read
+
+    def read_some(self: RolloutReader, step: int) -> list[RolloutRecord]:
+        if step:
+            raise PermissionError(13, "Permission denied")
+        return read(self, step)
+
+    def find_none(folder: Path, sample_id: str) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(RolloutReader, "read", read_some)
+    monkeypatch.setattr(rollouts_screen, "find_thumbnail", find_none)
+
+    async def look(shown: Shown) -> None:
+        await shown.at(0)
+        await shown.until(lambda: "Permission" in shown.screen.query_one(Photo).reason)
+        await shown.filter("nowhere")
+        await shown.until(lambda: "No answer" in shown.nothing)
+        await shown.press("m")
+        await shown.until(lambda: "can't be read: Permission denied" in shown.painted)
+        await shown.press("right_square_bracket")
+        await shown.until(lambda: "can't be read: Permission denied" in shown.nothing)
+        await shown.press("left_square_bracket")
+
+    _show(_run(tmp_path), look, step=0)
 
 
 def test_runs_that_keep_no_thumbnails_say_so(tmp_path: Path) -> None:

@@ -192,12 +192,16 @@ class RolloutsScreen(StepScreen):
 
     async def _show_photo(self, record: RolloutRecord) -> None:
         photo, reader = self.query_one(Photo), self.geospot.reader
-        path = await reader.do(find_thumbnail, self.folder, record.sample_id)
+        try:
+            path = await reader.do(find_thumbnail, self.folder, record.sample_id)
+            has_any = path is not None or await reader.do((self.folder / THUMBNAILS).is_dir)
+        except OSError as error:
+            photo.say(f"No photo: {error.strerror or error}.")
+            return
         if path is not None:
             photo.show(path)
-            return
-        has_any = await reader.do((self.folder / THUMBNAILS).is_dir)
-        photo.say(why_no_photo(self.state, has_any=has_any))
+        else:
+            photo.say(why_no_photo(self.state, has_any=has_any))
 
     def _show_answers(self) -> None:
         if not self._answers:

@@ -8,6 +8,7 @@ from typing import Final
 
 from geospot.runs.rollouts import RolloutRecord
 from geospot.runs.watch import RunState
+from geospot.textsafe import printable
 from geospot.tui.query import Query
 from geospot.tui.reading import Reader, Watching
 from geospot.tui.rollout_groups import StepView, nearest, outward, step_view
@@ -69,6 +70,11 @@ class StepReader:
 
 def _hits(step: int, records: Sequence[RolloutRecord], query: Query) -> int:
     return step_view(step, records).filtered(query).hits
+
+
+def unreadable(error: OSError) -> str:
+    """The sentence for a file that can't be read."""
+    return f"The rollouts can't be read: {printable(error.strerror or str(error))}."
 
 
 class StepScreen(GeoScreen):
@@ -180,7 +186,7 @@ class StepScreen(GeoScreen):
                 await self._judge()
         except OSError as error:
             self._wanted = None
-            self.say_nothing(f"The rollouts can't be read: {error.strerror or error}.")
+            self.say_nothing(unreadable(error))
         finally:
             self._is_loading = False
 
@@ -263,7 +269,13 @@ class StepScreen(GeoScreen):
         for read, step in enumerate(steps):
             progress = f"searching: {read:,} of {len(steps):,} steps read, now step {step}"
             self.say_status(progress, "escape ends it")
-            hits = await self._reader.hits(step, query)
+            try:
+                hits = await self._reader.hits(step, query)
+            except OSError as error:
+                self._search = None
+                self.show_place()
+                self.notify(unreadable(error), severity="error", markup=False)
+                return
             if self._search is not token:
                 return
             if hits:

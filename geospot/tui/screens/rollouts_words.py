@@ -73,10 +73,15 @@ def counted(view: StepView, state: RunState, *, has_filter: bool) -> Sequence[st
     groups = len(view.groups)
     standing = state.beat.standing() if state.beat is not None else ""
     shown = sum(1 for group in view.groups if group.hits)
+    answers_, groups_ = _several(view.answers, "answer"), _several(groups, "group")
     if has_filter:
-        found = f"{view.hits:,} of {view.answers:,} answers in {shown:,} of {groups:,} groups"
+        found = f"{view.hits:,} of {answers_} in {shown:,} of {groups_}"
         return found, "m N P search other steps", standing
-    return f"{view.answers:,} answers in {groups:,} groups", standing
+    return f"{answers_} in {groups_}", standing
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 ORDER_NAMES: Final[Mapping[GroupOrder, str]] = {
@@ -129,7 +134,7 @@ def why_no_photo(state: RunState | None, *, has_any: bool) -> str:
     if state is not None and state.config.get("thumbnails_mb") == 0:
         return "No photo: the run keeps no thumbnails (thumbnails_mb=0)."
     if not has_any:
-        return "No photo: the run has no thumbnails, as runs of tinker-cookbook."
+        return "No photo: this run has no thumbnails (those of tinker-cookbook never do)."
     return "The photo's thumbnail is gone: only the newest are kept (thumbnails_mb)."
 
 
