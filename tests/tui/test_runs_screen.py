@@ -165,6 +165,8 @@ def test_the_filter_shows_what_fits(tmp_path: Path, query: str, expected: Sequen
     async def steps(pilot: Pilot[None]) -> None:
         await until_read(pilot, app)
         await pilot.press("slash")
+        app.screen.query_one(Input).value = "name:rl"
+        await until(pilot, lambda: names(app) == ["rl"], "another filter before")
         app.screen.query_one(Input).value = query
         await until(pilot, lambda: names(app) == expected, f"{expected}")
         status = seen(app.screen)
