@@ -81,7 +81,7 @@ class Terminal:
                 return time.perf_counter() - self.began_s
         raise TimeoutError(f"It wasn't painted in {limit_s:.0f} s: {plain(painted)[-3000:]!r}")
 
-    def settle(self, quiet_s: float = 1.0, limit_s: float = 60.0) -> None:
+    def settle(self, quiet_s: float = 0.4, limit_s: float = 60.0) -> None:
         """Reads until nothing has been painted for a while."""
         end_s = time.perf_counter() + limit_s
         while time.perf_counter() < end_s and self.read(quiet_s):

@@ -256,6 +256,33 @@ def test_configuration_and_checkpoints_are_the_same_objects_until_they_change(
     run.close("stopped")
 
 
+def test_a_run_that_goes_back_to_a_checkpoint(tmp_path: Path) -> None:
+    """Steps that are done again leave every file, while somebody watches."""
+
+    def train(start: int, end: int, reward: float) -> None:
+        run = RunDirectory.open(tmp_path / "r", {}, kind="rl", if_exists="resume", ask=None)
+        run.start(start, 6)
+        for step in range(start, end):
+            run.rollouts(step, step_rollouts(step))
+            run.metrics(step, {"env/all/reward/total": reward})
+            run.histogram(step, np.full(4, reward), np.full(4, 10.0), {"frac_mixed": reward})
+            if step == 2:
+                run.add_checkpoint(checkpoint(3))
+        run.close("stopped")
+
+    train(0, 5, 0.25)
+    watch = RunWatch(tmp_path / "r")
+    before = watch.look()
+    assert (steps(before), list(before.rollout_steps)) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
+    train(3, 4, 0.75)
+    after = watch.look()
+    assert (steps(after), list(after.rollout_steps)) == ([0, 1, 2, 3], [0, 1, 2, 3])
+    assert after.reward.mean_S.tolist() == [0.25, 0.25, 0.25, 0.75]
+    assert after.groups["frac_mixed"].tolist() == [0.25, 0.25, 0.25, 0.75]
+    assert [record.step for record in watch.rollouts.read(3)] == [3] * 4
+    assert before.reward.mean_S.tolist() == [0.25] * 5
+
+
 def test_the_log_s_newest_lines(tmp_path: Path) -> None:
     log = tmp_path / "logs.log"
     log.write_bytes(
