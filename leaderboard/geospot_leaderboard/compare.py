@@ -160,11 +160,6 @@ class _Asked:
         """How many answers there are."""
         return len(self.distances_km)
 
-    @property
-    def worst(self) -> float:
-        """Mean GeoScore of its answers, a lost one a failure."""
-        return self.points / (self.answers + self.lost)
-
     def add(self, record: SampleRecord) -> None:
         """Counts an answer in."""
         if record.outcome is Outcome.TRANSPORT_ERROR:
@@ -179,6 +174,32 @@ class _Asked:
                 self.said = (record.latitude, record.longitude)
 
 
+@dataclass(frozen=True, slots=True)
+class _All:
+    """Every image that was asked, also those without any answer: M of them."""
+
+    row: Mapping[str, int]
+    """Where each id stands in the arrays."""
+    true_M_C: FloatArray
+    lost_M: npt.NDArray[np.int64]
+    """How many answers were lost."""
+    worst_M: FloatArray
+    """Mean GeoScore of the answers, a lost one a failure."""
+
+    @classmethod
+    def of(cls, asked: Mapping[str, _Asked]) -> "_All":
+        """Arrays, since there may be hundreds of thousands."""
+        images = list(asked.values())
+        lost = np.array([image.lost for image in images], np.int64)
+        points = np.array([image.points for image in images])
+        answers = np.array([image.answers for image in images], np.int64)
+        row = {name: place for place, name in enumerate(asked)}
+        return cls(row, _points(image.truth for image in images), lost, points / (answers + lost))
+
+
+_NOTHING: Final = _All({}, np.empty((0, 2)), np.empty(0, np.int64), np.empty(0))
+
+
 @dataclass(frozen=True)
 class Images:
     """The answers of one result, an image a row; `true_N_C` are latitudes and longitudes."""
@@ -189,13 +210,13 @@ class Images:
     said_N_C: FloatArray
     """Where the first answer with coordinates lies; NaN where there is none."""
     outcomes: list[str]
-    asked: Mapping[str, "_Asked"] = field(default_factory=dict[str, "_Asked"])
-    """Every image by its id, also those without any answer."""
+    all: _All = _NOTHING
+    """Every image, also those without any answer."""
 
     @property
     def lost(self) -> set[str]:
         """Images without any answer."""
-        return set(self.asked) - set(self.ids)
+        return set(self.all.row) - set(self.ids)
 
     def take(self, index_N: npt.NDArray[np.intp]) -> "Images":
         """Some of the images, without what is only known of all."""
@@ -271,7 +292,7 @@ def pair_up(a: Path, b: Path) -> Pairs:
         other_truth=len(paired_a.ids) - same.size,
         lost_a=len(all_a.lost),
         lost_b=len(all_b.lost),
-        lost_counted=_lost_counted(all_a.asked, all_b.asked),
+        lost_counted=_lost_counted(all_a.all, all_b.all),
     )
 
 
@@ -332,7 +353,7 @@ def _images(path: Path) -> Images:
         true_N_C=_points(image.truth for image in images),
         said_N_C=_points(image.said for image in images),
         outcomes=[image.outcome for image in images],
-        asked=asked,
+        all=_All.of(asked),
     )
 
 
@@ -340,23 +361,21 @@ def _points(pairs: Iterable[tuple[float, float]]) -> FloatArray:
     return np.array(list(pairs), dtype=np.float64).reshape(-1, 2)
 
 
-def _lost_counted(a: Mapping[str, _Asked], b: Mapping[str, _Asked]) -> LostCounted | None:
-    common = [
-        (a[name], b[name])
-        for name in sorted(a.keys() & b.keys())
-        if max(abs(x - y) for x, y in zip(a[name].truth, b[name].truth, strict=True))
-        <= _SAME_TRUTH_DEGREES
-    ]
-    lost_a = sum(image.lost for image, _ in common)
-    lost_b = sum(image.lost for _, image in common)
+def _lost_counted(a: _All, b: _All) -> LostCounted | None:
+    common = sorted(a.row.keys() & b.row.keys())
+    a_C = np.array([a.row[name] for name in common], np.intp)
+    b_C = np.array([b.row[name] for name in common], np.intp)
+    apart = np.abs(a.true_M_C[a_C] - b.true_M_C[b_C]).max(axis=1, initial=0.0)
+    a_C, b_C = a_C[apart <= _SAME_TRUTH_DEGREES], b_C[apart <= _SAME_TRUTH_DEGREES]
+    lost_a, lost_b = int(a.lost_M[a_C].sum()), int(b.lost_M[b_C].sum())
     if lost_a == lost_b == 0:
         return None
     return LostCounted(
-        images=len(common),
+        images=a_C.size,
         lost_answers_a=lost_a,
         lost_answers_b=lost_b,
-        a=float(np.mean([image.worst for image, _ in common])),
-        b=float(np.mean([image.worst for _, image in common])),
+        a=float(np.mean(a.worst_M[a_C])),
+        b=float(np.mean(b.worst_M[b_C])),
     )
 
 
