@@ -169,6 +169,27 @@ def test_tab_goes_from_field_to_field_and_through_the_editor(tmp_path: Path) -> 
     drive(form_app(tmp_path, **WORLD), steps, SMALL)
 
 
+def test_a_digit_begins_a_value_and_no_key_of_the_app_loses_the_form(tmp_path: Path) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await ready(pilot)
+        await go_to(pilot, "max_samples")
+        await pilot.press(*"123", "enter")
+        await until(pilot, lambda: screen.form.said.get("max_samples") == "123", "the number")
+        await go_to(pilot, "behavior_if_log_dir_exists")
+        await pilot.press("1")
+        assert pilot.app.screen is screen
+        await pilot.press("q")
+        await until_seen(pilot, "Leave the form?")
+        await pilot.press("n")
+        screen.query_one("#launch-go").focus()
+        await pilot.press("1")
+        await until_seen(pilot, "Leave the form?")
+        await pilot.press("y")
+        await until(pilot, lambda: screen not in pilot.app.screen_stack, "the runs")
+
+    drive(form_app(tmp_path, **WORLD), steps, SMALL)
+
+
 def test_choices_and_switches_turn_and_the_default_comes_back(tmp_path: Path) -> None:
     async def steps(pilot: Pilot[None]) -> None:
         screen = await ready(pilot)

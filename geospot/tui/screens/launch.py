@@ -1,6 +1,6 @@
 """The screen in which a training or an evaluation is made ready and started."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -55,6 +55,10 @@ class LaunchScreen(FormScreen):
         Binding("s", "kind('sft')", "SFT", tooltip="Supervised fine-tuning", show=False),
         Binding("r", "kind('rl')", "RL", tooltip="Reinforcement learning with GRPO", show=False),
         Binding("e", "kind('eval')", "Evaluation", tooltip="Score a model", show=False),
+        Binding(
+            "1", "leave_for('show_runs')", "Runs", tooltip="All runs, newest first", show=False
+        ),
+        Binding("q", "leave_for('quit')", "Quit", tooltip="Close the app; runs go on", show=False),
         Binding("escape", "back", "Back", tooltip="To the screen before"),
     ]
 
@@ -67,7 +71,7 @@ class LaunchScreen(FormScreen):
         command = self.command()
         if command:
             self.geospot.copy_to_clipboard(command)
-            self.say_status("the command is copied", "it does what Start does")
+            self.say_news("the command is copied", "it does what Start does")
         else:
             self.say_how_it_stands(self.wrong)
 
@@ -84,7 +88,7 @@ class LaunchScreen(FormScreen):
 
     def _use_preset(self, preset: Preset | None) -> None:
         if preset is not None:
-            self.run_worker(self._fill_preset(preset), group="page", exclusive=True)
+            self.run_worker(partial(self._fill_preset, preset), group="page", exclusive=True)
 
     async def _fill_preset(self, preset: Preset) -> None:
         form = Form(preset.kind, preset.settings)
@@ -97,7 +101,7 @@ class LaunchScreen(FormScreen):
         self.fresh(trouble)
         if preset.fill:
             self.show(preset.fill[0])
-            self.say_status(f"{preset.title}: give {', '.join(preset.fill)}")
+            self.say_news(f"{preset.title}: give {', '.join(preset.fill)}")
 
     async def _begin_from(self, form: Form, preset: Preset) -> str:
         """Names the newest run that the preset can go on from; what is to be done where there is none."""
@@ -125,7 +129,9 @@ class LaunchScreen(FormScreen):
 
     def _loaded_from(self, path: str | None) -> None:
         if path is not None:
-            self.run_worker(self._load(Path(path).expanduser()), group="page", exclusive=True)
+            self.run_worker(
+                partial(self._load, Path(path).expanduser()), group="page", exclusive=True
+            )
 
     async def _load(self, path: Path) -> None:
         try:
@@ -162,7 +168,7 @@ class LaunchScreen(FormScreen):
             self._save(target)
 
     def _save(self, path: Path) -> None:
-        self.run_worker(self._write_toml(path), group="save", exclusive=True)
+        self.run_worker(partial(self._write_toml, path), group="save", exclusive=True)
 
     async def _write_toml(self, path: Path) -> None:
         heading = f"geospot {self.kind} --config {printable(str(path))}"
@@ -175,7 +181,7 @@ class LaunchScreen(FormScreen):
             return
         self.trouble = ""
         self.show()
-        self.say_status(f"written to {path}", heading)
+        self.say_news(f"written to {path}", heading)
 
     # Estimate of an evaluation
 
@@ -186,7 +192,7 @@ class LaunchScreen(FormScreen):
         if self.checked.config is None:
             self.say_how_it_stands(self.wrong)
             return
-        self.run_worker(self._count(self.form.command()), group="dry", exclusive=True)
+        self.run_worker(partial(self._count, self.form.command()), group="dry", exclusive=True)
 
     async def _count(self, command: Sequence[str]) -> None:
         self.dry_run = "… counting photos and tokens"
@@ -209,13 +215,13 @@ class LaunchScreen(FormScreen):
             self.call_after_refresh(self.action_start)
             return
         if not self._is_starting and self.kind in self.pages:
-            self.run_worker(self._start(), group="start", exclusive=True)
+            self.run_worker(self._start, group="start", exclusive=True)
 
     async def _start(self) -> None:
         self._is_starting = True
         try:
             self.trouble = ""
-            self.checked = self.form.check()
+            self.changed(is_settled=False)
             if self.checked.config is not None:
                 self.say_status(f"checking the disk and {self.whom().name} …")
                 await self.see_disk()
@@ -254,7 +260,7 @@ class LaunchScreen(FormScreen):
             kind: replace(page, before=dict(page.form.said)) for kind, page in self.pages.items()
         }
         if outcome == "left":
-            self.say_status("it goes on by itself", f"output in {text}")
+            self.say_news("it goes on by itself", f"output in {text}")
             return
         app = self.geospot
         app.pop_screen()
@@ -265,11 +271,18 @@ class LaunchScreen(FormScreen):
 
     def action_back(self) -> None:
         """To the screen before; asks where something was filled in."""
+        self._leave(super().action_back)
+
+    def action_leave_for(self, action: str) -> None:
+        """Does what the app does for this key; asks where something was filled in."""
+        self._leave(partial(self.geospot.run_action, f"app.{action}"))
+
+    def _leave(self, then: Callable[[], Awaitable[object] | object]) -> None:
         if self.is_changed:
             what = "What you filled in is lost. `w` keeps it as a file first."
-            ask(self.geospot, "Leave the form?", what, super().action_back, yes="Leave", no="Stay")
+            ask(self.geospot, "Leave the form?", what, then, yes="Leave", no="Stay")
         else:
-            super().action_back()
+            self.geospot.call_later(then)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """The buttons do what their keys do."""

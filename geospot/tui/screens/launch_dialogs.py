@@ -1,6 +1,7 @@
 """What the launch form asks for in front of itself: a preset, and the path of a TOML file."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, Final
 
 from rich.console import RenderableType
@@ -172,7 +173,9 @@ class AskPath(ModalScreen[str | None]):
         line.cursor_position = len(path)
 
     def _look(self) -> None:
-        self.run_worker(self._offer(self.query_one(Input).value), group="paths", exclusive=True)
+        self.run_worker(
+            partial(self._offer, self.query_one(Input).value), group="paths", exclusive=True
+        )
 
     async def _offer(self, text: str) -> None:
         self._paths = await self._reader.do(paths_like, text, ending=self._ending)

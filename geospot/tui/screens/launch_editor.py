@@ -1,6 +1,7 @@
 """What opens over a field to fill it: a line to type in, and below it what can be chosen."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import ClassVar, Final
 
 from rich.text import Text
@@ -113,6 +114,16 @@ class FieldEditor(Container):
             line.focus()
             self._ask(text, everything=True)
 
+    def begin(self, text: str) -> None:
+        """Replaces what is typed, as if a person had done it."""
+        line = self.query_one(_Line)
+        line.value = text
+        line.cursor_position = len(text)
+
+    def go_on(self, text: str) -> None:
+        """Types more: what came before the line had the focus."""
+        self.begin(self.query_one(_Line).value + text)
+
     def _place(self, where: Region, room: Size, lines: int) -> None:
         """The line over the field's value; the list below it where there is room, else above."""
         below, wanted = room.height - where.y - 1, min(lines or _HEIGHT, _HEIGHT)
@@ -190,7 +201,9 @@ class FieldEditor(Container):
             return
         self._asked += 1
         self.run_worker(
-            self._answer(self._asked, text, everything=everything), group="complete", exclusive=True
+            partial(self._answer, self._asked, text, everything=everything),
+            group="complete",
+            exclusive=True,
         )
 
     async def _answer(self, asked: int, text: str, *, everything: bool) -> None:
@@ -232,7 +245,7 @@ class _Line(Input):
     ]
 
     def __init__(self, editor: FieldEditor) -> None:
-        super().__init__(compact=True)
+        super().__init__(compact=True, select_on_focus=False)
         self._editor = editor
 
     def action_take(self, go_on: bool) -> None:

@@ -1,5 +1,6 @@
 """The launch form itself: fields that are filled, checked as one types, and shown with what they come to."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +41,7 @@ _WIDE: Final = 116
 """Columns from which the panel stands beside the fields instead of below them."""
 _PAUSE_S: Final = 0.3
 """So long nobody types before the disk is looked at."""
+_NEWS_S: Final = 5.0
 _CARRIED: Final = ("service", "api_key_env", "model_name", "hf_repo", "split", "columns")
 """What stays when one turns from one kind of training to the other."""
 
@@ -97,6 +99,7 @@ class FormScreen(GeoScreen):
         self.dry_run = ""
         self.trouble = ""
         self._pause: Timer | None = None
+        self._news: tuple[float, Sequence[str]] = (0.0, ())
 
     def compose_body(self) -> ComposeResult:
         """Kinds and buttons, complaints, fields, panel."""
@@ -119,7 +122,7 @@ class FormScreen(GeoScreen):
         self.offers = Offers(self.geospot.reader, self.geospot.folders)
         self.say_title("New run")
         self.query_one(FieldTable).focus()
-        self.run_worker(self._begin(), group="begin")
+        self.run_worker(self._begin, group="begin")
 
     async def _begin(self) -> None:
         await self._open_page(self.kind, self._given)
@@ -208,7 +211,7 @@ class FormScreen(GeoScreen):
             name: the field that the cursor goes to.
             is_settled: nobody is typing, so that the service can be looked at.
         """
-        self.checked = self.form.check()
+        self.checked, self._news = self.form.check(), (0.0, ())
         self.show(name)
         if self._pause is not None:
             self._pause.stop()
@@ -279,7 +282,16 @@ class FormScreen(GeoScreen):
         except UsageError:
             return ""
 
+    def say_news(self, *parts: str) -> None:
+        """Says what has just been done, for some seconds or until something changes."""
+        self._news = (time.monotonic() + _NEWS_S, parts)
+        self.say_status(*parts)
+
     def say_how_it_stands(self, wrong: Mapping[str, str]) -> None:
+        until_s, news = self._news
+        if time.monotonic() < until_s:
+            self.say_status(*news)
+            return
         reasons = self.reasons(wrong)
         if reasons:
             count = (
@@ -314,9 +326,9 @@ class FormScreen(GeoScreen):
         return Asked("service", form.shown("service"), None, key)
 
     def _look_around(self, is_settled: bool) -> None:
-        self.run_worker(self.see_disk(), group="disk", exclusive=True)
+        self.run_worker(self.see_disk, group="disk", exclusive=True)
         if is_settled and self.whom() != self._asked:
-            self.run_worker(self.see_service(), group="service", exclusive=True)
+            self.run_worker(self.see_service, group="service", exclusive=True)
 
     async def see_disk(self) -> None:
         form = self.form
@@ -373,6 +385,15 @@ class FormScreen(GeoScreen):
             self.show()
         elif row.what == "field":
             self._edit(row.name)
+
+    def on_field_table_typed(self, event: FieldTable.Typed) -> None:
+        """What is typed replaces what stood there."""
+        about = self.form.by_name.get(event.name)
+        if self.editor.is_open and self.editor.field == event.name:
+            self.editor.go_on(event.character)
+        elif about is not None and not about.choices:
+            self._edit(event.name)
+            self.editor.begin(event.character)
 
     def _edit(self, name: str) -> None:
         form, about = self.form, self.form.by_name.get(name)
@@ -439,7 +460,7 @@ class FormScreen(GeoScreen):
             self.fresh()
             return
         carried = {} if "eval" in (kind, self.kind) else self._carried()
-        self.run_worker(self._open_page(kind, carried), group="page", exclusive=True)
+        self.run_worker(partial(self._open_page, kind, carried), group="page", exclusive=True)
 
     def _carried(self) -> dict[str, str]:
         return {name: self.form.said[name] for name in _CARRIED if name in self.form.said}
@@ -456,7 +477,7 @@ class FormScreen(GeoScreen):
 
     def action_free_path(self) -> None:
         """Says a directory in which nothing is."""
-        self.run_worker(self._free_path(), group="page")
+        self.run_worker(self._free_path, group="page")
 
     async def _free_path(self) -> None:
         form, name = self.form, FOLDER_FIELD[self.kind]

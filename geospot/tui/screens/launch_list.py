@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, cast
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.message import Message
@@ -26,6 +27,7 @@ _COLUMNS: Final = (
     Column("note", "", 20, flexible=True),
 )
 UNKNOWN: Final = "Not settings of this command"
+_BEGINS: Final = "0123456789.-/~"
 _HIDDEN_TEXT: Final = 300
 
 
@@ -103,6 +105,13 @@ class FieldTable(Table):
             super().__init__(name)
             self.by = by
 
+    class Typed(TookBack):
+        """A number or path is begun in this field without opening it first."""
+
+        def __init__(self, name: str, character: str) -> None:
+            super().__init__(name)
+            self.character = character
+
     def __init__(self) -> None:
         super().__init__(_COLUMNS, id="launch-fields")
         self.lines: Sequence[Row] = ()
@@ -177,6 +186,15 @@ class FieldTable(Table):
         self.action_move(-1)
         if self.cursor == before:
             self.screen.focus_previous()
+
+    def on_key(self, event: events.Key) -> None:
+        """Digits begin a value where they stand: they are no keys of the app while a field has the cursor."""
+        character = event.character or ""
+        if character and character in _BEGINS:
+            event.stop()
+            event.prevent_default()
+            if self.field is not None:
+                self.post_message(self.Typed(self.field, character))
 
     def action_take_back(self) -> None:
         """Asks for the default again."""

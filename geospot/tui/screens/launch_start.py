@@ -69,7 +69,7 @@ class Starting(ModalScreen[tuple[Outcome, str]]):
     def on_mount(self) -> None:
         """Looks a few times a second."""
         self._say()
-        self.run_worker(self._watch(), exclusive=True)
+        self.run_worker(self._watch, exclusive=True)
 
     def action_leave(self) -> None:
         """Stops waiting."""
