@@ -133,7 +133,7 @@ class Host(App[None]):
     def compose(self) -> ComposeResult:
         with Horizontal():
             yield HeatMap()
-            yield StepHistogram(labelled=True)
+            yield StepHistogram()
 
     def on_mount(self) -> None:
         self.register_theme(DARK)
@@ -143,7 +143,9 @@ class Host(App[None]):
     def on_heat_map_moved(self, event: HeatMap.Moved) -> None:
         heat_map = event.heat_map
         step = heat_map.step
-        self.query_one(StepHistogram).show(heat_map.spreads, heat_map.binned.rows, step)
+        self.query_one(StepHistogram).show(
+            heat_map.spreads, heat_map.binned.rows, step, labelled=True
+        )
 
     def on_heat_map_opened(self, event: HeatMap.Opened) -> None:
         self.told.append((event.steps, event.row.query))

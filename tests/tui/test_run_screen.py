@@ -27,6 +27,7 @@ from geospot.tui.widgets.chart import Chart
 from geospot.tui.widgets.confirm import Confirm
 from geospot.tui.widgets.heatmap import GUTTER, HEAD
 from geospot.tui.widgets.logpane import LogPane, read_line
+from geospot.tui.widgets.ridgeline import Ridgeline
 from tests.support.rollouts import HOSTILE_TEXT, step_rollouts
 from tests.support.run_child import checkpoint
 from tests.support.screens import drive, seen, until, until_seen
@@ -176,7 +177,17 @@ def test_a_step_that_is_done_appears(tmp_path: Path) -> None:
         ({"phase": "waiting for the service"}, ["running", "waiting for the service"]),
         ({"ago": -9000.0}, ["running"]),
     ],
-    ids=["died", "silent", "failed", "stopped", "finished", "elsewhere", "stopping", "waiting", "future"],
+    ids=[
+        "died",
+        "silent",
+        "failed",
+        "stopped",
+        "finished",
+        "elsewhere",
+        "stopping",
+        "waiting",
+        "future",
+    ],
 )
 def test_the_state_is_what_the_heartbeat_says(
     tmp_path: Path, beat: dict[str, Any], said: list[str], size: tuple[int, int]
@@ -541,6 +552,45 @@ def test_a_click_on_a_cell_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
         shown(tmp_path / "run", steps)
     assert [call[2:] for call in opened] == [(0, "reward<0")]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_ridges_stand_one_behind_another_and_open_their_steps(
+    tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = calls_of(monkeypatch, GeospotApp, "open_rollouts")
+    folder = tmp_path / "run"
+    with going(folder, steps=4) as run:
+
+        async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
+            await until_seen(pilot, "reward 0.33")
+            await pilot.press("h", "g")
+            ridges = screen.query_one(Ridgeline)
+            assert ridges.has_focus
+            text = await until_seen(pilot, "the newest in front", "█ step 3")
+            lines = [line[:10].strip() for line in text.split("\n")]
+            feet = [lines.index(label) for label in ("0", "1", "2", "3◆")]
+            assert feet == sorted(feet)
+            assert sum("\u2801" <= c <= "\u28ff" for c in seen(ridges)) > 40
+            await pilot.press("up", "enter")
+            await until_seen(pilot, "█ step 2", "⏎ opens step 2")
+            await pilot.press("home", "enter", "r")
+            do_step(run, 4)
+            await until_seen(pilot, "step 5 of 10")
+            assert "█ step 0" in seen(screen)
+            await pilot.press("end")
+            await until_seen(pilot, "█ step 4")
+            await pilot.press("t")
+            await until_seen(pilot, "distance in km", "<20,015" if size != SMALL else "failed")
+            await pilot.press("g")
+            assert screen.query_one(Histograms).heat_map.has_focus
+
+        shown(folder, steps, size)
+    assert opened == [
+        ("open_rollouts", folder, 2, ""),
+        ("open_rollouts", folder, 0, ""),
+        ("open_rollouts", folder, 0),
+    ]
 
 
 def test_supervised_runs_say_why_there_are_no_histograms(tmp_path: Path) -> None:

@@ -268,7 +268,7 @@ class RunScreen(RunControls):
         """The step that the view's cursor is on, where its rollouts can be read."""
         step: float | None = None
         if self.view == "histograms" and len(self._shown_state.reward):
-            step = self.query_one(Histograms).heat_map.step
+            step = self.query_one(Histograms).step
         elif self.view == "overview":
             step = next((chart.cursor for chart in self.query_one(Overview).charts), None)
         steps = self._shown_state.rollout_steps

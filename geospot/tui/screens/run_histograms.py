@@ -15,8 +15,10 @@ from geospot.runs.histograms import Quantity
 from geospot.runs.spreads import Spreads
 from geospot.runs.watch import RunState
 from geospot.textsafe import printable
+from geospot.tui.widgets.bins import rows_of
 from geospot.tui.widgets.heatmap import GROUPS, HeatMap
 from geospot.tui.widgets.histogram import StepHistogram
+from geospot.tui.widgets.ridgeline import Ridgeline
 
 _NOTHING_YET: Final = (
     "No histograms yet: they come with the first step.\n\n"
@@ -36,6 +38,9 @@ class Histograms(Vertical):
     DEFAULT_CSS = """
     Histograms { height: 1fr; padding: 0 1; }
     Histograms HeatMap { width: 1fr; }
+    Histograms Ridgeline { width: 1fr; display: none; }
+    Histograms.-ridges HeatMap { display: none; }
+    Histograms.-ridges Ridgeline { display: block; }
     Histograms StepHistogram { width: 34%; min-width: 30; max-width: 60; margin-left: 2; }
     Histograms #histograms-reading { height: 1; }
     Histograms #histograms-nothing {
@@ -49,6 +54,7 @@ class Histograms(Vertical):
         Binding(
             "t", "quantity", "Reward/km", tooltip="How rewards are spread, or how distances are"
         ),
+        Binding("g", "ridges", "Ridges", tooltip="Ridges one behind another, or the heat map"),
         Binding("f", "follow", "Newest", show=False, tooltip="To the newest step, and on with it"),
     ]
 
@@ -68,6 +74,7 @@ class Histograms(Vertical):
         """Over all steps, at one step, in words."""
         with Horizontal():
             yield HeatMap()
+            yield Ridgeline()
             yield StepHistogram()
         yield Static("", id="histograms-reading", markup=False)
         yield Static("", id="histograms-nothing", markup=False)
@@ -86,25 +93,43 @@ class Histograms(Vertical):
             words = _SFT if state.kind == "sft" else _NOTHING_YET
             self.query_one("#histograms-nothing", Static).update(words)
             return
-        self.heat_map.show(spreads, self.quantity, groups_of(state))
+        if self.has_class("-ridges"):
+            self._ridges.show(spreads, self.quantity)
+        else:
+            self.heat_map.show(spreads, self.quantity, groups_of(state))
         self._show_step()
 
     def _spreads(self, state: RunState) -> Spreads:
         return state.reward if self.quantity == "reward" else state.distance_km
 
+    @property
+    def _ridges(self) -> Ridgeline:
+        return self.query_one(Ridgeline)
+
+    @property
+    def step(self) -> int | None:
+        """The newest step under the cursor that has a histogram."""
+        if self.has_class("-ridges"):
+            return next(iter(self._ridges.steps), None)
+        return self.heat_map.step
+
     def _show_step(self) -> None:
-        heat_map = self.heat_map
+        is_ridges = self.has_class("-ridges")
+        spreads = self._ridges.spreads if is_ridges else self.heat_map.spreads
+        beside = self.query_one(StepHistogram)
+        # Beside the heat map the rows are its own, and named there.
+        most = max(self.size.height - 6, 3)
+        rows = rows_of(spreads, self.quantity, most) if is_ridges else self.heat_map.binned.rows
         unit = "" if self.quantity == "reward" else " km"
-        self.query_one(StepHistogram).show(
-            heat_map.spreads, heat_map.binned.rows, heat_map.step, unit
-        )
+        beside.show(spreads, rows, self.step, unit, labelled=is_ridges)
         text = Text(no_wrap=True, overflow="ellipsis")
-        text.append(" " + heat_map.reading, "bold")
+        text.append(" " + (self._ridges.reading if is_ridges else self.heat_map.reading), "bold")
         text.append(f" · {self._what_enter_does()}", "dim")
         self.query_one("#histograms-reading", Static).update(text)
 
     def _what_enter_does(self) -> str:
-        steps = self.heat_map.steps_in_cell()
+        is_ridges = self.has_class("-ridges")
+        steps = self._ridges.steps if is_ridges else self.heat_map.steps_in_cell()
         if not steps:
             return "nothing in this cell"
         step = self._newest_on_record(steps)
@@ -116,8 +141,8 @@ class Histograms(Vertical):
         return next((step for step in steps if step in known), None)
 
     def focus_first(self) -> None:
-        """Gives the keys to the heat map."""
-        self.heat_map.focus()
+        """Gives the keys to the heat map, or to the ridges."""
+        (self._ridges if self.has_class("-ridges") else self.heat_map).focus()
 
     def on_resize(self) -> None:
         """Rows follow the size; the histogram beside the heat map has the same."""
@@ -136,6 +161,25 @@ class Histograms(Vertical):
     def action_follow(self) -> None:
         """The newest step."""
         self.heat_map.action_newest()
+        self._ridges.action_newest()
+
+    def action_ridges(self) -> None:
+        """Ridges instead of the heat map, and back."""
+        if self._state is not None and len(self._spreads(self._state)):
+            self.toggle_class("-ridges")
+            self.show(self._state)
+            self.focus_first()
+            self.on_resize()
+
+    def on_ridgeline_moved(self, event: Ridgeline.Moved) -> None:
+        """Shows the histogram of the ridge's newest step."""
+        event.stop()
+        self._show_step()
+
+    def on_ridgeline_opened(self, event: Ridgeline.Opened) -> None:
+        """Asks for the rollouts of the ridge's newest step."""
+        event.stop()
+        self._ask(event.steps, "", "all rollouts")
 
     def on_heat_map_moved(self, event: HeatMap.Moved) -> None:
         """Shows the histogram of the cursor's step."""
@@ -145,16 +189,19 @@ class Histograms(Vertical):
     def on_heat_map_opened(self, event: HeatMap.Opened) -> None:
         """Asks for the rollouts of the newest step that has some in the cell."""
         event.stop()
-        step = self._newest_on_record(event.steps)
+        self._ask(event.steps, event.row.query, event.row.name)
+
+    def _ask(self, steps: Sequence[int], query: str, what: str) -> None:
+        """Asks for the newest of these steps whose rollouts can be read; without one, says so."""
+        step = self._newest_on_record(steps)
         if step is None:
-            words = _NO_ROLLOUTS if event.steps else "there is nothing in this cell"
+            words = _NO_ROLLOUTS if steps else "there is nothing in this cell"
             self.notify(words.capitalize() + ".", markup=False)
             return
-        others = len(event.steps) - 1
-        said = printable(event.row.name)
-        if others:
-            said += f": step {step:,}, the newest of {others + 1} steps with rollouts here"
-        self.post_message(self.Asked(step, event.row.query, said))
+        said = printable(what)
+        if len(steps) > 1:
+            said += f": step {step:,}, the newest of {len(steps)} steps with rollouts here"
+        self.post_message(self.Asked(step, query, said))
 
 
 def groups_of(state: RunState) -> dict[str, FloatArray]:

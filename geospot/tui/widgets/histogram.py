@@ -30,28 +30,31 @@ class StepHistogram(Widget):
     StepHistogram { height: 1fr; background: $background; }
     """
 
-    def __init__(self, *, labelled: bool = False, id: str | None = None) -> None:  # noqa: A002
-        """A histogram.
-
-        Args:
-            labelled: whether what stands at the axis is written here; a heat map beside it says it already.
-        """
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._spreads: Spreads = empty("reward")
         self._rows: Sequence[BinRow] = ()
         self._step: int | None = None
-        self._gutter = _GUTTER if labelled else 0
+        self._gutter = 0
         self._unit = ""
 
     def show(
-        self, spreads: Spreads, rows: Sequence[BinRow], step: int | None, unit: str = ""
+        self,
+        spreads: Spreads,
+        rows: Sequence[BinRow],
+        step: int | None,
+        unit: str = "",
+        *,
+        labelled: bool = False,
     ) -> None:
         """Shows a step, None where there is none, in these rows.
 
         Args:
             unit: of the values, behind mean and median.
+            labelled: whether what stands at the axis is written here; a heat map beside it says it already.
         """
         self._spreads, self._rows, self._step, self._unit = spreads, rows, step, unit
+        self._gutter = _GUTTER if labelled else 0
         self.refresh()
 
     def render_lines(self, crop: Region) -> list[Strip]:
