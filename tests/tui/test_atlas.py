@@ -128,6 +128,15 @@ def test_the_world_fits_and_a_degree_is_nowhere_stretched_much() -> None:
     assert east / north == approx(np.cos(np.radians(46.5)), rel=0.03)
 
 
+@pytest.mark.parametrize(("columns", "rows"), [(80, 17), (120, 33), (250, 63), (42, 17), (74, 33)])
+def test_every_longitude_is_on_the_world_however_wide_it_is(columns: int, rows: int) -> None:
+    view = View.of(REGIONS["world"], 2 * columns, 4 * rows)
+    assert view.world_dots == approx(view.width)
+    for latitude in (84.0, -58.0):
+        assert -0.01 <= float(view.y(latitude)) <= view.height + 0.01
+    assert 0.5 < view.squeeze <= 1
+
+
 def test_zooming_keeps_the_place_under_the_pointer() -> None:
     view = View.of(REGIONS["Europe"], 240, 120)
     before = view.place(60, 40)

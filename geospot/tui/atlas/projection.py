@@ -34,6 +34,7 @@ REGIONS: Final[dict[str, Box]] = {
 """Of the world what is inhabited: the rest is reached by moving."""
 
 _FLATTEST: Final = 0.02
+_NARROWEST: Final = 0.3
 _FINEST: Final = 0.0005
 """Degrees a dot, some 50 m: nothing that is drawn is more exact."""
 
@@ -58,7 +59,7 @@ class View:
         degrees = max((north - south) / high, _FINEST) * (1 + room)
         for _ in range(8):  # the squeeze depends on what is seen, and that on the squeeze
             view = cls(latitude, 0.0, degrees, width, height).settled()
-            needed = max(north - south, across * view.squeeze * high / wide) / high
+            needed = max(north - south, across * view._mean_cosine * high / wide) / high
             degrees = max(needed * (1 + room), _FINEST)
         return cls(latitude, _around(west + across / 2), degrees, width, height).settled()
 
@@ -66,16 +67,21 @@ class View:
     def squeeze(self) -> float:
         """How much shorter a degree of longitude is drawn than one of latitude.
 
-        Where the whole globe is seen, it takes all the width that there is, up to that of plate carrée.
+        Where the whole globe is seen, it takes all the width that there is, up to that of plate carrée; and
+        on a map that is high and narrow it is squeezed until it fits.
         """
+        filling = min(self.width * self.degrees / 360, 1.0)
+        is_whole = self.degrees * self.height >= 180 - 1e-6
+        return max(filling, _NARROWEST if is_whole else self._mean_cosine)
+
+    @property
+    def _mean_cosine(self) -> float:
         half = self.degrees * self.height / 2
         north = math.radians(min(self.latitude + half, 90.0))
         south = math.radians(max(self.latitude - half, -90.0))
         if north - south < 1e-6:
             return max(math.cos((north + south) / 2), _FLATTEST)
-        mean = (math.sin(north) - math.sin(south)) / (north - south)
-        widest = min(self.width * self.degrees / 360, 1.0)
-        return max(mean, widest, _FLATTEST)
+        return max((math.sin(north) - math.sin(south)) / (north - south), _FLATTEST)
 
     @property
     def world_dots(self) -> float:
