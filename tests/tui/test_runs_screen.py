@@ -145,6 +145,42 @@ def test_the_cursor_stays_on_its_run(tmp_path: Path) -> None:
     drive(app, steps)
 
 
+def test_the_cursor_is_on_its_run_again_when_a_filter_lets_it_through(tmp_path: Path) -> None:
+    app = app_on(folder_of_runs(tmp_path))
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_read(pilot, app)
+        await pilot.press("down", "down")
+        await pilot.press("slash", *"kind:rl")  # "k" alone fits nothing
+        await until(pilot, lambda: len(rows(app)) == 3, "three")
+        assert " rl " in on_cursor(app)[:30]
+        await pilot.press("escape", *"kind:sft")
+        await until(pilot, lambda: names(app) == ["sft"], "the others")
+        assert " sft " in on_cursor(app)
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: len(rows(app)) == 4, "all")
+        assert "■ stopped" in on_cursor(app)
+        await pilot.press("up")
+        assert " died " in on_cursor(app)
+
+    drive(app, steps)
+
+
+def test_a_move_is_not_lost_to_news_that_come_at_the_same_moment(tmp_path: Path) -> None:
+    app = app_on(folder_of_runs(tmp_path))
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_read(pilot, app)
+        screen = app.screen
+        assert isinstance(screen, RunsScreen)
+        screen.query_one(Table).action_move(2)
+        screen.on_screen_resume()  # paints before the table's message has come
+        await pilot.pause()
+        assert "■ stopped" in on_cursor(app)
+
+    drive(app, steps)
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -659,7 +695,7 @@ def test_two_thousand_runs_fill_in_while_the_keys_answer(tmp_path: Path) -> None
     app = app_on(runs)
 
     async def steps(pilot: Pilot[None]) -> None:
-        with watchdog(0.25) as found:
+        with watchdog(1.0) as found:  # all 2,000 read at once would take longer
             await until(
                 pilot, lambda: bool(rows(app)) and "finished" in rows(app)[-1], "a screenful"
             )

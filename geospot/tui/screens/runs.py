@@ -99,6 +99,8 @@ class RunsScreen(RunControls):
         self._marked: set[Path] = set()
         self._chosen: Path | None = None
         """The run under the cursor, which stays on it."""
+        self._meant: Path | None = None
+        """The run that the cursor was moved to; it has it again when a filter lets it through."""
         self._repaint: Timer | None = None
         self._is_stale = False
         self._demo_goes_on = False
@@ -177,6 +179,7 @@ class RunsScreen(RunControls):
                 welcome.focus_things()
         elif was_empty:
             self._table.focus()
+        self._note_move()
         self._shown = self._order.rows(listing.runs, listing.summaries)
         self._marked &= set(listing.runs)
         self._show_rows()
@@ -184,9 +187,8 @@ class RunsScreen(RunControls):
         self._show_preview()
 
     def _show_rows(self) -> None:
-        place = None
-        if self._chosen is not None and self._chosen in self._shown:
-            place = self._shown.index(self._chosen)
+        stays = [run for run in (self._meant, self._chosen) if run in self._shown]
+        place = self._shown.index(stays[0]) if stays else None
         by = (self._order.key, self._order.descending)
         self._table.show(len(self._shown), self._cells, cursor=place, sorted_by=by)
         self._follow_cursor()
@@ -233,11 +235,20 @@ class RunsScreen(RunControls):
 
     def on_table_highlighted(self, _event: Table.Highlighted) -> None:
         """The cursor went to another run."""
+        self._note_move()
         self._follow_cursor()
 
-    def _follow_cursor(self) -> None:
+    def _under_cursor(self) -> Path | None:
         row = self._table.cursor
-        self._chosen = self._shown[row] if row < len(self._shown) else None
+        return self._shown[row] if row < len(self._shown) else None
+
+    def _note_move(self) -> None:
+        """Remembers the run where the cursor was moved since the rows were shown, however short ago."""
+        if (run := self._under_cursor()) != self._chosen:
+            self._meant = run
+
+    def _follow_cursor(self) -> None:
+        self._chosen = self._under_cursor()
         self._show_preview()
         if self._peek is None or self._peek.folder != self._chosen:
             self._peek_soon()
