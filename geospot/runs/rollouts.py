@@ -195,20 +195,31 @@ class RolloutReader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._tail = LineTail(folder / INDEX)
+        self._tail = LineTail(folder / INDEX, newest_first=True)
         self._blocks: dict[int, list[dict[str, Any]]] = {}
         self._steps: list[int] = []
 
-    def look(self) -> bool:
-        """Reads what is new in the index; whether anything was."""
-        news = self._tail.look()
+    @property
+    def is_behind(self) -> bool:
+        """Whether the index has more than has been read."""
+        return self._tail.is_behind
+
+    def look(self, limit: int = -1) -> bool:
+        """Reads what is new in the index; whether anything was.
+
+        Args:
+            limit: about how many bytes to read at most, the newest first; -1 reads all.
+        """
+        news = self._tail.look(limit)
         if news.again:
             self._blocks.clear()
         for block in filter(_is_block, news.rows):
             self._blocks.setdefault(block["step"], []).append(block)
-        if news.rows or news.again:
+        for block in filter(_is_block, reversed(news.older)):
+            self._blocks.setdefault(block["step"], []).insert(0, block)
+        if news.rows or news.older or news.again:
             self._steps = sorted(self._blocks)
-        return bool(news.rows) or news.again
+        return bool(news.rows or news.older or news.again)
 
     @property
     def steps(self) -> list[int]:

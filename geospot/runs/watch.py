@@ -179,7 +179,10 @@ class RunWatch:
             self._checkpoints.look(),
             evaluations(self.folder),
             self._log.look(),
-            self._metrics.is_behind or self._histograms.is_behind or self._theirs.is_behind,
+            any(
+                reader.is_behind
+                for reader in (self._metrics, self._histograms, self._ours, self._theirs)
+            ),
             revision=self._revision,
         )
 
@@ -192,7 +195,7 @@ class RunWatch:
 
     def _look_at_rollouts(self, metrics: News, limit: int, *, is_ours: bool) -> None:
         """Ours have an index and histograms; of others both are made from their summaries."""
-        if self._ours.look():
+        if self._ours.look(limit):
             self._revision += 1
         if is_ours or self._ours.steps:
             self.rollouts = self._ours

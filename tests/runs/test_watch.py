@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from geospot.durable import json_line
 from geospot.runs.directory import RunDirectory
 from geospot.runs.logtail import LOG_LINES, LOG_WIDTH
+from geospot.runs.rollouts import RolloutWriter
 from geospot.runs.tail import LineTail
 from geospot.runs.watch import RunState, RunWatch
 from geospot.tui import reading
@@ -121,6 +122,24 @@ def test_torn_at_every_byte(tmp_path: Path, limit: int) -> None:
         with path.open("ab") as file:
             file.write(last[cut:])
         assert steps(all_of(watch, limit)) == [0, 1, 2, 3]
+
+
+def test_an_index_of_many_steps_is_read_newest_first(tmp_path: Path) -> None:
+    writer = RolloutWriter(tmp_path)
+    for step in range(300):
+        writer.write(step, step_rollouts(step, 1, 1))
+        writer.write(step, step_rollouts(step, 1, 2)[1:])
+    watch = RunWatch(tmp_path)
+    first = watch.look(2000)
+    assert (first.is_behind, first.rollout_steps[-1]) == (True, 299)
+    assert len(first.rollout_steps) < 50
+    assert [record.index for record in watch.rollouts.read(299)] == [0, 1]
+    assert list(all_of(watch, 2000).rollout_steps) == list(range(300))
+    assert watch.rollouts.count(0) == 2
+    assert all(
+        [(r.step, r.index) for r in watch.rollouts.read(step)] == [(step, 0), (step, 1)]
+        for step in (0, 137, 299)
+    )
 
 
 def test_torn_histograms_index_and_rollouts(tmp_path: Path) -> None:
