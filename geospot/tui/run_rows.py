@@ -1,6 +1,7 @@
 """A run as a row of the table: its columns, what stands in them, and how they sort."""
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -88,10 +89,8 @@ def _is_figure(value: float | str | None) -> bool:
     return value is not None and not (isinstance(value, float) and math.isnan(value))
 
 
-def cells_of(
-    run: RunSummary, *, marked: bool, inks: Inks, clock: Callable[[float], str], spark_width: int
-) -> Cells:
-    """The row of a run, in the order of `columns_for`; `clock` writes a time since 1970."""
+def cells_of(run: RunSummary, *, marked: bool, inks: Inks, spark_width: int) -> Cells:
+    """The row of a run, in the order of `columns_for`."""
     muted = f"#{inks.muted:06x}"
     return (
         Cell("●" if marked else " ", f"#{inks.accent:06x}"),
@@ -107,7 +106,7 @@ def cells_of(
         _duration(run.eta_s),
         Cell(_number(run.tokens), muted),
         _dollars(run.cost_usd),
-        Cell("" if run.started_s is None else clock(run.started_s), muted),
+        Cell("" if run.started_s is None else _clock(run.started_s), muted),
     )
 
 
@@ -149,3 +148,10 @@ def _dollars(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return ""
     return f"${value:,.2f}" if value < 100_000 else f"${compact(value)}"
+
+
+def _clock(seconds: float) -> str:
+    try:
+        return time.strftime("%m-%d %H:%M", time.localtime(seconds))
+    except (ValueError, OverflowError, OSError):
+        return "–"

@@ -1,7 +1,6 @@
 """All runs, newest first, live."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Final
@@ -200,7 +199,7 @@ class RunsScreen(RunControls):
         if run is None:
             return unread_cells(self._short_name(folder), inks, marked=marked)
         spark_width = next(c.width for c in self._table.columns if c.key == "spark")
-        return cells_of(run, marked=marked, inks=inks, clock=_clock, spark_width=spark_width)
+        return cells_of(run, marked=marked, inks=inks, spark_width=spark_width)
 
     def _short_name(self, folder: Path) -> str:
         for root in self.geospot.listing.folders:
@@ -395,10 +394,3 @@ class RunsScreen(RunControls):
     async def _look_into(self, run: Path) -> None:
         self._peek = await self.geospot.reader.do(peek, run)
         self._show_preview()
-
-
-def _clock(seconds: float) -> str:
-    try:
-        return time.strftime("%m-%d %H:%M", time.localtime(seconds))
-    except (ValueError, OverflowError, OSError):
-        return "–"
