@@ -41,6 +41,11 @@ class Columns:
         return len(self.steps_N)
 
     @property
+    def size_bytes(self) -> int:
+        """Memory that the figures take."""
+        return self.steps_N.nbytes + sum(column.nbytes for column in self.values_N.values())
+
+    @property
     def keys(self) -> list[str]:
         """Every key that was a number in some row, sorted."""
         return sorted(self.values_N)

@@ -39,6 +39,9 @@ _LOOK_BYTES: Final = 1 << 20
 _KEPT: Final = 3
 """Runs that nobody looks at any more and whose figures stay in memory, for coming back."""
 
+_KEPT_BYTES: Final = 32 << 20
+"""What those take together at most; a longer run is read again."""
+
 
 class Reader:
     """Threads for whatever blocks."""
@@ -151,9 +154,14 @@ class Watchings:
         folder = folder.absolute()
         watching = self._known.pop(folder, None) or Watching(folder, self._reader)
         self._known[folder] = watching
-        for other in [f for f, w in self._known.items() if not w.is_watched][:-_KEPT]:
-            if other != folder:
+        left = [f for f, w in self._known.items() if not w.is_watched and f != folder]
+        kept, kept_bytes = 0, 0
+        for other in reversed(left):
+            size = self._known[other].state.columns.size_bytes
+            if kept == _KEPT or kept_bytes + size > _KEPT_BYTES:
                 del self._known[other]
+            else:
+                kept, kept_bytes = kept + 1, kept_bytes + size
         return watching
 
 

@@ -403,6 +403,39 @@ def test_new_rows_are_told_soon_and_to_everyone(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_runs_that_nobody_looks_at_stay_known_unless_they_are_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / name for name in "abcdefg"]
+    for folder in folders:
+        write_metrics(folder, range(5))
+    write_metrics(folders[1], range(5, 5000))
+    monkeypatch.setattr(reading, "_KEPT_BYTES", 2000)
+
+    async def main() -> None:
+        reader = Reader()
+        watchings = Watchings(reader)
+
+        async def visit(folder: Path, step: int = 4) -> Watching:
+            told, watching = Told(), watchings.of(folder)
+            end = watching.subscribe(told)
+            await told.until_step(step)
+            end()
+            return watching
+
+        first = await visit(folders[0])
+        large = await visit(folders[1], 4999)
+        await visit(folders[2])
+        assert watchings.of(folders[0]) is first
+        assert watchings.of(folders[1]) is not large
+        for folder in folders[3:]:
+            await visit(folder)
+        assert watchings.of(folders[0]) is not first
+        reader.close()
+
+    asyncio.run(main())
+
+
 def test_while_a_long_file_fills_in_screens_are_told_a_few_times_a_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
