@@ -309,8 +309,7 @@ def test_zoom_shows_single_steps_again() -> None:
 def test_the_mouse_points_and_a_click_opens() -> None:
     async def steps(pilot: Pilot[None], heat_map: HeatMap, _beside: StepHistogram) -> None:
         rows = heat_map.binned.rows
-        wide = heat_map._cell_width  # pyright: ignore[reportPrivateUsage]
-        at = (GUTTER + 3 * wide, HEAD + len(rows) - 1)
+        at = (GUTTER + (heat_map.size.width - GUTTER) * 7 // 40, HEAD + len(rows) - 1)
         await pilot.hover(heat_map, offset=at)
         assert heat_map.step == 3
         assert "failures" in heat_map.reading

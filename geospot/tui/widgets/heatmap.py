@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -283,12 +284,10 @@ class HeatMap(Widget, can_focus=True):
         offset = event.get_content_offset(self)
         if offset is None or not len(self.spreads):
             return False
-        column = (offset.x - GUTTER) // self._cell_width
+        binned, left = self.binned, self._left_C
+        column = int(np.searchsorted(left, offset.x - GUTTER, side="right")) - 1
         row = offset.y - HEAD
-        binned = self.binned
-        if not (0 <= column < len(binned.counts_C_R) and 0 <= row < len(binned.rows)):
-            return False
-        if offset.x < GUTTER:
+        if not (0 <= column < len(left) - 1 and 0 <= row < len(binned.rows)):
             return False
         if (column, row) != self.cursor:
             self._bin = binned.rows[row].start
@@ -333,8 +332,10 @@ class HeatMap(Widget, can_focus=True):
         self.refresh()
 
     @property
-    def _cell_width(self) -> int:
-        return max((self.size.width - GUTTER) // max(len(self.binned.counts_C_R), 1), 1)
+    def _left_C(self) -> NDArray[np.int64]:
+        """Where each column begins, in cells, and where the last one ends; together they fill the width."""
+        count = len(self.binned.counts_C_R)
+        return np.arange(count + 1) * max(self.size.width - GUTTER, count) // count
 
     def _shown_groups(self) -> list[str]:
         return [name for name in GROUPS if name in self._groups] if self.size.height >= 12 else []
@@ -347,8 +348,8 @@ class HeatMap(Widget, can_focus=True):
 
     def _draw(self, inks: Inks) -> list[Strip]:
         canvas = Canvas(*self.size)
-        binned, wide = self.binned, self._cell_width
-        box = Box(GUTTER, HEAD, wide * len(binned.counts_C_R), len(binned.rows))
+        binned = self.binned
+        box = Box(GUTTER, HEAD, int(self._left_C[-1]), len(binned.rows))
         strongest = self._draw_cells(canvas, box, inks)
         self._draw_head(canvas, strongest, inks)
         for row, one in enumerate(binned.rows):
@@ -368,8 +369,7 @@ class HeatMap(Widget, can_focus=True):
 
     def _draw_cells(self, canvas: Canvas, box: Box, inks: Inks) -> float:
         """The cells and the lines over them; returns the largest share of a cell."""
-        binned, wide = self.binned, self._cell_width
-        share_R_W = np.repeat(binned.share_C_R.T, wide, axis=1)
+        share_R_W = np.repeat(self.binned.share_C_R.T, np.diff(self._left_C), axis=1)
         strongest = float(share_R_W.max(initial=0.0)) or 1.0
         strength = np.sqrt(share_R_W / strongest)
         strength = np.where(share_R_W > 0, np.maximum(strength, _FEWEST), 0)
@@ -388,39 +388,39 @@ class HeatMap(Widget, can_focus=True):
 
     def _draw_lines(self, canvas: Canvas, box: Box) -> None:
         """The median joined from column to column; quartiles as dashes, the outermost as dots."""
-        binned, wide = self.binned, self._cell_width
-        left_C = np.arange(len(binned.counts_C_R)) * 2 * wide
+        binned, left = self.binned, 2 * self._left_C
+        middle_C = (left[:-1] + left[1:]) // 2
         for line, quantile in enumerate(LINES):
             place_C = binned.place(binned.quantiles_C_Q[:, line])
             there = np.flatnonzero(np.isfinite(place_C))
-            place_K, left_K = place_C[there], left_C[there]
             if quantile == 0.5:
+                down = -place_C[there]
                 joined = np.diff(there, prepend=-9) == 1
-                down = -place_K
-                curve = Reduced(left_K + wide, down, down, down, down, joined)
+                curve = Reduced(middle_C[there], down, down, down, down, joined)
                 scale = Scale(_EDGE - box.height, -_EDGE, box.rows)
                 draw_curve(canvas, box, curve, scale, NONE)
                 continue
-            dots = 2 * wide if quantile in (0.25, 0.75) else 1
-            x = left_K[:, None] + np.arange(dots)[None, :]
-            y = np.broadcast_to((place_K * 4).astype(np.int64)[:, None], x.shape)
-            canvas.dots(x.ravel() + 2 * box.left, y.ravel() + 4 * box.top)
+            if quantile in (0.25, 0.75):  # as wide as the columns
+                place_W = np.repeat(place_C, np.diff(left))
+                x = np.flatnonzero(np.isfinite(place_W))
+                y = place_W[x]
+            else:
+                x, y = middle_C[there], place_C[there]
+            canvas.dots(x + 2 * box.left, (y * 4).astype(np.int64) + 4 * box.top)
 
     def _mark_lines(self, canvas: Canvas, box: Box) -> None:
         """The lines as characters, where cells are characters too."""
-        binned, wide = self.binned, self._cell_width
+        binned, wide_C = self.binned, np.diff(self._left_C)
         for line in (0, 4, 1, 3, 2):
-            place_C = binned.place(binned.quantiles_C_Q[:, line])
-            there = np.flatnonzero(np.isfinite(place_C))
-            row = np.minimum(place_C[there].astype(np.int64), box.height - 1)
-            for offset in range(wide):
-                x = box.left + there * wide + offset
-                canvas.marks(x, box.top + row, np.array(_MARKS[line]))
+            place_W = np.repeat(binned.place(binned.quantiles_C_Q[:, line]), wide_C)
+            x = np.flatnonzero(np.isfinite(place_W))
+            row = np.minimum(place_W[x].astype(np.int64), box.height - 1)
+            canvas.marks(box.left + x, box.top + row, np.array(_MARKS[line]))
 
     def _draw_group(self, canvas: Canvas, name: str, box: Box, inks: Inks) -> None:
         """A group's share in each column as a bar, as high as the box where it is all of them."""
         share_C = mean_by_column(self.binned, self.spreads.steps_S, self._groups[name])
-        share_W = np.repeat(np.clip(share_C, 0, 1), self._cell_width)
+        share_W = np.repeat(np.clip(share_C, 0, 1), np.diff(self._left_C))
         ink = {"frac_mixed": inks.good, "frac_all_bad": inks.bad}.get(name, inks.series[0])
         canvas.text(
             GUTTER - 1 - len(GROUPS[name]), box.top + box.height - 1, GROUPS[name], inks.muted
@@ -460,8 +460,7 @@ class HeatMap(Widget, can_focus=True):
         if not len(self.spreads):
             return
         column, row = self.cursor
-        wide = self._cell_width
-        x = box.left + column * wide
+        x, wide = box.left + int(self._left_C[column]), int(np.diff(self._left_C)[column])
         canvas.text(x, box.top + row, "◆" * wide, inks.accent, inks.background, BOLD | REVERSE)
         label = self.binned.rows[row].label
         canvas.text(GUTTER - 1 - len(label), box.top + row, label, inks.accent, NONE, BOLD)
