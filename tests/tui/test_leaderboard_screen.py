@@ -342,10 +342,10 @@ def test_export_asks_before_it_replaces_and_says_what_is_wrong(tmp_path: Path) -
 
 def test_an_empty_folder_teaches_what_to_do(tmp_path: Path) -> None:
     async def steps(pilot: Pilot[None]) -> None:
-        await until_seen(pilot, "No results yet", "geospot eval")
+        await until_seen(pilot, "No results yet", "geospot eval --backend prior")
         await pilot.press("x", "c", "space", "enter", "m", "s", "n")
-        write_result(tmp_path / "r", [answered("a", (1.0, 1.0), (1.0, 1.0))], model="came")
-        await until_seen(pilot, "came", "1 ranked")
+        write_result(tmp_path / "r", [answered("a", (1.0, 1.0), (1.0, 1.0))], model="came-later")
+        await until_seen(pilot, "openai/came-later", "1 ranked")
 
     drive(on(tmp_path), steps, (80, 24))
 

@@ -175,6 +175,34 @@ def test_views_go_round_and_the_map_has_every_answer(tmp_path: Path) -> None:
     drive(on(small(tmp_path / "r")), steps)
 
 
+def test_views_are_clicked(tmp_path: Path) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await filled(pilot)
+        names = seen(screen.query_one("#panes-names"))
+        for name in ("Countries", "Answers", "Figures"):
+            await pilot.click("#panes-names", offset=(names.index(name) + 1, 0))
+            await until(pilot, lambda name=name: screen.query_one(Panes).shown == name)
+        await pilot.click("#panes-names", offset=(names.index("Answers") + 1, 0))
+        table = screen.query_one("#answers", Table)
+        await until(pilot, lambda: table.has_focus, "The focus")
+        await pilot.click(table, offset=(3, 2))
+        assert table.cursor == 1
+        await pilot.click(table, offset=(3, 2))
+        await until(pilot, lambda: isinstance(pilot.app.screen, AnswersDialog))
+
+    drive(on(small(tmp_path / "r")), steps)
+
+
+def test_an_evaluation_that_hasnt_begun_is_waited_for(tmp_path: Path) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_seen(pilot, "yet; it is shown as soon as it is there")
+        small(tmp_path / "r")
+        await filled(pilot)
+        await until_seen(pilot, "GeoScore (0–5000)")
+
+    drive(on(tmp_path / "r"), steps, (80, 24))
+
+
 def test_a_result_under_way_is_followed(tmp_path: Path) -> None:
     path = small(tmp_path / "r")
     manifest = json.loads((path / EVAL).read_text(encoding="utf-8"))

@@ -48,7 +48,7 @@ _ASCENDING: Final = frozenset(["rank", "name", "median_km", "cost_usd"])
 _EMPTY: Final = (
     "No results yet in {folders}.\n\n"
     "A result is what an evaluation leaves. Press 2 to evaluate a model or a checkpoint, or run\n\n"
-    "    geospot eval --backend random --dataset world --limit 100\n\n"
+    "    geospot eval --backend prior --dataset world --limit 100\n\n"
     "in another terminal: it appears here by itself, ranked among those over the same images."
 )
 
@@ -151,6 +151,7 @@ class LeaderboardScreen(GeoScreen):
         folders = _listed(self._collector.folders)
         self.query_one("#board-empty", Static).update(Text(_EMPTY.format(folders=folders)))
         self._columns()
+        self.call_after_refresh(self._columns)  # a table that was hidden has no width before
         self.table.show(
             len(self.lines), self._cells, cursor=line, sorted_by=(self._sort, self._descending)
         )
