@@ -17,6 +17,9 @@ _USUAL_HEIGHT: Final = 9
 _MOST_COLUMNS: Final = 4
 _GUTTER: Final = 2
 _OTHERS_S: Final = 0.06
+_BREATH_S: Final = 0.02
+_POINTS_AT_ONCE: Final = 1_000_000
+"""How many points are drawn before keys have their turn."""
 
 
 class Overview(VerticalScroll, can_focus=False):
@@ -232,7 +235,16 @@ class Overview(VerticalScroll, can_focus=False):
 
     def _spread(self) -> None:
         leading, self._leading = self._leading, None
-        for chart in self.charts:
-            if leading is not None and chart is not leading:
-                chart.set_view(leading.window, leading.smoothing)
-                chart.set_cursor(leading.cursor)
+        if leading is not None:
+            self._follow(leading, [chart for chart in self.charts if chart is not leading])
+
+    def _follow(self, leading: Chart, waiting: list[Chart]) -> None:
+        """Charts take over cursor and zoom; of long runs a few at a time, so that keys come in between."""
+        points = 0
+        while waiting and points < _POINTS_AT_ONCE:
+            chart = waiting.pop(0)
+            chart.set_view(leading.window, leading.smoothing)
+            chart.set_cursor(leading.cursor)
+            points += sum(map(len, chart.series))
+        if waiting and self._leading is None:
+            self.set_timer(_BREATH_S, lambda: self._follow(leading, waiting))

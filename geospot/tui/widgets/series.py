@@ -157,6 +157,12 @@ def smooth(y_N: "NDArray[Any]", weight: float) -> FloatArray:
     if not 0 < weight < 1 or not len(y):
         return y
     finite = np.isfinite(y)
+    if finite.all():
+        # The weights' sum is known, and soon no longer grows.
+        weights = np.full(len(y), 1 / (1 - weight))
+        growing = min(len(y), int(np.log(_NEGLIGIBLE**2) / np.log(weight)) + 1)
+        weights[:growing] *= 1 - weight ** np.arange(1, growing + 1)
+        return _decayed(y, weight) / weights
     total = _decayed(np.where(finite, y, 0.0), weight)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(finite, total / _decayed(finite.astype(np.float64), weight), np.nan)
@@ -176,7 +182,7 @@ def _decayed(value_N: FloatArray, weight: float) -> FloatArray:
     while apart_blocks < blocks and decay > _NEGLIGIBLE:
         carried_B[apart_blocks:] += decay * carried_B[:-apart_blocks]
         decay, apart_blocks = decay * decay, apart_blocks * 2
-    sum_B_K += carried_B[:, None] * weight ** np.arange(1, _BLOCK + 1)[None, :]
+    sum_B_K += np.outer(carried_B, weight ** np.arange(1, _BLOCK + 1))
     return sum_B_K.ravel()[: len(value_N)]
 
 
