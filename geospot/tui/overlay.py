@@ -188,7 +188,7 @@ def differences(states: Sequence[RunState]) -> list[Difference]:
         for name in names
         if len({one.get(name) for one in flat}) > 1 and not name.startswith(_OF_THE_PLACE)
     ]
-    first = ("kind", "model_name", *_REWARD, "learning_rate", *_DATA)
+    first = ("kind", "model_name", "learning_rate", *_REWARD, *_DATA)
     order = {name: place for place, name in enumerate(first)}
     return sorted(found, key=lambda one: order.get(one.name, len(order)))
 
