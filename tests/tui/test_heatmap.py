@@ -88,6 +88,19 @@ def test_rewards_above_one_have_a_row_where_there_are_some() -> None:
     assert rows_of(many(2).spreads("reward"), "reward", 12)[0].label != ">1"
 
 
+def test_bins_of_another_program_claim_no_failures() -> None:
+    edges = [-0.5, -0.1, 0.5, 1.0]
+    builder = SpreadsBuilder()
+    counts = {"counts": [0, 2, 1, 4, 3], "quantiles": [0.1] * 9, "mean": 0.2}
+    builder.add([{"reward_edges": edges}, {"step": 0, "reward": counts}])
+    rows = rows_of(builder.spreads("reward"), "reward", 12)
+    assert [one.label for one in rows] == [">1", "0.5", "-0.1", "-0.5"]
+    assert rows[-1].query == "reward>=-0.5 reward<-0.1"
+    found = step_counts(builder.spreads("reward"), rows, 0)
+    assert found is not None
+    assert found.tolist() == [3, 4, 1, 2]
+
+
 def test_columns_hold_equal_numbers_of_steps_and_missing_steps_are_empty() -> None:
     rows_ = [row(step, [0.5, 0.7], [1.0, 2.0]) for step in (*range(10), *range(40, 100))]
     spreads = built(rows_).spreads("reward")

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from geospot.runs.histograms import QUANTILES, Quantity
+from geospot.runs.histograms import DISTANCE_EDGES_KM, QUANTILES, Quantity
 from geospot.runs.spreads import Spreads
 from geospot.tui.scales import compact
 
@@ -89,17 +89,19 @@ class Binned:
 
 
 def rows_of(spreads: Spreads, quantity: Quantity, most: int) -> list[BinRow]:
-    """Rows from the top, the best ones first and failures last, at most `most` (where that is 3 or more)."""
-    inner = len(spreads.edges) - 1
-    outer = spreads.counts_S_B.sum(axis=0)[[0, -1]] if len(spreads) else np.zeros(2)
-    extra = int(outer[-1] > 0) if quantity == "reward" else int(outer[0] > 0)
-    each = _bins_a_row(inner, max(most - 1 - extra, 1), rather_even=quantity == "reward")
+    """Rows from the top, the best ones first and failures last, at most `most` (where that is 3 or more).
+
+    What is beyond the other bins has a row where there is any of it.
+    """
+    edges, inner = spreads.edges, len(spreads.edges) - 1
+    counts = spreads.counts_S_B.sum(axis=0) if len(spreads) else np.zeros(inner + 2)
+    below, above = _outer_rows(edges, quantity, inner)
+    outer = [row for row in (below, above) if row.label == FAILED or counts[row.start] > 0]
+    each = _bins_a_row(inner, max(most - len(outer), 1), rather_even=quantity == "reward")
     groups = [(start, min(start + each, inner)) for start in range(0, inner, each)]
-    rows = [_inner_row(spreads.edges, quantity, *group) for group in groups]
-    low, high = _outer_rows(spreads.edges, quantity, inner)
-    if quantity == "reward":
-        return [*([high] if extra else []), *reversed(rows), low]
-    return [*([low] if extra else []), *rows, high]
+    rows = [_inner_row(edges, quantity, *group) for group in groups]
+    ascending = [*(r for r in outer if r is below), *rows, *(r for r in outer if r is above)]
+    return ascending[::-1] if quantity == "reward" else ascending
 
 
 def _bins_a_row(bins: int, most: int, *, rather_even: bool) -> int:
@@ -122,19 +124,19 @@ def _inner_row(edges: Sequence[float], quantity: Quantity, start: int, end: int)
 
 
 def _outer_rows(edges: Sequence[float], quantity: Quantity, inner: int) -> tuple[BinRow, BinRow]:
-    """What is below the first edge and what is above the last."""
+    """What is below the first edge and what is above the last; one of them is failures, with our own bins."""
     low, high, field = edges[0], edges[-1], FIELDS[quantity]
+    text = _km if quantity == "distance_km" else "{:.3g}".format
+    unit = " km" if quantity == "distance_km" else ""
     below, above = f"{field}<{low:.10g}", f"{field}>{high:.10g}"
-    if quantity == "reward":
-        return (
-            BinRow(0, 1, -math.inf, low, FAILED, "failures", below),
-            BinRow(
-                inner + 1, inner + 2, high, math.inf, f">{high:.3g}", f"above {high:.3g}", above
-            ),
-        )
+    labels, names = [f"<{text(low)}", f">{text(high)}"], [f"{below}{unit}", f"{above}{unit}"]
+    if quantity == "reward" and low == 0:
+        labels[0], names[0] = FAILED, "failures"
+    if quantity == "distance_km" and high >= DISTANCE_EDGES_KM[-1]:
+        labels[1], names[1] = FAILED, "failures"
     return (
-        BinRow(0, 1, -math.inf, low, f"<{_km(low)}", f"below {_km(low)} km", below),
-        BinRow(inner + 1, inner + 2, high, math.inf, FAILED, "failures", above),
+        BinRow(0, 1, -math.inf, low, labels[0], names[0], below),
+        BinRow(inner + 1, inner + 2, high, math.inf, labels[1], names[1], above),
     )
 
 
@@ -162,12 +164,12 @@ def bin_steps(
     if len(there):
         part = slice(int(bounds[0]), int(bounds[-1]))
         starts = bounds[there] - bounds[0]
-        sums_K_B = np.add.reduceat(spreads.counts_S_B[part].astype(np.int64), starts, axis=0)
+        sums_K_B = np.add.reduceat(spreads.counts_S_B[part], starts, axis=0, dtype=np.int64)
         for place, row in enumerate(rows):
             counts_C_R[there, place] = sums_K_B[:, row.start : row.end].sum(axis=1)
         wanted = [QUANTILES.index(line) for line in LINES]
         quantiles_C_Q[there] = _means(spreads.quantiles_S_Q[part][:, wanted], starts)
-    best_is_high = len(rows) > 1 and rows[0].high > rows[-2].high
+    best_is_high = len(rows) > 1 and rows[0].low > rows[-1].low
     return Binned(first, last, stride, rows, counts_C_R, quantiles_C_Q, held_C > 0, best_is_high)
 
 
