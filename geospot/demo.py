@@ -31,8 +31,8 @@ DATASET: Final = "world"
 BASELINES: Final = ("constant", "prior")
 TAU_KM: Final = 2000.0
 PHOTOS: Final = 12_000
-SFT_STEPS: Final = 1700
-RL_STEPS: Final = 165
+SFT_STEPS: Final = 1650
+RL_STEPS: Final = 175
 MAX_TOKENS: Final = 96
 _RESAMPLES: Final = 2000
 
