@@ -19,6 +19,7 @@ from geospot.runs.rollouts import RolloutReader, RolloutRecord, RolloutWriter
 from geospot.runs.thumbnails import thumbnail_name
 from geospot.tui.app import GeospotApp
 from geospot.tui.reading import Watching
+from geospot.tui.rollout_groups import StepView
 from geospot.tui.screens import rollouts as rollouts_screen
 from geospot.tui.screens.rollouts import RolloutsScreen
 from geospot.tui.widgets.answer import AnswerColumn
@@ -220,6 +221,20 @@ def test_groups_steps_and_answers_are_gone_through(tmp_path: Path) -> None:
     _show(_run(tmp_path), look, SMALL)
 
 
+def test_another_step_keeps_the_place_unless_there_is_a_filter(tmp_path: Path) -> None:
+    async def look(shown: Shown) -> None:
+        await shown.at(2)
+        await shown.press("n", "n", "left_square_bracket")
+        await shown.at(1, 2)
+        await shown.filter("index=1")
+        await shown.until(lambda: "4 of 16 answers" in shown.status)
+        assert shown.place == (1, 2, 1)
+        await shown.press("left_square_bracket")
+        await shown.at(0, 0, 1)
+
+    _show(_run(tmp_path), look)
+
+
 def test_an_arrow_held_down_ends_where_it_was_let_go(tmp_path: Path) -> None:
     async def look(shown: Shown) -> None:
         await shown.at(39)
@@ -250,6 +265,29 @@ def test_it_follows_the_newest_step_until_somebody_moves(tmp_path: Path) -> None
         await shown.at(5)
         await shown.press("f")
         assert not shown.screen.follows
+
+    _show(folder, look)
+
+
+def test_it_follows_while_names_of_countries_are_still_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = StepView.judged
+
+    def judged_slowly(self: StepView) -> StepView:
+        time.sleep(1)
+        return judged(self)
+
+    monkeypatch.setattr(StepView, "judged", judged_slowly)
+    folder = _run(tmp_path)
+
+    async def look(shown: Shown) -> None:
+        await shown.at(2)
+        assert "✗ " not in shown.columns[0]
+        for step in (3, 4, 5):
+            _write(folder, {step: [rollout(step, place={"country": "Peru"})]})
+        await shown.at(5)
+        await shown.until(lambda: "✗ Peru" in shown.columns[0])
 
     _show(folder, look)
 

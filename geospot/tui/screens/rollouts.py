@@ -112,8 +112,7 @@ class RolloutsScreen(StepScreen):
     @property
     def _chosen(self) -> tuple[int, int] | None:
         """Numbers of the group and the answer that are chosen."""
-        answer = self.answer
-        return None if answer is None else (answer.first.group, answer.first.index)
+        return None if self.answer is None else _place_of(self.answer)
 
     @property
     def _most_advantage(self) -> float:
@@ -139,7 +138,9 @@ class RolloutsScreen(StepScreen):
         else:
             self.set_class(False, "-nothing")
             self.call_after_refresh(self._focus_list)
-            self._show_group(None if chosen is None else chosen[1])
+            group = self._groups[self.group_place]
+            kept = [a.first.index for a in group.answers if a.is_hit and _place_of(a) == chosen]
+            self._show_group(kept[0] if kept else None)
 
     def _focus_list(self) -> None:
         """The list lost the focus while there was nothing to show."""
@@ -175,8 +176,8 @@ class RolloutsScreen(StepScreen):
         group = self._groups[self.group_place]
         self._answers = group.ordered(self._list.order, descending=self._list.is_descending)
         self._token, self._limit = None, SHOWN
-        numbers = [answer.first.index for answer in self._answers]
-        place = numbers.index(index) if index in numbers else 0
+        places = (n for n, a in enumerate(self._answers) if a.first.index == index)
+        place = next(places, 0)
         record = group.answers[0].first
         known = truth(group, self._side_width - 1, self.geospot.inks)
         self.query_one("#rollouts-truth", Static).update(known, layout=False)
@@ -365,6 +366,10 @@ class RolloutsScreen(StepScreen):
             self.action_zoom()
         else:
             super().action_back()
+
+
+def _place_of(answer: Answer) -> tuple[int, int]:
+    return answer.first.group, answer.first.index
 
 
 def _readable(text: str) -> Query:

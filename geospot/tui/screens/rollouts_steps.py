@@ -182,8 +182,8 @@ class StepScreen(GeoScreen):
                 if self._wanted == step:
                     self._wanted = None
                 self._show(whole, view)
-            if not self._reader.knows_countries:
-                await self._judge()
+                if not self._reader.knows_countries:
+                    await self._judge()
         except OSError as error:
             self._wanted = None
             self.say_nothing(unreadable(error))
