@@ -13,6 +13,7 @@ from geospot.cli.keyvalue import read_settings
 from geospot.config.learning import RLConfig, SFTConfig
 from geospot.config.load import build, read_toml
 from geospot.config.recipes import TINY_SCRATCH, with_recipe
+from geospot.errors import UsageError
 from geospot.runs.checkpoints import read_checkpoints
 from geospot.runs.control import branch_settings
 from geospot.tui.app import GeospotApp
@@ -594,7 +595,17 @@ def test_it_resizes_while_a_field_is_filled(tmp_path: Path) -> None:
         await pilot.press("escape")
         await fill(pilot, "max_samples", "40", end="")
         await pilot.resize_terminal(*LARGE)
-        await until(pilot, lambda: screen.has_class("-wide") and not screen.editor.is_open)
+        await until(pilot, lambda: screen.has_class("-wide"), "the panel at the side")
+        await until(
+            pilot,
+            lambda: (
+                screen.editor.region.offset
+                == screen.fields.region.offset + screen.fields.value_region.offset
+            ),
+            "the editor over its field",
+        )
+        await pilot.press("1", "enter")
+        await until(pilot, lambda: screen.form.said["max_samples"] == "401", "what was typed")
         await until_seen(pilot, "Estimate", "Command")
         await pilot.resize_terminal(*SMALL)
         await until(pilot, lambda: not screen.has_class("-wide"))
@@ -646,6 +657,33 @@ def test_an_evaluation_is_started_detached_and_its_result_is_opened(
         assert screen not in pilot.app.screen_stack
 
     drive(form_app(tmp_path, "eval", backend="prior", dataset="world", limit=8), steps, SMALL)
+
+
+def test_a_place_that_is_taken_back_is_named_when_it_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched: list[tuple[str, Path]] = []
+
+    def refuse(kind: str, _settings: Any, folder: Path) -> None:
+        launched.append((kind, folder))
+        raise UsageError("Not in this test.")
+
+    monkeypatch.setattr("geospot.tui.screens.launch.launch", refuse)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await ready(pilot)
+        for kind, name in (("s", "log_path"), ("e", "out")):
+            await pilot.press(kind)
+            await until(pilot, lambda name=name: name in screen.form.by_name)
+            if kind == "e":
+                await fill(pilot, "backend", "prior")
+            await go_to(pilot, name)
+            await pilot.press("backspace", "ctrl+s")
+            await until_seen(pilot, "Not in this test.")
+            screen.trouble = ""
+        assert launched == [("sft", Path("runs/sft")), ("eval", tmp_path / "results" / "eval")]
+
+    drive(form_app(tmp_path, **WORLD), steps, SMALL)
 
 
 def test_a_process_that_ends_at_once_says_why_in_the_form(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from geospot.textsafe import printable
 from geospot.tui.form import Form, fitting_kind
 from geospot.tui.looking import ask_process
 from geospot.tui.screens.launch_dialogs import AskPath, Details, PickPreset
-from geospot.tui.screens.launch_form import FOLDER_FIELD, FormScreen, Page
+from geospot.tui.screens.launch_form import FOLDER_FIELD, FormScreen
+from geospot.tui.screens.launch_looks import Page
 from geospot.tui.screens.launch_panel import panel
 from geospot.tui.screens.launch_start import Outcome, Starting
 from geospot.tui.widgets.confirm import ask
@@ -141,6 +142,8 @@ class LaunchScreen(FormScreen):
             self.trouble = str(error)
             self.show()
             return
+        if form.kind == "eval":
+            await self.say_folder(form, form.kind)  # the command would name it when it has begun
         self.pages[form.kind] = Page(form, dict(form.said))
         self.kind = form.kind
         self.fresh()
@@ -158,17 +161,17 @@ class LaunchScreen(FormScreen):
         )
 
     def _save_to(self, path: str | None) -> None:
-        if path is None:
-            return
-        target = Path(path).expanduser()
-        if target.exists():
-            what = f"{target} is there already, and is replaced by what is filled in here."
-            ask(self.geospot, "Replace the file?", what, partial(self._save, target), yes="Replace")
-        else:
-            self._save(target)
+        if path is not None:
+            target = Path(path).expanduser()
+            self.run_worker(partial(self._save, target), group="save", exclusive=True)
 
-    def _save(self, path: Path) -> None:
-        self.run_worker(partial(self._write_toml, path), group="save", exclusive=True)
+    async def _save(self, path: Path) -> None:
+        if await self.geospot.reader.do(path.exists):
+            what = f"{path} is there already, and is replaced by what is filled in here."
+            write = partial(self._write_toml, path)
+            ask(self.geospot, "Replace the file?", what, write, yes="Replace")
+        else:
+            await self._write_toml(path)
 
     async def _write_toml(self, path: Path) -> None:
         heading = f"geospot {self.kind} --config {printable(str(path))}"
@@ -244,9 +247,11 @@ class LaunchScreen(FormScreen):
         self.geospot.push_screen(Starting(launched, waits_for), partial(self._started, launched))
 
     async def _launch(self) -> Launched:
-        kind, settings = self.kind, self.form.settings()
-        folder = Path(settings[FOLDER_FIELD[kind]])
-        return await self.geospot.reader.do(launch, kind, settings, folder)
+        kind, place = self.kind, FOLDER_FIELD[self.kind]
+        if not self.form.shown(place):
+            await self.say_folder(self.form, kind)
+        folder = Path(self.form.shown(place))
+        return await self.geospot.reader.do(launch, kind, self.form.settings(), folder)
 
     def _started(self, launched: Launched, answer: tuple[Outcome, str] | None) -> None:
         outcome, text = answer or ("left", "")

@@ -64,6 +64,7 @@ class FieldEditor(Container):
         self._is_choice = False
         self._complete: Completion | None = None
         self._asked = 0
+        self._lines = 0
         self._most = _HEIGHT
         self._is_above = False
 
@@ -105,7 +106,8 @@ class FieldEditor(Container):
         with line.prevent(Input.Changed):
             line.value = text
         line.cursor_position = len(text)
-        self._place(where, room, len(choices))
+        self._lines = len(choices)
+        self.place(where, room)
         self.display = True
         self._offer(choices, text)
         if choices:
@@ -124,15 +126,21 @@ class FieldEditor(Container):
         """Types more: what came before the line had the focus."""
         self.begin(self.query_one(_Line).value + text)
 
-    def _place(self, where: Region, room: Size, lines: int) -> None:
-        """The line over the field's value; the list below it where there is room, else above."""
-        below, wanted = room.height - where.y - 1, min(lines or _HEIGHT, _HEIGHT)
+    def place(self, where: Region, room: Size) -> None:
+        """The line over the field's value; the list below it where there is room, else above.
+
+        Args:
+            where: where the value stands, within the parent.
+            room: size of the parent.
+        """
+        below, wanted = room.height - where.y - 1, min(self._lines or _HEIGHT, _HEIGHT)
         self._is_above = below < min(wanted, 4) and where.y > below
         self._most = max(min(_HEIGHT, where.y - 1 if self._is_above else below), 1)
         options = self.query_one(OptionList)
         options.styles.max_height = self._most
         options.styles.width = min(max(where.width, _LIST_WIDTH), room.width - where.x)
         self.styles.width, self.styles.offset = where.width, (where.x, where.y)
+        self._settle()
 
     def close(self, text: str | None, *, go_on: bool = False) -> None:
         """Hides it and tells."""
@@ -231,8 +239,12 @@ class FieldEditor(Container):
             if self._is_choice and highlighted in self._shown
             else None
         )
+        self._settle()
+
+    def _settle(self) -> None:
+        """Puts the list where it belongs at its length."""
         above = -min(len(self._shown), self._most) - (0 if self._is_choice else 1)
-        options.styles.offset = (0, above if self._is_above else 0)
+        self.query_one(OptionList).styles.offset = (0, above if self._is_above else 0)
 
 
 class _Line(Input):

@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
 
 from rich.text import Text
 from textual import events
@@ -16,20 +15,18 @@ from textual.timer import Timer
 from textual.widgets import Button, Static
 
 from geospot.config.learning import LearnConfig
-from geospot.config.load import nearest
 from geospot.config.recipes import with_recipe
 from geospot.config.text import shell_line
 from geospot.errors import UsageError
 from geospot.runs.forecast import Line, forecast
-from geospot.runs.launching import MODELS, Command
+from geospot.runs.launching import Command
 from geospot.textsafe import printable
-from geospot.tui.form import Checked, Form
-from geospot.tui.looking import Asked, Look, look_at
-from geospot.tui.screen import GeoScreen
-from geospot.tui.screens.launch_checks import Around, checkpoint_model, free_path, look_around
+from geospot.tui.form import Form
+from geospot.tui.screens.launch_checks import Around, checkpoint_model, free_path
 from geospot.tui.screens.launch_choices import Offers
 from geospot.tui.screens.launch_editor import FieldEditor
 from geospot.tui.screens.launch_list import FieldTable, rows_of
+from geospot.tui.screens.launch_looks import LooksScreen, Page
 from geospot.tui.screens.launch_panel import Beside, panel
 from geospot.tui.widgets.table import Table
 
@@ -41,20 +38,14 @@ _WIDE: Final = 116
 """Columns from which the panel stands beside the fields instead of below them."""
 _PAUSE_S: Final = 0.3
 """So long nobody types before the disk is looked at."""
+_PARTS: Final = "#launch-bar Button, #launch-whole, #launch-fields, #launch-editor, #launch-panel"
+_PARTS_COUNT: Final = 9
 _NEWS_S: Final = 5.0
 _CARRIED: Final = ("service", "api_key_env", "model_name", "hf_repo", "split", "columns")
 """What stays when one turns from one kind of training to the other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One kind's form, and how it was when it was opened."""
-
-    form: Form
-    before: Mapping[str, str]
-
-
-class FormScreen(GeoScreen):
+class FormScreen(LooksScreen):
     """One form a kind, of which one is shown; what it is to be started with comes in the subclass."""
 
     DEFAULT_CSS = """
@@ -87,14 +78,8 @@ class FormScreen(GeoScreen):
     ]
 
     def __init__(self, kind: str = "sft", settings: Mapping[str, Any] | None = None) -> None:
-        super().__init__()
-        self.kind: Command = cast(Command, kind) if kind in MODELS else "sft"
-        self.checked = Checked()
-        self.around = Around()
-        self.look: Look | None = None
-        self._asked: Asked | None = None
+        super().__init__(kind)
         self._given = dict(settings or {})
-        self.pages: dict[Command, Page] = {}
         self._unfolded: frozenset[str] | None = None  # until the person says: all, if they fit
         self.dry_run = ""
         self.trouble = ""
@@ -129,11 +114,6 @@ class FormScreen(GeoScreen):
         await self.offers.refresh()
 
     @property
-    def form(self) -> Form:
-        """The form of the kind that is shown."""
-        return self.pages[self.kind].form
-
-    @property
     def fields(self) -> FieldTable:
         """The table of fields."""
         return self.query_one(FieldTable)
@@ -144,17 +124,9 @@ class FormScreen(GeoScreen):
         return self.query_one(FieldEditor)
 
     @property
-    def is_changed(self) -> bool:
-        """Whether something was filled in since a form was opened."""
-        return any(page.form.said != page.before for page in self.pages.values())
-
-    @property
-    def wrong(self) -> dict[str, str]:
-        """What is wrong, by field: as the model, the disk and the service say."""
-        if self.kind not in self.pages:
-            return {}
-        found = self.around.wrong_of(self.form) | self._wrong_of_service()
-        return found | dict(self.checked.wrong)
+    def is_there(self) -> bool:
+        """Whether all parts are there; what comes late, while the app closes, is shown nowhere."""
+        return self.is_attached and len(self.query(_PARTS)) == _PARTS_COUNT
 
     @property
     def unfolded(self) -> frozenset[str]:
@@ -196,6 +168,8 @@ class FormScreen(GeoScreen):
 
     def fresh(self, trouble: str = "") -> None:
         """After another form is shown: nothing that was known is about it."""
+        if not self.is_there:
+            return
         self.around, self.dry_run, self.trouble = Around(), "", trouble
         for kind, title in KINDS.items():
             button = self.query_one(f"#launch-{kind}", Button)
@@ -215,12 +189,12 @@ class FormScreen(GeoScreen):
         self.show(name)
         if self._pause is not None:
             self._pause.stop()
-        self._pause = self.set_timer(_PAUSE_S, partial(self._look_around, is_settled))
+        self._pause = self.set_timer(_PAUSE_S, partial(self.look_around, is_settled))
 
     def show(self, name: str | None = None) -> None:
         """Draws the form as it is."""
-        if self.kind not in self.pages or not self.query(FieldTable):
-            return  # nothing is there yet, or not any more
+        if self.kind not in self.pages or not self.is_there:
+            return
         form, wrong = self.form, self.wrong
         notes = self.around.notes_of(form)
         lines = rows_of(form, self.unfolded, wrong)
@@ -247,14 +221,14 @@ class FormScreen(GeoScreen):
 
     def show_panel(self) -> None:
         """Draws what stands beside the fields."""
-        if self.kind in self.pages:
+        if self.kind in self.pages and self.is_there:
             is_narrow = not self.has_class("-wide")
             content = panel(self.beside(), self.geospot.inks, is_narrow=is_narrow)
             self.query_one("#launch-panel", Static).update(content)
 
     def _other_reasons(self, name: str | None) -> Sequence[str]:
         """What keeps it from starting and isn't said beside the fields already."""
-        said = {name, *self._wrong_of_service()}
+        said = {name, *self.wrong_of_service()}
         return [f"{one}: {why}" for one, why in self.wrong.items() if one not in said]
 
     def beside(self) -> Beside:
@@ -267,7 +241,7 @@ class FormScreen(GeoScreen):
             wrong=self.wrong.get(name or ""),
             note=self.around.notes_of(form).get(name or ""),
             whom=self.whom().name,
-            look=self.look,
+            look=self.look if self.whom() == self.asked else None,
             reasons=self._other_reasons(name),
             lines=lines,
             why_none=why,
@@ -298,7 +272,7 @@ class FormScreen(GeoScreen):
                 f"{len(reasons)} things keep it from starting" if len(reasons) > 1 else "not yet"
             )
             self.say_status(count, reasons[0])
-        elif self.look is None:
+        elif self.look is None or self.whom() != self.asked:
             self.say_status(f"looking at {self.whom().name} …")
         else:
             self.say_status("ready", "ctrl+s starts it; it goes on when the app is closed")
@@ -314,57 +288,6 @@ class FormScreen(GeoScreen):
             return (), "when nothing is wrong any more"
         model = self.form.base_model
         return forecast(with_recipe(config, self.kind, model), model, self.around.earlier), ""
-
-    # What the form names
-
-    def whom(self) -> Asked:
-        form = self.form
-        key = None if "api_key_env" in self.checked.wrong else form.said.get("api_key_env")
-        if self.kind == "eval":
-            base_url = None if "base_url" in self.checked.wrong else form.said.get("base_url")
-            return Asked("backend", form.shown("backend"), base_url, key)
-        return Asked("service", form.shown("service"), None, key)
-
-    def _look_around(self, is_settled: bool) -> None:
-        self.run_worker(self.see_disk, group="disk", exclusive=True)
-        if is_settled and self.whom() != self._asked:
-            self.run_worker(self.see_service, group="service", exclusive=True)
-
-    async def see_disk(self) -> None:
-        form = self.form
-        folders = self.geospot.folders
-        around = await self.geospot.reader.do(look_around, form, folders, self.around)
-        if form is self.form:
-            self.around = around
-            form.checkpoint_model = around.checkpoint_model
-            self.show()
-
-    async def see_service(self) -> None:
-        asked = self._asked = self.whom()
-        self.look = self.offers.look = None
-        self.show()
-        look = await look_at(asked)
-        if asked == self._asked:
-            self.look = self.offers.look = look
-            self.show()
-
-    def _wrong_of_service(self) -> dict[str, str]:
-        """Why the service can't be used, and whether it has the model."""
-        look = self.look
-        if look is None or self.whom() != self._asked:
-            return {}
-        if look.trouble is not None:
-            return {"backend" if self.kind == "eval" else "service": look.trouble}
-        field = "model" if self.kind == "eval" else "model_name"
-        model = self.form.said.get(field)
-        if model is None and look.needs_model is not None:
-            return {field: look.needs_model}
-        is_path = model is not None and ("://" in model or Path(model.partition("@")[0]).is_dir())
-        if not model or is_path or look.is_open or not look.models or model in look.models:
-            return {}
-        near = nearest(model, look.models)
-        meant = f"; did you mean {near}?" if near else ""
-        return {field: f"it isn't among the {len(look.models)} models that are served{meant}"}
 
     # Editing
 
@@ -426,6 +349,7 @@ class FormScreen(GeoScreen):
         is_kept = event.text is None or (not event.text and not _is_typable(self._as_before))
         text = self._as_before if is_kept else event.text
         self.form.say(event.name, text or "")
+        self.trouble = ""
         self.fields.focus()
         self.changed(is_settled=True)
         if event.go_on:
@@ -434,6 +358,7 @@ class FormScreen(GeoScreen):
     def on_field_table_took_back(self, event: FieldTable.TookBack) -> None:
         """The default holds again."""
         self.form.take_back(event.name)
+        self.trouble = ""
         self.changed(is_settled=True)
 
     def on_field_table_turned(self, event: FieldTable.Turned) -> None:
@@ -447,6 +372,7 @@ class FormScreen(GeoScreen):
         now = self.form.shown(name)
         at = about.choices.index(now) + by if now in about.choices else 0
         self.form.say(name, about.choices[at % len(about.choices)])
+        self.trouble = ""
         self.changed(is_settled=True)
 
     # Keys
@@ -487,15 +413,18 @@ class FormScreen(GeoScreen):
 
     def action_look(self) -> None:
         """Looks at the service and the disk again."""
-        self._asked, self.around = None, Around()
-        self._look_around(is_settled=True)
+        self.asked, self.around = None, Around()
+        self.look_around(is_settled=True)
 
     def on_resize(self, event: events.Resize) -> None:
         """The panel stands beside the fields where there is room, else below."""
         self.set_class(event.size.width >= _WIDE, "-wide")
-        if self.editor.is_open:
-            self.editor.close(None)
-        self.call_after_refresh(self.show)
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        self.show()
+        if self.is_there and self.editor.is_open:
+            self.editor.place(self.fields.value_region, self.fields.size)
 
 
 def _is_typable(text: str | None) -> bool:
