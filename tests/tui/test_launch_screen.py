@@ -202,7 +202,7 @@ def test_choices_and_switches_turn_and_the_default_comes_back(tmp_path: Path) ->
         await pilot.press("enter")
         await until(pilot, lambda: screen.editor.is_open, "the list")
         assert "delete" in seen(screen)
-        await pilot.press("up", "enter")
+        await pilot.press("a", "d", "p", "enter")  # ask, delete, and no preset
         await until(pilot, lambda: not screen.editor.is_open, "the choice")
         assert screen.form.said["behavior_if_log_dir_exists"] == "delete"
         await pilot.press("backspace")

@@ -184,15 +184,26 @@ class FieldEditor(Container):
             self.close(self._shown[event.option_index])
 
     def on_key(self, event: events.Key) -> None:
-        """Keys of a list without a line to type in."""
-        if not self._is_choice or event.key not in ("escape", "tab", "shift+tab"):
+        """Keys of a list without a line to type in; a letter goes to the next choice that begins so."""
+        is_letter = event.is_printable and event.character is not None
+        if not self._is_choice or not (is_letter or event.key in ("escape", "tab", "shift+tab")):
             return
         event.stop()
         event.prevent_default()
-        if event.key == "escape":
+        if is_letter:
+            self._jump(str(event.character))
+        elif event.key == "escape":
             self.close(None)
         else:
             self.take(go_on=event.key == "tab")
+
+    def _jump(self, letter: str) -> None:
+        options = self.query_one(OptionList)
+        first = 0 if options.highlighted is None else options.highlighted + 1
+        for number in (*range(first, len(self._shown)), *range(first)):
+            if self._shown[number].startswith(letter):
+                options.highlighted = number
+                return
 
     def on_descendant_blur(self) -> None:
         """A click elsewhere takes what is typed."""
