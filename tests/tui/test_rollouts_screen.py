@@ -816,6 +816,11 @@ def test_the_photo_or_why_there_is_none(tmp_path: Path) -> None:
         await shown.until(lambda: "broken" in photo.reason)
         await shown.press("p", "p")
         await shown.until(lambda: photo.has_class("-picture"))
+        await shown.pilot.resize_terminal(*LARGE)
+        await shown.until(lambda: photo.size.height > 12)
+        await shown.pilot.resize_terminal(*SMALL)
+        await shown.until(lambda: photo.size.height == 7)
+        assert "reward  adv" in shown.painted
 
     _show(folder, look, SMALL)
 

@@ -221,9 +221,7 @@ class RolloutsScreen(StepScreen):
         """The photo grows with the screen, and leaves room for the list."""
         self._side_width = width = min(max(event.size.width * 23 // 100, 28), 46)
         self.query_one("#rollouts-side").styles.width = width
-        self.query_one(Photo).most_rows = min(
-            (width - 1) // 2, max((event.size.height - 10) // 2, 5)
-        )
+        self.query_one(Photo).limit(max((event.size.height - 10) // 2, 5))
 
     # Moving
 

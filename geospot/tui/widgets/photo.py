@@ -143,8 +143,8 @@ class Photo(Container):
         super().__init__(id=id)
         self.reason = ""
         """Why there is no picture; empty where there is one."""
-        self.most_rows = 12
-        """How high a picture may be; a wide one is less high."""
+        self._most_rows = 12
+        self._shape = (0, 0)
         self._wanted: Path | None = None
         self._known: OrderedDict[_Stamp, Pixels] = OrderedDict()
         self._pixels: Any = None
@@ -158,6 +158,21 @@ class Photo(Container):
             self._pixels = widget(classes="photo-pixels")
             self.add_class("-pixels")
             yield self._pixels
+
+    def limit(self, rows: int) -> None:
+        """How high a picture may be; a wide one is less high."""
+        self._most_rows = rows
+        self._fit()
+
+    def on_resize(self) -> None:
+        """The height follows the width."""
+        self._fit()
+
+    def _fit(self) -> None:
+        height, width = self._shape
+        if width and self.has_class("-picture"):
+            rows = round(self.size.width * height / width / _CELL_RATIO)
+            self.styles.height = min(max(rows, 3), self._most_rows)
 
     def say(self, reason: str) -> None:
         """Shows a sentence instead of a picture."""
@@ -210,9 +225,8 @@ class Photo(Container):
         return picture
 
     def _put(self, picture: Pixels) -> None:
-        height, width = picture.shape[:2]
-        rows = round(self.size.width * height / width / _CELL_RATIO)
-        self.styles.height = min(max(rows, 3), self.most_rows)
+        self._shape = (picture.shape[0], picture.shape[1])
+        self._fit()
         if self._pixels is not None:
             from PIL import Image
 
