@@ -179,11 +179,16 @@ class RolloutsScreen(StepScreen):
         places = (n for n, a in enumerate(self._answers) if a.first.index == index)
         place = next(places, 0)
         record = group.answers[0].first
-        known = truth(group, self._side_width - 1, self.geospot.inks)
-        self.query_one("#rollouts-truth", Static).update(known, layout=False)
+        self._show_truth()
         self.run_worker(partial(self._show_photo, record), group="thumbnail", exclusive=True)
         self._list.show_answers(self._answers, self._most_advantage, place)
         self._show_answers()
+
+    def _show_truth(self) -> None:
+        if self._groups:
+            group = self._groups[self.group_place]
+            known = truth(group, self._side_width - 1, self.geospot.inks)
+            self.query_one("#rollouts-truth", Static).update(known, layout=False)
 
     def _show_group_again(self) -> None:
         """In other colours, or in another order, with the same answer chosen."""
@@ -222,6 +227,7 @@ class RolloutsScreen(StepScreen):
         self._side_width = width = min(max(event.size.width * 23 // 100, 28), 46)
         self.query_one("#rollouts-side").styles.width = width
         self.query_one(Photo).limit(max((event.size.height - 10) // 2, 5))
+        self._show_truth()
 
     # Moving
 
