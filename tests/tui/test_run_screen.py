@@ -33,6 +33,7 @@ from tests.support.run_child import checkpoint
 from tests.support.screens import drive, seen, until, until_seen
 from tests.support.written_runs import foreign_run, full_config, write_beat, write_run
 
+RECORDINGS = Path(__file__).parents[1] / "recordings"
 SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
 SIZES = [SMALL, MIDDLE, LARGE]
 
@@ -163,7 +164,7 @@ def test_a_step_that_is_done_appears(tmp_path: Path) -> None:
         shown(tmp_path / "run", steps)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [SMALL, MIDDLE])
 @pytest.mark.parametrize(
     ("beat", "said"),
     [
@@ -591,6 +592,29 @@ def test_ridges_stand_one_behind_another_and_open_their_steps(
         ("open_rollouts", folder, 0, ""),
         ("open_rollouts", folder, 0),
     ]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_recorded_run_of_tinker_cookbook_has_its_histograms(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = calls_of(monkeypatch, GeospotApp, "open_rollouts")
+    folder = RECORDINGS / "cookbook" / "rl"
+
+    async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
+        await until_seen(pilot, "no heartbeat", "reward 0")
+        await pilot.press("h")
+        view = screen.query_one(Histograms)
+        await until(pilot, lambda: len(view.heat_map.spreads) > 0)
+        rows = len(view.heat_map.binned.rows)
+        for _ in range(rows):
+            await pilot.press("up")
+        for _ in range(rows):
+            await pilot.press("enter", "down")
+        assert opened
+        assert {call[2] for call in opened} == {view.heat_map.step}
+
+    shown(folder, steps, size)
 
 
 def test_supervised_runs_say_why_there_are_no_histograms(tmp_path: Path) -> None:
