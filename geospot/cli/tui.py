@@ -55,8 +55,10 @@ def tui(
     runs, searched = _told_apart(folders or [])
     from geospot.tui.app import RESULTS, GeospotApp
     from geospot.tui.background import Background, ask_background
+    from geospot.tui.widgets.graphics import ask_terminal
 
     said = ask_background() if theme == "auto" else Background(is_dark=theme == "dark")
+    ask_terminal()
 
     def first(app: GeospotApp) -> None:
         for run in runs:

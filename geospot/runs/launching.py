@@ -1,7 +1,6 @@
 """Starting `geospot sft`, `rl` and `eval` as processes that go on without whoever started them."""
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pydantic import BaseModel
 from geospot.config.evaluation import EvalConfig
 from geospot.config.learning import RLConfig, SFTConfig
 from geospot.config.load import build
-from geospot.config.text import NOTHING, setting_text
+from geospot.config.text import NOTHING, setting_text, shell_line
 from geospot.durable import unwritable
 from geospot.errors import GeospotError, UsageError
 from geospot.runs.checkpoints import CONFIG
@@ -113,7 +112,7 @@ def command_line(kind: Command, settings: Mapping[str, Any]) -> list[str]:
 
 def shown(command: Sequence[str]) -> str:
     """The command as it can be pasted into a shell."""
-    return shlex.join(command)
+    return shell_line(command)
 
 
 def launch(

@@ -121,8 +121,11 @@ class Inks:
         return np.array(table)[low, np.rint((place - low) * 32).astype(np.int64)]
 
     def error_km(self, distance_km_N: "NDArray[np.floating]") -> IntArray:
-        """Colours of distances: good up to 25 km, over warning at 750 km, to bad from 5,000 km on."""
-        share = np.log(np.maximum(np.asarray(distance_km_N, np.float64), 25) / 25) / np.log(200)
+        """Colours of distances: good up to 25 km, over warning at 750 km, to bad from 5,000 km on, and
+        bad where a distance isn't known.
+        """
+        known_km_N = np.nan_to_num(np.asarray(distance_km_N, np.float64), nan=np.inf)
+        share = np.log(np.clip(known_km_N, 25, 5000) / 25) / np.log(200)
         near = blend(self.good, self.warning, share / 0.64)
         far = blend(self.warning, self.bad, (share - 0.64) / 0.36)
         return np.where(share < 0.64, near, far)
