@@ -4,7 +4,7 @@ A column is a step or several, a row a bin or several. The cursor names a cell, 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,42 +17,11 @@ from textual.widget import Widget
 from geospot.runs.columns import FloatArray
 from geospot.runs.histograms import Quantity
 from geospot.runs.spreads import Spreads, empty
-from geospot.tui.canvas import BOLD, NONE, REVERSE, Canvas
-from geospot.tui.inks import Inks, inks_for
-from geospot.tui.scales import Scale
-from geospot.tui.widgets.bins import (
-    LINES,
-    Binned,
-    BinRow,
-    bin_steps,
-    mean_by_column,
-    rows_of,
-)
-from geospot.tui.widgets.plot import Box, draw_curve, draw_x_axis, whole_step
-from geospot.tui.widgets.series import Reduced
+from geospot.tui.inks import inks_for
+from geospot.tui.widgets.bins import Binned, BinRow, bin_steps, mean_by_column, rows_of
+from geospot.tui.widgets.heatpicture import GROUPS, GUTTER, HEAD, HeatPicture, draw_heat
 
-GUTTER: Final = 9
-"""Cells at the left for what stands at the axis."""
-HEAD: Final = 1
-"""Rows above the cells."""
-
-GROUPS: Final[Mapping[str, str]] = {
-    "frac_mixed": "mixed",
-    "frac_all_good": "all good",
-    "frac_all_bad": "all bad",
-}
-"""Shares of groups by name, and what they are called here."""
-
-_SHADES: Final = np.array(list(" ░▒▓█"), dtype="<U1")
-_BLOCKS: Final = np.array(list(" ▁▂▃▄▅▆▇█"), dtype="<U1")
-_GROUP_ROWS: Final = 2
-"""Rows of a group's bars, where there is room."""
-_MARKS: Final = "·-=-·"
-"""The lines of LINES as characters, where shades are characters too."""
-_EDGE: Final = 0.125
-"""From the middle of a cell's first row of dots to the cell's border, in cells."""
-_FEWEST: Final = 0.12
-"""Strength of a cell that holds anything at all."""
+__all__ = ["GROUPS", "GUTTER", "HEAD", "HeatMap"]
 
 
 class HeatMap(Widget, can_focus=True):
@@ -343,125 +312,20 @@ class HeatMap(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One row of what was drawn last."""
         if self._strips is None or len(self._strips) != self.size.height:
-            self._strips = self._draw(inks_for(self))
+            self._strips = draw_heat(self._picture(), *self.size, inks_for(self), self.rich_style)
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
 
-    def _draw(self, inks: Inks) -> list[Strip]:
-        canvas = Canvas(*self.size)
-        binned = self.binned
-        box = Box(GUTTER, HEAD, int(self._left_C[-1]), len(binned.rows))
-        strongest = self._draw_cells(canvas, box, inks)
-        self._draw_head(canvas, strongest, inks)
-        for row, one in enumerate(binned.rows):
-            canvas.text(GUTTER - 1 - len(one.label), HEAD + row, one.label, inks.muted)
-        below = HEAD + len(binned.rows)
-        names = self._shown_groups()
-        spare = canvas.height - below - 1
-        each = min(max(spare // max(len(names), 1), 1), _GROUP_ROWS)
-        for name in names:
-            self._draw_group(canvas, name, Box(GUTTER, below, box.width, each), inks)
-            below += each
-        first, last = binned.first, binned.last
-        axis = Box(GUTTER, below - 1, box.width, 1)
-        draw_x_axis(canvas, axis, first, max(last, first + 1), "step", whole_step, inks.muted)
-        self._draw_cursor(canvas, box, below, inks)
-        return canvas.strips(self.rich_style)
-
-    def _draw_cells(self, canvas: Canvas, box: Box, inks: Inks) -> float:
-        """The cells and the lines over them; returns the largest share of a cell."""
-        share_R_W = np.repeat(self.binned.share_C_R.T, np.diff(self._left_C), axis=1)
-        strongest = float(share_R_W.max(initial=0.0)) or 1.0
-        strength = np.sqrt(share_R_W / strongest)
-        strength = np.where(share_R_W > 0, np.maximum(strength, _FEWEST), 0)
-        if not inks.has_colour:
-            shade = _SHADES[np.ceil(strength * (len(_SHADES) - 1)).astype(np.int64)]
-            canvas.cells(box.left, box.top, np.full(share_R_W.shape, NONE), shade)
-            if self.has_lines:
-                self._mark_lines(canvas, box)
-            return strongest
-        if self.has_lines:
-            self._draw_lines(canvas, box)
-        # A light line on a dark cell, a dark one on a light cell.
-        ink = np.where(strength > 0.6, inks.background, inks.foreground)
-        canvas.cells(box.left, box.top, inks.heat(strength), None, ink)
-        return strongest
-
-    def _draw_lines(self, canvas: Canvas, box: Box) -> None:
-        """The median joined from column to column; quartiles as dashes, the outermost as dots."""
-        binned, left = self.binned, 2 * self._left_C
-        middle_C = (left[:-1] + left[1:]) // 2
-        for line, quantile in enumerate(LINES):
-            place_C = binned.place(binned.quantiles_C_Q[:, line])
-            there = np.flatnonzero(np.isfinite(place_C))
-            if quantile == 0.5:
-                down = -place_C[there]
-                joined = np.diff(there, prepend=-9) == 1
-                curve = Reduced(middle_C[there], down, down, down, down, joined)
-                scale = Scale(_EDGE - box.height, -_EDGE, box.rows)
-                draw_curve(canvas, box, curve, scale, NONE)
-                continue
-            if quantile in (0.25, 0.75):  # as wide as the columns
-                place_W = np.repeat(place_C, np.diff(left))
-                x = np.flatnonzero(np.isfinite(place_W))
-                y = place_W[x]
-            else:
-                x, y = middle_C[there], place_C[there]
-            canvas.dots(x + 2 * box.left, (y * 4).astype(np.int64) + 4 * box.top)
-
-    def _mark_lines(self, canvas: Canvas, box: Box) -> None:
-        """The lines as characters, where cells are characters too."""
-        binned, wide_C = self.binned, np.diff(self._left_C)
-        for line in (0, 4, 1, 3, 2):
-            place_W = np.repeat(binned.place(binned.quantiles_C_Q[:, line]), wide_C)
-            x = np.flatnonzero(np.isfinite(place_W))
-            row = np.minimum(place_W[x].astype(np.int64), box.height - 1)
-            canvas.marks(box.left + x, box.top + row, np.array(_MARKS[line]))
-
-    def _draw_group(self, canvas: Canvas, name: str, box: Box, inks: Inks) -> None:
-        """A group's share in each column as a bar, as high as the box where it is all of them."""
-        share_C = mean_by_column(self.binned, self.spreads.steps_S, self._groups[name])
-        share_W = np.repeat(np.clip(share_C, 0, 1), np.diff(self._left_C))
-        ink = {"frac_mixed": inks.good, "frac_all_bad": inks.bad}.get(name, inks.series[0])
-        canvas.text(
-            GUTTER - 1 - len(GROUPS[name]), box.top + box.height - 1, GROUPS[name], inks.muted
+    def _picture(self) -> HeatPicture:
+        return HeatPicture(
+            binned=self.binned,
+            left_C=self._left_C,
+            quantity=self.quantity,
+            groups_C={
+                name: mean_by_column(self.binned, self.spreads.steps_S, self._groups[name])
+                for name in self._shown_groups()
+            },
+            has_lines=self.has_lines,
+            is_zoomed=self.window is not None,
+            cursor=self.cursor if len(self.spreads) else None,
+            has_focus=self.has_focus,
         )
-        x = box.left + np.arange(len(share_W))
-        eighths_W = np.ceil(np.nan_to_num(share_W) * box.height * 8).astype(np.int64)
-        for row in range(box.height):
-            here_W = np.clip(eighths_W - 8 * (box.height - 1 - row), 0, 8)
-            chars = _BLOCKS[here_W]
-            if row == box.height - 1:
-                chars = np.where((here_W == 0) & np.isfinite(share_W), "·", chars)
-            canvas.marks(x, np.full(len(x), box.top + row), chars, ink)
-
-    def _draw_head(self, canvas: Canvas, strongest: float, inks: Inks) -> None:
-        what = "reward" if self.quantity == "reward" else "distance in km"
-        title = f" {what} "
-        canvas.text(0, 0, title, NONE, NONE, BOLD | (REVERSE if self.has_focus else 0))
-        stride = self.binned.stride
-        notes = f"{stride} steps a column" if stride > 1 else ""
-        notes += " · zoomed" if self.window else ""
-        canvas.text(len(title) + 1, 0, notes.removeprefix(" · "), inks.muted)
-        lines = "lines 10 25 50 75 90%   " if self.has_lines else ""
-        end = f"{strongest:.0%}"
-        legend = len(lines) + 5 + len(end) + 2
-        x = canvas.width - legend
-        if x < len(title) + len(notes) + 2:
-            return
-        canvas.text(x, 0, f"{lines}0", inks.muted)
-        scale = np.linspace(0.2, 1, 4)[None, :]
-        if inks.has_colour:
-            canvas.cells(x + len(lines) + 2, 0, inks.heat(scale))
-        else:
-            canvas.text(x + len(lines) + 2, 0, "".join(_SHADES[1:]))
-        canvas.text(canvas.width - len(end), 0, end, inks.muted)
-
-    def _draw_cursor(self, canvas: Canvas, box: Box, axis: int, inks: Inks) -> None:
-        if not len(self.spreads):
-            return
-        column, row = self.cursor
-        x, wide = box.left + int(self._left_C[column]), int(np.diff(self._left_C)[column])
-        canvas.text(x, box.top + row, "◆" * wide, inks.accent, inks.background, BOLD | REVERSE)
-        label = self.binned.rows[row].label
-        canvas.text(GUTTER - 1 - len(label), box.top + row, label, inks.accent, NONE, BOLD)
-        canvas.text(x + wide // 2, axis, "▲", inks.accent)
