@@ -12,7 +12,7 @@ from geospot.config.learning import LearnConfig
 from geospot.errors import GeospotError, ResultMismatchError
 from geospot.evaluation.evaluate import Finished, evaluate
 from geospot.evaluation.harness import Stats
-from geospot.evaluation.limiter import AdaptiveLimiter
+from geospot.evaluation.limiter import Gauge
 from geospot.evaluation.metrics import HEADLINE
 from geospot.evaluation.results import ASIDE, SUMMARY, read_json
 from geospot.learning.keeping import discard
@@ -214,7 +214,7 @@ class _View:
         self._directory.log(f"{self._title}: {message}", level="WARNING")
 
     @contextmanager
-    def live(self, stats: Stats, limiter: AdaptiveLimiter) -> Generator[Callable[[], None]]:
+    def live(self, stats: Stats, limiter: Gauge) -> Generator[Callable[[], None]]:
         del stats, limiter
         yield _nothing
 

@@ -17,7 +17,7 @@ from geospot.config.evaluation import EvalConfig
 from geospot.config.load import build
 from geospot.evaluation.evaluate import Finished, evaluate
 from geospot.evaluation.harness import Settings, Stats
-from geospot.evaluation.limiter import AdaptiveLimiter
+from geospot.evaluation.limiter import Gauge
 from geospot.evaluation.records import SampleRecord
 from geospot.evaluation.results import read_records
 from geospot.images import prepare_image
@@ -39,7 +39,7 @@ class Listener:
         self.warned.append(message)
 
     @contextmanager
-    def live(self, stats: Stats, limiter: AdaptiveLimiter) -> Generator[Callable[[], None]]:
+    def live(self, stats: Stats, limiter: Gauge) -> Generator[Callable[[], None]]:
         del stats, limiter
         yield lambda: None
 
