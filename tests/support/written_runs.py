@@ -19,7 +19,7 @@ from tests.support.run_child import checkpoint
 def full_config(kind: Kind, log_path: Path, **said: Any) -> dict[str, Any]:
     """What config.json records of a run on the world with these settings."""
     model = RLConfig if kind == "rl" else SFTConfig
-    usual = {"service": "local", "hf_repo": "world", "log_path": log_path}
+    usual: dict[str, Any] = {"service": "local", "hf_repo": "world", "log_path": log_path}
     config = model(**(usual | said))
     settings = with_recipe(config, kind, TINY_SCRATCH).model_dump(mode="json")
     known = {"model_name": TINY_SCRATCH, "renderer_name": "qwen3_vl_instruct"}
