@@ -85,9 +85,9 @@ def _line(what: str, screen: str, folder: Path, key: bytes, newest: str) -> str:
     with Terminal(["benchmarks.tui_app", screen, str(folder)]) as terminal:
         frames_s.append(terminal.until(_shows(newest)))
         early_s = [terminal.press(key) for _ in range(20)]
-        terminal.settle()
+        terminal.rest()
         taken_s = [terminal.press(key) for _ in range(40)]
-        terminal.settle()
+        terminal.rest()
         cells = [
             f"{statistics.median(frames_s):.2f}",
             _milliseconds(taken_s),
@@ -128,7 +128,7 @@ def _live(folder: Path, rows: int, for_s: float) -> str:
 
     with Terminal(["benchmarks.tui_app", "run", str(folder)]) as terminal:
         terminal.until(_shows(f"{reward_of(rows - 1):.4f}"))
-        terminal.settle()
+        terminal.rest()
         writer = threading.Thread(target=write)
         writer.start()
         before, seen, delays_s = terminal.cpu_s(), rows - 1, list[float]()

@@ -22,6 +22,9 @@ _ESCAPES: Final = re.compile(
 REWARD: Final = re.compile(r"\b0\.(\d{4})\b")
 """A figure as `benchmarks.tui_data.reward_of` makes them, painted in full."""
 
+_BUSY: Final = 0.1
+"""Share of a core that a program at rest stays below."""
+
 _TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -81,10 +84,10 @@ class Terminal:
                 return time.perf_counter() - self.began_s
         raise TimeoutError(f"It wasn't painted in {limit_s:.0f} s: {plain(painted)[-3000:]!r}")
 
-    def settle(self, quiet_s: float = 0.4, limit_s: float = 60.0) -> None:
-        """Reads until nothing has been painted for a while."""
+    def rest(self, limit_s: float = 180.0) -> None:
+        """Waits until the program has nothing more to read."""
         end_s = time.perf_counter() + limit_s
-        while time.perf_counter() < end_s and self.read(quiet_s):
+        while time.perf_counter() < end_s and self.cpu_share(1.0) > _BUSY:
             pass
 
     def press(self, key: bytes) -> float:

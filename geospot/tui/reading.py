@@ -5,6 +5,7 @@ whoever subscribed. What a screen draws is a `RunState`, which nobody writes to.
 """
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +27,9 @@ _LIVE_S: Final = 0.25
 _FILLING_S: Final = 0.8
 """Between two paintings while a long file fills in: they cost more than a look, and the newest is shown."""
 
+_INDEXING_S: Final = 2.5
+"""The same while only histograms of older steps are made."""
+
 _IDLE_S: Final = 0.75
 _IDLE_AFTER: Final = 20
 """Looks without news after which the pause grows; a run that writes is noticed within a second even then."""
@@ -35,6 +39,13 @@ _FIRST_BYTES: Final = 1 << 18
 
 _LOOK_BYTES: Final = 1 << 20
 """Of every further look: some ten milliseconds, after which others have their turn."""
+
+_BREATH_S: Final = 0.004
+"""Between two looks at a long file, so that keys needn't wait their turn for long."""
+
+_SWITCH_S: Final = 0.0005
+"""How long a thread that reads keeps Python to itself when the screen wants it. Drawing asks for it after
+every large numpy operation, and with Python's usual 5 ms each of them would wait as long."""
 
 _KEPT: Final = 3
 """Runs that nobody looks at any more and whose figures stay in memory, for coming back."""
@@ -47,6 +58,7 @@ class Reader:
     """Threads for whatever blocks."""
 
     def __init__(self, threads: int = 3) -> None:
+        sys.setswitchinterval(_SWITCH_S)
         self._pool = ThreadPoolExecutor(threads, "geospot-reading")
 
     async def do(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -130,7 +142,9 @@ class Watching:
             limit = _LOOK_BYTES
             now_s = time.monotonic()
             # While a long file fills in, screens are drawn once a second or so, and not at every look.
-            if self.has_looked and state.is_behind and now_s - told_s < _FILLING_S:
+            pause_s = _INDEXING_S if state.columns is self.state.columns else _FILLING_S
+            if self.has_looked and state.is_behind and now_s - told_s < pause_s:
+                await asyncio.sleep(_BREATH_S)
                 continue
             quiet = quiet + 1 if self.has_looked and _same(state, self.state) else 0
             if quiet:

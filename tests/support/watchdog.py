@@ -27,10 +27,11 @@ def watchdog(limit_s: float) -> Generator[Watchdog]:
     def watch() -> None:
         while not stop.is_set():
             answered.clear()
+            if stop.is_set():
+                return
             asked_s = time.monotonic()
             loop.call_soon_threadsafe(answered.set)
-            while not answered.wait(0.5) and not stop.is_set():
-                pass
+            answered.wait()
             found.longest_s = max(found.longest_s, time.monotonic() - asked_s)
             time.sleep(_BEAT_S)
 
@@ -40,5 +41,6 @@ def watchdog(limit_s: float) -> Generator[Watchdog]:
         yield found
     finally:
         stop.set()
+        answered.set()  # the loop answers no more while it waits here
         thread.join()
     assert found.longest_s < limit_s, f"The loop was blocked for {found.longest_s * 1000:.0f} ms."
