@@ -2,7 +2,7 @@
 
 The SDK itself tries for minutes to reach a server that isn't there. Until a model is ready the service
 has one allowance of seconds for all it is asked; only loading the model may take longer, and only while
-the service goes on answering.
+the service goes on answering. Afterwards each question has an allowance of its own.
 """
 
 import importlib
@@ -44,6 +44,7 @@ class Service:
         self._allowance = allowance
         self._tell = tell
         self._silent = False
+        self._was_ready = False
         self._clients: list[tinker.ServiceClient] = []
 
     @property
@@ -85,9 +86,12 @@ class Service:
         """
         import tinker
 
-        answer = self._answer(about, lambda: question(self._rest()), tinker.NotFoundError)
-        self._allowance.renew()
-        return answer
+        try:
+            return self._answer(about, lambda: question(self._rest()), tinker.NotFoundError)
+        finally:
+            # One slow answer, once the model was ready, costs no later question its time.
+            if self._was_ready or not self._silent:
+                self._allowance.renew()
 
     def choose_model(self, wanted: str | None) -> ServedModel:
         """The model asked for, or this service's best vision model.
@@ -254,6 +258,7 @@ class Service:
                 )
             done = errand.wait(_CHECK_EVERY_S)
         self._allowance.renew()
+        self._was_ready = True
         return done()
 
     def _ready(self, model: str, purpose: str, create: Callable[[], T]) -> T:
@@ -289,8 +294,8 @@ class Service:
         """What the service says, within what is left of its allowance."""
         importlib.import_module("tinker")  # takes a second, which isn't the service's fault
         done = within(self._allowance, question)
+        self._silent = done is None
         if done is None:
-            self._silent = True
             raise UnreachableError(
                 f"{self.title} is there, but has kept us waiting for {SETUP_S:g} s: it gives no "
                 f"answer when asked {about}.",
