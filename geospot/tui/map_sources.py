@@ -140,6 +140,8 @@ class RunSource(Source):
         return sorted(self._evaluations) if self.is_about_evaluations else self._rollout_steps
 
     def _told(self, state: RunState) -> None:
+        if self._screen.is_leaving:
+            return
         gone = set(self._known) - set(state.rollout_steps)
         if gone and not self.is_about_evaluations:  # the run went back, and does these steps again
             self._known = {s: p for s, p in self._known.items() if s < min(gone)}

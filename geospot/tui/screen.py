@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, cast
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
+from textual.await_remove import AwaitRemove
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Static
@@ -72,6 +73,16 @@ class GeoScreen(Screen[None]):
         """
         for static in self.query(place).results(Static):
             static.update(text, layout=False)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether its parts are being removed, one after the other: what comes now is shown nowhere."""
+        return not self.display
+
+    def remove(self) -> AwaitRemove:
+        """Ends its work before its parts are removed, and not after it: they would be missed."""
+        self.workers.cancel_node(self)  # pyright: ignore[reportUnknownMemberType]
+        return super().remove()
 
     def attempt(self, work: Awaitable[object]) -> None:
         """Does something that takes a while, beside the screen; a `GeospotError` is shown as a sentence."""

@@ -144,6 +144,8 @@ class StepScreen(GeoScreen):
     # What the run says
 
     def _told(self, state: RunState) -> None:
+        if self.is_leaving:
+            return
         if state.rollout_steps != self.steps:
             there = set(state.rollout_steps)
             self._reader.forget_others(there)

@@ -1,0 +1,69 @@
+"""Screens that are left while something is on its way to them: it comes to parts that are gone."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from geospot.runs.rollouts import RolloutWriter
+from geospot.tui.app import GeospotApp
+from geospot.tui.widgets.keyline import KeyLine
+from tests.support.rollouts import step_rollouts
+from tests.support.screens import drive, opened, until, until_seen
+
+_LEAVES_WITHIN_S = 2.0
+"""On a busy machine a part may take its time; what is written meanwhile is told meanwhile."""
+
+
+def write_steps(folder: Path, *steps: int) -> None:
+    writer = RolloutWriter(folder)
+    for step in steps:
+        writer.write(step, step_rollouts(step))
+    for file in writer.files:
+        file.close()
+
+
+@pytest.mark.parametrize(
+    ("open_it", "seen", "part"),
+    [
+        (GeospotApp.open_rollouts, "4 answers", "AnswerList"),
+        (GeospotApp.open_run_map, "step 1", "WorldMap"),
+    ],
+    ids=["rollouts", "map"],
+)
+def test_news_of_a_run_come_to_a_screen_that_is_leaving(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    open_it: Callable[[GeospotApp, Path], None],
+    seen: str,
+    part: str,
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text(json.dumps({"kind": "rl"}))
+    write_steps(run, 0, 1)
+    has_left = asyncio.Event()
+
+    async def leave_slowly(_part: KeyLine) -> None:
+        await asyncio.sleep(_LEAVES_WITHIN_S)
+        has_left.set()
+
+    async def steps(pilot: Pilot[None]) -> None:
+        app = pilot.app
+        assert isinstance(app, GeospotApp)
+        await until_seen(pilot, seen)
+        monkeypatch.setattr(KeyLine, "on_unmount", leave_slowly, raising=False)
+        leaving = app.screen
+        told: list[int] = []
+        end = app.watchings.of(run).subscribe(lambda state: told.append(len(state.rollout_steps)))
+        app.pop_screen()
+        await until(pilot, lambda: not leaving.query(part), f"the end of {part}")
+        write_steps(run, 2)
+        await until(pilot, lambda: told[-1:] == [3], "news of the third step")
+        end()
+        await until(pilot, has_left.is_set, "the end of the screen")
+
+    drive(opened(lambda app: open_it(app, run), folders=[tmp_path]), steps)
