@@ -292,6 +292,66 @@ def test_a_bad_request_fails_alone(engine: LocalEngine) -> None:
         assert result.category == "user"
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_nothing_is_sampled_from_weights_that_diverged(
+    engine: LocalEngine, temperature: float
+) -> None:
+    engine.create_model("m", str(tiny_folder()), LoraSpec(rank=2, seed=1))
+    engine.forward_backward("m", [supervised(question("a"), [50, 51])], "cross_entropy")
+    engine.optim_step("m", AdamParams(learning_rate=1e38))
+    engine.snapshot_sampler("m", "spoilt")
+    good = ask(question("a"), 2, temperature=temperature)
+    bad, sound = engine.sample([replace(good, sampler_id="spoilt"), good])
+    assert isinstance(bad, EngineUserError)
+    assert "NaN or infinity" in bad.message
+    assert isinstance(sound, SampleResult)
+
+
+@pytest.mark.parametrize("spoilt", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("params", [{}, {"temperature": 0}, {"top_k": 5, "top_p": 0.9}])
+def test_what_is_no_number_fails_its_own_request_and_no_other_of_the_batch(
+    engine: LocalEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    params: dict[str, Any],
+    spoilt: float,
+) -> None:
+    """From the third token on, in the first row; infinitely unlikely words leave none to choose."""
+    first, second = ask(question("a"), **params), ask(question("b"), 3, **params)
+    alone = answered(engine.sample([second])[0])
+    logprobs, drawn = sampling.logprobs, 0
+
+    def spoiled(base: BaseModel, hidden_N_D: torch.Tensor, network: Any) -> torch.Tensor:
+        nonlocal drawn
+        found_N_V = logprobs(base, hidden_N_D, network)
+        drawn += 1
+        if drawn == 3:
+            found_N_V[0] = torch.full_like(found_N_V[0], spoilt)
+            found_N_V[0] = found_N_V[0].masked_fill(base.unspeakable_V, -1.0).log_softmax(-1)
+        return found_N_V
+
+    monkeypatch.setattr(sampling, "logprobs", spoiled)
+    bad, good = engine.sample([first, second])
+    assert isinstance(bad, EngineUserError)
+    assert bad.category == "user"
+    assert [one.tokens for one in answered(good).sequences] == [
+        one.tokens for one in alone.sequences
+    ]
+
+
+def test_a_prompt_that_has_no_number_is_not_answered(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoiled(*_: object) -> torch.Tensor:
+        return torch.full((25,), torch.nan)
+
+    monkeypatch.setattr(sampling, "target_logprobs", spoiled)
+    request = SampleRequest(
+        "base", question("p"), SamplingParams(max_tokens=1), prompt_logprobs=True
+    )
+    (result,) = engine.sample([request])
+    assert isinstance(result, EngineUserError)
+
+
 def test_only_the_newest_snapshots_are_kept(engine: LocalEngine) -> None:
     engine.create_model("m", str(tiny_folder()), LoraSpec(rank=1))
     for number in range(SNAPSHOTS_KEPT + 1):

@@ -1,5 +1,6 @@
 """Batched decoding: each distinct prompt is read once, and all its samples go on from there."""
 
+import math
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 
 from geospot_backends.local.api import (
+    EngineError,
     EngineUserError,
     SampledSequence,
     SampleRequest,
@@ -64,6 +66,8 @@ class _Running:
     logprobs: list[float] = field(default_factory=list[float])
     top: list[TopTokens] = field(default_factory=list[TopTokens])
     stop_reason: StopReason | None = None
+    is_broken: bool = False
+    """The model gave no finite number for what comes next."""
     _uniforms: list[float] = field(default_factory=list[float])
 
     def uniform(self) -> float:
@@ -128,9 +132,14 @@ def _stops(params: SamplingParams, base: BaseModel) -> tuple[frozenset[int], tup
     return frozenset(tokens), tuple(texts)
 
 
-def sample(base: BaseModel, network: Any, reads: Many[ReadRequest]) -> list[SampleResult]:
-    """Answers requests that were read, in as few batches as memory allows."""
-    results: list[SampleResult] = []
+def sample(
+    base: BaseModel, network: Any, reads: Many[ReadRequest]
+) -> list[SampleResult | EngineError]:
+    """Answers requests that were read, in as few batches as memory allows.
+
+    One for which the model's numbers aren't finite yields an error in its place.
+    """
+    results: list[SampleResult | EngineError] = []
     with torch.no_grad():
         for portion in _portions(reads, many_prompts=base.family.shares):
             results += _sample_portion(base, network, portion)
@@ -156,7 +165,9 @@ def _portions(reads: Many[ReadRequest], *, many_prompts: bool) -> list[list[Read
     return portions
 
 
-def _sample_portion(base: BaseModel, network: Any, reads: list[ReadRequest]) -> list[SampleResult]:
+def _sample_portion(
+    base: BaseModel, network: Any, reads: list[ReadRequest]
+) -> list[SampleResult | EngineError]:
     head_of: dict[tuple[bytes, ...], int] = {}
     prompts: list[Sequence] = []
     heads_of_reads: list[int] = []
@@ -187,11 +198,24 @@ def _sample_portion(base: BaseModel, network: Any, reads: list[ReadRequest]) -> 
     sequences = list(running)
     _decode(base, network, heads, prompts, running)
     return [
-        SampleResult(
-            [one.finished() for one in sequences if one.owner == owner], asked[owner], tops[owner]
-        )
+        _answer([one for one in sequences if one.owner == owner], asked[owner], tops[owner])
         for owner in range(len(reads))
     ]
+
+
+def _answer(
+    sequences: list[_Running],
+    prompt_logprobs: list[float | None] | None,
+    prompt_top: list[TopTokens | None] | None,
+) -> SampleResult | EngineError:
+    """What a request gets; nothing but a sentence where one of its numbers isn't finite."""
+    said = [value for value in prompt_logprobs or () if value is not None]
+    if any(one.is_broken for one in sequences) or not all(map(math.isfinite, said)):
+        return EngineUserError(
+            "The model answers this with NaN or infinity, so nothing can be sampled: its weights "
+            "have diverged. Go on from an earlier checkpoint."
+        )
+    return SampleResult([one.finished() for one in sequences], prompt_logprobs, prompt_top)
 
 
 def _prompt_logprobs(
@@ -267,15 +291,19 @@ def _draw(logprob_N_V: torch.Tensor, running: list[_Running], base: BaseModel) -
         [0.0 if _is_greedy(one.read.request.params) else one.uniform() for one in running],
         base.unspeakable_V,
     )
-    chosen_N: list[float] = list_of(logprob_N_V.gather(1, token_N[:, None])[:, 0])
+    chosen_N = logprob_N_V.gather(1, token_N[:, None])[:, 0]
+    # Where every number is NaN, whatever stands last is drawn: an image's placeholder, perhaps.
+    logprobs_N: list[float] = list_of(chosen_N.masked_fill(base.unspeakable_V[token_N], torch.nan))
     tokens: list[int] = list_of(token_N)
     if most := max(one.read.request.top_sampled for one in running):
         for one, top in zip(running, top_tokens(logprob_N_V, most), strict=True):
             one.top.append(top[: one.read.request.top_sampled])
-    for one, token, logprob in zip(running, tokens, chosen_N, strict=True):
+    for one, token, logprob in zip(running, tokens, logprobs_N, strict=True):
         one.tokens.append(token)
         one.logprobs.append(logprob)
-        if token in one.read.stop_tokens or _ends_in_stop_text(one, base):
+        if not math.isfinite(logprob):
+            one.is_broken, one.stop_reason = True, "stop"
+        elif token in one.read.stop_tokens or _ends_in_stop_text(one, base):
             one.stop_reason = "stop"
         elif len(one.tokens) >= one.read.max_tokens:
             one.stop_reason = "length"
