@@ -88,7 +88,16 @@ class DivergedError(GeospotError, ArithmeticError):
     `weights_intact`: the service refused the step, so the weights are those before it.
     """
 
-    def __init__(self, message: str, advice: str = "", *, weights_intact: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        advice: str = (
+            "Start a new run with load_checkpoint_path at an earlier checkpoint and a lower "
+            "learning_rate."
+        ),
+        *,
+        weights_intact: bool = False,
+    ) -> None:
         super().__init__(message, advice)
         self.weights_intact = weights_intact
 

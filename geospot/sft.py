@@ -23,7 +23,7 @@ from geospot.learning.order import steps
 from geospot.learning.photos import TrainingData, open_training_data
 from geospot.learning.schedule import adam_params, learning_rate
 from geospot.learning.session import Finished, Session, open_session
-from geospot.learning.steps import PendingStep, StepOutcome
+from geospot.learning.steps import PendingStep, StepOutcome, forget
 from geospot.learning.supervised import Batch, ExampleMaker
 from geospot.runs.opening import Ask
 
@@ -73,12 +73,11 @@ class _Flight:
     saving: PendingCheckpoint | None
     sent_s: float
 
-    def drop(self) -> None:
+    async def drop(self) -> None:
         """Nobody will wait for it: the run ends."""
-        if self.nll is not None:
-            self.nll.cancel()
         if self.saving is not None:
-            self.saving.drop()
+            await self.saving.drop()
+        await forget(*([self.nll] if self.nll is not None else []))
 
 
 @dataclass(slots=True)
@@ -146,10 +145,9 @@ class _Loop:
                 reached = await self._steps(start, draw)
             session.stopped = reached < self.total or not await self._measure_end()
         finally:
-            for task in self.reading.values():
-                task.cancel()
+            await forget(*self.reading.values())
             for flight in self.flights:
-                flight.drop()
+                await flight.drop()
             await self.evaluator.cancel()
         return Finished(
             session.directory.path,
@@ -190,23 +188,34 @@ class _Loop:
 
     async def _land(self, draw: Draw) -> None:
         """Waits for the oldest step under way, and writes down what it was."""
-        flight = self.flights.popleft()
+        flight = self.flights[
+            0
+        ]  # one of them until it is down, so that none is forgotten on the way
         try:
             outcome = await flight.pending.result()
+            nll = await self._nll(flight.nll) if flight.nll is not None else {}
         except DivergedError as error:
-            raise await self.keeper.set_aside(error, flight.step) from error
+            raise await self._diverged(error, flight) from error
         self.tokens += TokenCounts(train=flight.batch.positions)
         self.lost += len(flight.batch.lost)
         for reason in flight.batch.lost:
             self.session.directory.log(f"Photo lost: {reason}", level="WARNING")
-        row = await self._nll(flight.nll) if flight.nll is not None else {}
-        row = self._row(flight, outcome) | row
+        row = self._row(flight, outcome) | nll
         self.session.directory.metrics(flight.step, row)
         self.figures |= row
         draw(flight.step + 1, self._shown())
         if flight.saving is not None:
             self.session.directory.beat("saving", flight.step + 1)
             await flight.saving
+        self.flights.popleft()
+
+    async def _diverged(self, error: DivergedError, flight: _Flight) -> DivergedError:
+        """What the run ends with. The steps behind have been sent; one that was done is in the weights."""
+        behind = [one.pending.result() for one in self.flights if one is not flight]
+        ends = await asyncio.gather(*behind, return_exceptions=True)
+        if not all(isinstance(one, DivergedError) and one.weights_intact for one in ends):
+            error = DivergedError(error.message, error.advice)
+        return await self.keeper.set_aside(error, flight.step)
 
     def _batch(self, step: int) -> "asyncio.Task[Batch]":
         """The batch of a step; that of the step after it begins to be read."""
@@ -236,7 +245,10 @@ class _Loop:
     async def _nll(self, computing: "Awaitable[StepOutcome]") -> dict[str, float]:
         held_out = await self.reading[None]
         self.tokens += TokenCounts(prefill=held_out.positions)
-        return {"test/nll": (await computing).loss_sum}
+        try:
+            return {"test/nll": (await computing).loss_sum}
+        except DivergedError as error:  # it was of weights that a step has changed since
+            raise DivergedError(error.message, error.advice) from error
 
     def _row(self, flight: _Flight, outcome: StepOutcome) -> dict[str, float]:
         """Figures of a step, under the names that tinker-cookbook gives them."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from geospot.config.learning import LearnConfig
 from geospot.errors import BackendError, DivergedError
+from geospot.learning.steps import forget
 from geospot.learning.trainer import Trainer
 from geospot.runs.checkpoints import FINAL, RunCheckpoint
 from geospot.runs.directory import RunDirectory
@@ -26,9 +27,9 @@ class PendingCheckpoint:
     def __await__(self) -> Generator[Any, Any, None]:
         return self._recorded().__await__()
 
-    def drop(self) -> None:
+    async def drop(self) -> None:
         """Nobody will await it: the run ends."""
-        self._saving.cancel()
+        await forget(self._saving)
 
     async def _recorded(self) -> None:
         await self._record(await self._saving)
@@ -71,10 +72,16 @@ class CheckpointKeeper:
         Returns the error with what became of it.
         """
         if not error.weights_intact:
-            note = "The weights hold it already, so nothing was saved after the last checkpoint."
+            note = (
+                "The weights have moved on since, so nothing was saved after the last checkpoint."
+            )
             return DivergedError(f"{error.message} {note}", error.advice)
         name = f"diverged-{done:06d}"
-        saved = await self.trainer.save(name, batch=done)
+        try:
+            saved = await self.trainer.save(name, batch=done)
+        except BackendError as failure:  # what ended the run is that it diverged
+            note = f"The weights before it couldn't be saved: {failure.message}"
+            return DivergedError(f"{error.message} {note}", error.advice)
         self.directory.add_checkpoint(replace(saved, extra={**self.state(), "diverged": True}))
         note = f"The weights before it are saved as {name}."
         return DivergedError(f"{error.message} {note}", error.advice, weights_intact=True)

@@ -5,10 +5,10 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from geospot.errors import BackendError, DivergedError, GeospotError
-from geospot.services.faults import FORGOTTEN, RESUME, fatal_error, fault_of
+from geospot.services.faults import FORGOTTEN, RESUME, Fault, fatal_error, fault_of
 from geospot.textsafe import printable
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NOT_FINITE: Final = re.compile(r"n.t finite|\bnan\b|infinit", re.IGNORECASE)
-_LOWER: Final = (
-    "Start a new run with load_checkpoint_path at an earlier checkpoint and a lower learning_rate."
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +68,7 @@ class PendingStep:
             what = f"The loss is {outcome.loss_sum:g}" + (
                 f", the gradient's norm {norm:g}" if norm else ""
             )
-            raise DivergedError(f"{what}: training has diverged.", _LOWER)
+            raise DivergedError(f"{what}: training has diverged.")
         return outcome
 
 
@@ -87,6 +84,13 @@ async def answer(future: "tinker.APIFuture[T]", what: str) -> T:
         refuse(error, what)
 
 
+async def forget(*waited: "asyncio.Future[Any]") -> None:
+    """Ends what nobody will wait for, so that nothing complains later that its error was never seen."""
+    for one in waited:
+        one.cancel()
+    await asyncio.gather(*waited, return_exceptions=True)
+
+
 def refuse(error: BaseException, what: str) -> NoReturn:
     """Raises what a failed request means for a run."""
     if not isinstance(error, Exception) or isinstance(error, GeospotError):
@@ -94,11 +98,16 @@ def refuse(error: BaseException, what: str) -> NoReturn:
     fault = fault_of(error)
     if fault.gravity == "fatal" or fault.message == FORGOTTEN:
         raise fatal_error(fault) from error
-    if _NOT_FINITE.search(fault.message):
+    if is_diverged(fault):
         message = f"Training has diverged: {fault.message}."
-        raise DivergedError(message, _LOWER, weights_intact=True) from error
+        raise DivergedError(message, weights_intact=True) from error
     verb = "refuses" if fault.gravity == "lost" else "failed"
     raise BackendError(f"The service {verb} {printable(what)}: {fault.message}.", RESUME) from error
+
+
+def is_diverged(fault: Fault) -> bool:
+    """Whether a service refused a request for numbers that aren't finite."""
+    return _NOT_FINITE.search(fault.message) is not None
 
 
 def outcome_of(

@@ -11,14 +11,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from geospot.completers import TinkerTokenCompleter
 from geospot.config.learning import RLConfig
 from geospot.errors import DivergedError, GeospotError, TooFewRolloutsError
 from geospot.learning.keeping import PendingCheckpoint
 from geospot.learning.schedule import adam_params, learning_rate
-from geospot.learning.steps import PendingStep
+from geospot.learning.steps import PendingStep, forget
 from geospot.learning.trainer import Trainer
 from geospot.rl.batch import Batch, RolloutKey, drift_figures, make_batch
 from geospot.rl.divergence import Divergence
@@ -65,8 +65,8 @@ class _Sent:
     async def drop(self) -> None:
         """Nobody will wait for it: the run ends."""
         if self.saving is not None:
-            self.saving.drop()
-        await _forget(self.writing, *([self.snapshot] if self.snapshot is not None else []))
+            await self.saving.drop()
+        await forget(self.writing, *([self.snapshot] if self.snapshot is not None else []))
 
 
 class GRPO:
@@ -124,7 +124,7 @@ class GRPO:
 
         Raises:
             TooFewRolloutsError: service or network lost most rollouts of a step.
-            DivergedError: loss or gradient is NaN.
+            DivergedError: loss, gradient or sampled log-probabilities are NaN.
             BackendError: the service can't be used any more.
         """
         try:
@@ -156,15 +156,14 @@ class GRPO:
                 ending.pop(step - self._config.max_steps_off_policy, None)
                 self._evaluate(step + 1)
             await last
-        except DivergedError as error:
-            if under_way > self.done + 1:  # steps behind it have moved the weights on
+        except GeospotError as error:
+            await asyncio.wait({last})  # what was sent is done, and goes on record
+            if isinstance(error, DivergedError) and under_way > self.done + 1:
+                # Steps behind it have moved the weights on.
                 raise DivergedError(error.message, error.advice) from error
             raise
-        except GeospotError:
-            await asyncio.wait({last})  # what was sent is done, and goes on record
-            raise
         finally:
-            await _forget(last)
+            await forget(last)
 
     async def _send(self, step: int, last: "asyncio.Task[tinker.SamplingClient]") -> "_Sent":
         """Waits for a step's rollouts and sends what is made of them.
@@ -294,10 +293,3 @@ def unbounded_ratios(config: RLConfig) -> str | None:
 
 async def _at_once(client: "tinker.SamplingClient") -> "tinker.SamplingClient":
     return client
-
-
-async def _forget(*waited: "asyncio.Future[Any]") -> None:
-    """Ends what is still under way when a step has failed, so that nothing complains later."""
-    for one in waited:
-        one.cancel()
-    await asyncio.gather(*waited, return_exceptions=True)

@@ -1,0 +1,78 @@
+"""Supervised runs that end before their time: what is said, and what is saved."""
+
+import asyncio
+import gc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from geospot.config.learning import SFTConfig
+from geospot.errors import DivergedError
+from geospot.learning.display import SilentView
+from geospot.sft import run
+from tests.support.learning import checkpoint_rows
+from tests.support.training_engine import served, settings_for
+
+
+def _fails(tmp_path: Path, said: dict[str, Any], **changed: Any) -> tuple[str, list[str]]:
+    """How a run ends that diverges, and what the loop complained of that nobody waited for."""
+    complaints: list[str] = []
+
+    async def go(url: str) -> str:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(context["message"]))
+        config = SFTConfig(**settings_for(url, tmp_path / "run", **changed))
+        with pytest.raises(DivergedError) as caught:
+            await run(config, SilentView())
+        message = caught.value.message
+        del caught
+        gc.collect()
+        await asyncio.sleep(0)
+        return message
+
+    with served(tmp_path / "state", **said) as (_, url):
+        return asyncio.run(go(url)), complaints
+
+
+def _names(tmp_path: Path) -> list[str]:
+    path = tmp_path / "run" / "checkpoints.jsonl"
+    return [row["name"] for row in checkpoint_rows(tmp_path / "run")] if path.is_file() else []
+
+
+def test_weights_before_a_refused_step_are_saved_where_nothing_behind_it_was_done(
+    tmp_path: Path,
+) -> None:
+    said, _ = _fails(tmp_path, {"gradient_s": 0.2, "refused": 2}, test_size=0)
+    assert "The weights before it are saved as diverged-000000." in said
+    assert _names(tmp_path) == ["diverged-000000"]
+
+
+def test_weights_that_hold_the_step_behind_a_refused_one_are_not_called_those_before_it(
+    tmp_path: Path,
+) -> None:
+    said, _ = _fails(tmp_path, {"gradient_s": 0.2, "refused": 1}, test_size=0)
+    assert "The weights have moved on since" in said
+    assert _names(tmp_path) == []
+
+
+@pytest.mark.parametrize("refused", [0, 2])
+def test_a_test_nll_that_diverges_is_told_and_leaves_no_complaint(
+    tmp_path: Path, refused: int
+) -> None:
+    said, complaints = _fails(
+        tmp_path,
+        {"gradient_s": 0.1, "refused": refused, "refused_forward": 9, "unsaved": "000001"},
+        test_size=2,
+        nll_every=1,
+        save_every=1,
+    )
+    assert ("saved as diverged-000000" in said) == (refused == 2)
+    assert complaints == []
+
+
+def test_a_save_that_fails_does_not_hide_that_training_diverged(tmp_path: Path) -> None:
+    said, complaints = _fails(tmp_path, {"refused": 2, "unsaved": "diverged"}, test_size=0)
+    assert "not finite" in said
+    assert "couldn't be saved: The service refuses to save the checkpoint diverged-000000" in said
+    assert complaints == []

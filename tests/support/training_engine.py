@@ -1,0 +1,126 @@
+"""A scripted engine that training commands can use: it has a tokenizer, says places, and fails as told."""
+
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from geospot.renderers import Tokenizer
+from geospot.renderers.tokenizers import load_tokenizer
+from geospot_backends.local.api import (
+    Datum,
+    EngineError,
+    EngineUserError,
+    ForwardBackwardResult,
+    LoraSpec,
+    ModelInfo,
+    SampledSequence,
+    SampleRequest,
+    SampleResult,
+    TokenChunk,
+)
+from geospot_backends.local.checkpoints import CheckpointPath, CheckpointStore
+from geospot_backends.local.server import EmbeddedServer
+from tests.support.engines import tiny_folder
+from tests.support.scripted_engine import BASE, CONTEXT, ScriptedEngine
+
+
+@cache
+def tokenizer() -> Tokenizer:
+    """The engine's."""
+    return load_tokenizer(BASE, str(tiny_folder()))
+
+
+@dataclass(kw_only=True)
+class TrainingEngine(ScriptedEngine):
+    """Trains nothing, at once or as slowly as `gradient_s` says."""
+
+    store: CheckpointStore
+    gradient_s: float = 0.0
+    refused: int = 0
+    """So many gradients are refused for their NaNs."""
+    refused_forward: int = 0
+    """So many computations without a gradient are."""
+    unsaved: str = ""
+    """Checkpoints whose name begins so can't be saved."""
+    texts: list[str] = field(default_factory=lambda: ["Latitude: 10.0\nLongitude: 20.0"])
+    """What is answered to a photo, in turn within a call."""
+    logprob: float = -0.5
+    """Of every sampled token."""
+
+    def info(self, model_id: str) -> ModelInfo:
+        return ModelInfo(BASE, str(tiny_folder()), CONTEXT, self.models[model_id])
+
+    def forward_backward(
+        self,
+        model_id: str,
+        datums: Sequence[Datum],
+        loss_fn: str,
+        loss_config: Mapping[str, float] | None = None,
+        *,
+        forward_only: bool = False,
+    ) -> ForwardBackwardResult:
+        time.sleep(self.gradient_s)
+        if self.refused and not forward_only:
+            self.refused -= 1
+            raise EngineUserError("the gradient is not finite")
+        if self.refused_forward and forward_only:
+            self.refused_forward -= 1
+            raise EngineUserError("the loss is not finite")
+        return super().forward_backward(
+            model_id, datums, loss_fn, loss_config, forward_only=forward_only
+        )
+
+    def save_weights(self, model_id: str, name: str, *, optimizer: bool = True) -> str:
+        if self.unsaved and name.startswith(self.unsaved):
+            raise EngineUserError("no room")
+        return self._written(super().save_weights(model_id, name, optimizer=optimizer))
+
+    def save_for_sampler(self, model_id: str, name: str) -> str:
+        return self._written(super().save_for_sampler(model_id, name))
+
+    def _written(self, path: str) -> str:
+        """An empty checkpoint: enough for a server to know it."""
+        self.store.write(CheckpointPath.parse(path), BASE, LoraSpec(), lambda _: None)
+        return path
+
+    def _answer(self, request: SampleRequest) -> SampleResult | EngineError:
+        if all(isinstance(chunk, TokenChunk) for chunk in request.prompt):
+            return super()._answer(request)
+        sequences: list[SampledSequence] = []
+        for index in range(request.num_samples):
+            spoken = tokenizer().encode(self.texts[index % len(self.texts)] + "<|im_end|>")
+            sequences.append(SampledSequence(spoken, [self.logprob] * len(spoken), "stop"))
+        return SampleResult(sequences, None)
+
+
+@contextmanager
+def served(state: Path, **said: Any) -> Generator[tuple[TrainingEngine, str]]:
+    """Such an engine and its address; its checkpoints lie in the folder."""
+    store = CheckpointStore(state)
+    engine = TrainingEngine(store=store, **said)
+    server = EmbeddedServer(engine, store)
+    try:
+        yield engine, server.base_url
+    finally:
+        server.close()
+
+
+def settings_for(url: str, log_path: Path, **changed: Any) -> dict[str, Any]:
+    """Settings of a run of either kind on such an engine: six steps, and nothing besides."""
+    settings: dict[str, Any] = {
+        "service": url,
+        "model_name": BASE,
+        "renderer_name": "qwen3_vl_instruct",
+        "hf_repo": "world",
+        "max_samples": 12,
+        "batch_size": 2,
+        "max_image_size": 64,
+        "save_every": 100,
+        "eval_every": 0,
+        "log_path": log_path,
+    }
+    return settings | changed
