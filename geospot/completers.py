@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from geospot.errors import BackendError, UsageError
+from geospot.errors import BackendError, DivergedError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +71,7 @@ class TinkerTokenCompleter:
         Raises:
             UsageError: the prompt leaves no room for an answer, or no samples are asked for.
             BackendError: the service answered with too few samples, or without log-probabilities.
+            DivergedError: a log-probability is no finite number, and so the weights are spoiled.
             tinker.TinkerError: the service or the connection failed.
         """
         from tinker import types
@@ -113,11 +114,17 @@ def _completion(sequence: "tinker.types.SampledSequence") -> Completion:
 
     if sequence.logprobs_np is None and sequence.logprobs is None:
         raise BackendError("The service sent a sample without log-probabilities.")
+    logprobs_T = np.asarray(
+        sequence.logprobs if sequence.logprobs_np is None else sequence.logprobs_np, np.float32
+    )
+    if not np.isfinite(logprobs_T).all():
+        raise DivergedError(
+            "The model's answers have log-probabilities that are no finite numbers: its weights are "
+            "spoiled."
+        )
     return Completion(
         tokens=sequence.tokens,
-        logprobs_T=np.asarray(
-            sequence.logprobs if sequence.logprobs_np is None else sequence.logprobs_np, np.float32
-        ),
+        logprobs_T=logprobs_T,
         truncated=sequence.stop_reason == "length",
         sequence_id=sequence.sequence_id,
     )

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from geospot.completers import Completion, TinkerTokenCompleter
-from geospot.errors import GeospotError, SourceUnavailableError
+from geospot.errors import DivergedError, GeospotError, SourceUnavailableError
+from geospot.learning.steps import is_diverged
 from geospot.rl.types import (
     Env,
     EnvGroupBuilder,
@@ -103,6 +104,7 @@ class Sampler:
 
         Raises:
             BackendError: no further call can work.
+            DivergedError: the weights give no finite numbers.
         """
         completer = replace(self.completer, seed=self._seed(name))
         outcome: list[Completion] | Fault = Fault("lost", "not asked")
@@ -120,6 +122,8 @@ class Sampler:
             if outcome.gravity == "fatal":
                 raise fatal_error(outcome)
             if outcome.gravity == "lost":
+                if is_diverged(outcome):
+                    raise DivergedError(f"The model can't be sampled: {outcome.message}.")
                 break
         return outcome
 
@@ -131,6 +135,8 @@ class Sampler:
                 return await completer(prompt, stop, count)
         except TimeoutError:
             return Fault("again", f"no answer within {self.timeout_s:g} s")
+        except DivergedError:
+            raise
         except Exception as error:  # noqa: BLE001 - sorted by `fault_of`, which raises what it doesn't know
             return fault_of(error)
 
