@@ -146,7 +146,7 @@ class CookbookRenderer:
             raise RenderError(
                 f"The renderer {self.name} can't count an image's tokens without the model's image "
                 "processor.",
-                "Pass image_processor to get_renderer.",
+                "Name one of geospot's own renderers, or pass image_processor to get_renderer.",
             )
         photos: list[PreparedImage] = []
 

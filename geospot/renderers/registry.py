@@ -63,8 +63,9 @@ def get_renderer(
             model directory, or `cookbook:NAME` for one of tinker-cookbook's.
         tokenizer: the model's fast tokenizer.
         image_processor: the model's image processor from transformers, or a `VisionGrid`; None for
-            what the model's directory says, or else what the family was released with. For
-            `chat_template` the model's whole processor, or None to make it from the model's files.
+            what the model's directory says, or else what the family was released with (of Qwen,
+            also behind tinker-cookbook's renderers). For `chat_template` the model's whole processor,
+            or None to make it from the model's files.
         renderer_name: overrides what the model's name says.
         max_image_side: longest side of a photo in pixels; larger ones are shrunk.
 
@@ -84,9 +85,10 @@ def get_renderer(
             raise _unknown(name_or_model)
         return _by_chat_template(name_or_model, tokenizer, image_processor, max_image_side)
     if name.startswith(PREFIX) or importlib.util.find_spec("tinker_cookbook") is not None:
-        theirs = cookbook_renderer(
-            name.removeprefix(PREFIX), tokenizer, image_processor, max_image_side
-        )
+        theirs_name = name.removeprefix(PREFIX)
+        if image_processor is None:
+            image_processor = _grid_for_cookbook(name_or_model, theirs_name)
+        theirs = cookbook_renderer(theirs_name, tokenizer, image_processor, max_image_side)
         if theirs is not None:
             return theirs
     raise _unknown(name)
@@ -160,6 +162,13 @@ def _grid_of_model(name_or_model: str) -> VisionGrid | None:
     if directory.is_dir():
         return grid_in(directory) or _tiny_grid(_own_name(directory))
     return _tiny_grid(name_or_model)
+
+
+def _grid_for_cookbook(name_or_model: str, theirs_name: str) -> VisionGrid | None:
+    """What stands in for an image processor: the model's own grid, or that of a family known here."""
+    families = (renderer_name_of(name_or_model), theirs_name)
+    known = (STYLES[family].grid for family in families if family in STYLES)
+    return _grid_of_model(name_or_model) or next(known, None)
 
 
 def _tiny_grid(name: str) -> VisionGrid | None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from geospot.errors import ImageError, RenderError, UsageError
-from geospot.renderers import STYLES, Message, get_renderer
+from geospot.renderers import STYLES, Message, Renderer, get_renderer
 from geospot.renderers.cookbook import CookbookRenderer
 from tests.support.chats import Chats, photo
 from tests.support.photos import make_photo
@@ -53,6 +53,41 @@ def test_theirs_and_ours_give_one_model_input(name: str) -> None:
 
 
 @pytest.mark.usefixtures("_cookbook")
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("geospot/tiny-vlm-scratch", "qwen3_vl_instruct"),  # patches of its own
+        ("Qwen/Qwen3-VL-8B-Instruct", "qwen3_vl_instruct"),
+        ("Qwen/Qwen3.5-4B", "qwen3_5"),
+        ("some/model", "qwen3_5"),
+    ],
+)
+def test_an_images_tokens_are_counted_without_a_processor_as_commands_ask(
+    model: str, name: str
+) -> None:
+    ours = get_renderer(model, qwen_tokenizer(), renderer_name=name)
+    theirs = get_renderer(model, qwen_tokenizer(), renderer_name=f"cookbook:{name}")
+    assert isinstance(theirs, CookbookRenderer)
+    assert _flat(theirs.build_generation_prompt(ASKED)) == _flat(
+        ours.build_generation_prompt(ASKED)
+    )
+
+
+@pytest.mark.usefixtures("_cookbook")
+def test_a_family_is_counted_as_the_model_is_though_the_renderers_name_is_theirs_alone() -> None:
+    model = "Qwen/Qwen2.5-VL-7B-Instruct"
+
+    def counted(renderer: Renderer) -> list[int]:
+        chunks: list[Any] = renderer.build_generation_prompt(ASKED).chunks
+        return [chunk.expected_tokens for chunk in chunks if chunk.type == "image"]
+
+    name = "qwen3_vl_instruct"
+    theirs = get_renderer(model, qwen_tokenizer(), renderer_name=f"cookbook:{name}")
+    own = counted(get_renderer(model, qwen_tokenizer()))
+    assert counted(theirs) == own != counted(get_renderer(name, qwen_tokenizer()))
+
+
+@pytest.mark.usefixtures("_cookbook")
 def test_a_name_that_only_the_cookbook_knows_is_found_without_a_prefix() -> None:
     renderer = get_renderer("role_colon", qwen_tokenizer())
     asked: list[Message] = [{"role": "user", "content": Chats("colon").text() + "Where?"}]
@@ -78,7 +113,7 @@ def test_photos_are_prepared_as_ours_and_bounded() -> None:
 
 @pytest.mark.usefixtures("_cookbook")
 def test_what_the_cookbook_refuses_is_one_sentence() -> None:
-    blind = get_renderer("cookbook:qwen3_5", qwen_tokenizer())
+    blind = get_renderer("cookbook:role_colon", qwen_tokenizer())
     with pytest.raises(RenderError, match="without the model's image processor"):
         blind.build_generation_prompt(ASKED)
     strict = get_renderer("cookbook:qwen3_5_disable_thinking", qwen_tokenizer())
