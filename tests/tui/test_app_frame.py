@@ -79,8 +79,8 @@ def test_title_status_and_keys_stand_at_their_places(tmp_path: Path, size: tuple
         lines = seen(app.screen).split("\n")
         assert lines[0].strip() == "geospot › plain › [bold]name\\x1b[2J"
         assert lines[-2].strip() == "waits for\\nnothing"
-        assert lines[-1].startswith(" f Fail  w Work  m Missing  esc Back")
-        assert lines[-1].rstrip().endswith("? Keys  q Quit")
+        assert lines[-1].startswith(" f Fail  w Work  m Missing  1 Runs")
+        assert lines[-1].rstrip().endswith("esc Back  ? Keys  q Quit")
         assert "Unseen" not in lines[-1]
 
     drive(app, steps, size)

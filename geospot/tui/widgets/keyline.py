@@ -14,8 +14,8 @@ from geospot.tui.inks import inks_of
 from geospot.tui.keys import KeyHelp, key_groups
 
 _GAP: Final = 2
-_PINNED: Final = ("toggle_keys", "quit")
-"""Actions that always stand at the right: where all keys are, and the way out."""
+_PINNED: Final = ("back", "toggle_keys", "quit")
+"""Actions that always stand at the right: the way back, where all keys are, and the way out."""
 
 
 class KeyLine(Widget):
@@ -40,10 +40,11 @@ class KeyLine(Widget):
 
     def render(self) -> Text:
         """The keys that fit."""
-        keys = [key for group in key_groups(self.screen) for key in group.keys if key.is_common]
+        every = [key for group in key_groups(self.screen) for key in group.keys]
+        keys = [key for key in every if key.is_common and key.is_enabled]
         pinned = [key for key in keys if key.action in _PINNED]
         pinned.sort(key=lambda key: _PINNED.index(key.action))
-        others = [key for key in keys if key.action not in _PINNED and key.is_enabled]
+        others = [key for key in keys if key.action not in _PINNED]
         right = _width(pinned)
         free = self.size.width - 2 - right
         shown: list[KeyHelp] = []
