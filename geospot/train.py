@@ -153,7 +153,7 @@ class _Run:
     def _tell(self, step: int, row: Mapping[str, float]) -> None:
         if _MEDIAN in row:
             self.dataset.tau.observe(step, row[_MEDIAN])
-        self.figures |= row
+        self.figures = dict(row)  # a figure that this step hasn't must not be taken for one of now
         self.draw(step + 1, self._shown())
 
     def _warn(self, sentence: str) -> None:

@@ -80,10 +80,10 @@ class CheckpointKeeper:
         try:
             saved = await self.trainer.save(name, batch=done)
         except BackendError as failure:  # what ended the run is that it diverged
-            note = f"The weights before it couldn't be saved: {failure.message}"
+            note = f"The weights that are left couldn't be saved: {failure.message}"
             return DivergedError(f"{error.message} {note}", error.advice)
         self.directory.add_checkpoint(replace(saved, extra={**self.state(), "diverged": True}))
-        note = f"The weights before it are saved as {name}."
+        note = f"The weights that are left are saved as {name}."
         return DivergedError(f"{error.message} {note}", error.advice, weights_intact=True)
 
     async def record(self, saved: RunCheckpoint) -> None:

@@ -6,6 +6,9 @@ frequent ones are given, how many different ones there are, their entropy, and h
 or a megacity. The figures count coordinates as an evaluation does, equal only if they are the very
 same. The warning takes those in one cell of 0.1° (11 km) for equal: at temperature 1 the last digits
 are noise, and would make one place look like many.
+
+A model can also stop giving coordinates at all. That is told too, and ends a run where no rollout of
+many steps gave any.
 """
 
 from collections import deque
@@ -25,7 +28,7 @@ NEAR_KM: Final = 25.0
 """An answer this near to a capital or megacity counts as naming it."""
 
 _CELLS_A_DEGREE: Final = 10.0  # for the warning
-_WINDOW: Final = 512  # answers
+_WINDOW: Final = 512  # rollouts
 _FEWEST: Final = 64  # answers, below which nothing is said
 _SAME_ANSWER: Final = 0.5
 _SAME_PHOTO: Final = 0.25
@@ -33,6 +36,13 @@ _VARIETY: Final = 0.1
 _PLACES: Final = 30.0
 _BIG_CITIES: Final = 0.8
 _TRUE_BIG_CITIES: Final = 0.3
+_FAILURES: Final = 0.9
+_DEAD_STEPS: Final = 10
+_DEAD_ROLLOUTS: Final = 256
+_BACK: Final = (
+    "Go back to an earlier checkpoint with a lower learning_rate, a longer warm-up, or a "
+    "kl_penalty_coef."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,29 +84,74 @@ class Variety:
 
 
 class CollapseWatch:
-    """Watches the newest answers of a run: those of the last steps, about 512 of them.
+    """Watches the newest rollouts of a run: those of the last steps, about 512 of them.
 
     It warns when a run collapses, and again only after it has recovered. A resumed run begins with
     an empty window.
     """
 
     def __init__(self) -> None:
-        self._window: deque[Answers] = deque()
+        self._window: deque[tuple[int, Answers]] = deque()
         self._warned = False
 
     def observe(self, groups: Sequence[TrajectoryGroup]) -> str | None:
         """Takes in the rollouts of a step; a sentence where the run has just collapsed."""
-        self._window.append(answers_of(groups))
-        while sum(map(len, self._window)) - len(self._window[0]) >= _WINDOW:
+        answers = answers_of(groups)
+        self._window.append((len(answers) + failures_of(groups), answers))
+        while sum(rollouts for rollouts, _ in self._window) - self._window[0][0] >= _WINDOW:
             self._window.popleft()
         answers = Answers(
-            np.concatenate([one.given_N_D for one in self._window]),
-            np.concatenate([one.true_N_D for one in self._window]),
+            np.concatenate([one.given_N_D for _, one in self._window]),
+            np.concatenate([one.true_N_D for _, one in self._window]),
         )
-        said = collapse_warning(answers)
+        rollouts = sum(rollouts for rollouts, _ in self._window)
+        said = failing_warning(rollouts, len(answers)) or collapse_warning(answers)
         is_news = said is not None and not self._warned
         self._warned = said is not None
         return said if is_news else None
+
+
+class FailingStreak:
+    """Counts the steps in a row that came to nothing: every rollout failed, and nothing was learned.
+
+    No gradient leads out of there: all rewards are equal, so the weights stay as they are, and only
+    the photos differ. A person with a month of compute would rather have the rest of it than a run
+    that ends as if all were well; so after ten such steps with 256 rollouts or more it is time to end.
+    A model that answers one time in a hundred comes so far one time in thirteen. Equal rewards alone
+    are no such sign: they are what a task that is too easy or too hard looks like.
+    """
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._rollouts = 0
+
+    def observe(self, groups: Sequence[TrajectoryGroup], *, learns: bool) -> str | None:
+        """Takes in the rollouts of a step; a sentence where it is time to end.
+
+        Args:
+            learns: whether the step changes the weights, as it may with a divergence in the reward.
+        """
+        if learns or len(answers_of(groups)) or not (failures := failures_of(groups)):
+            self.steps = self._rollouts = 0
+            return None
+        self.steps += 1
+        self._rollouts += failures
+        if self.steps < _DEAD_STEPS or self._rollouts < _DEAD_ROLLOUTS:
+            return None
+        return (
+            f"In {self.steps} steps not one of {self._rollouts} rollouts gave coordinates that could be "
+            "read, so there is nothing left to learn from."
+        )
+
+
+def failures_of(groups: Sequence[TrajectoryGroup]) -> int:
+    """How many rollouts came back without coordinates."""
+    outcomes = [
+        trajectory.transitions[-1].logs.get("outcome")
+        for group in groups
+        for trajectory in group.trajectories
+    ]
+    return sum(outcome not in (None, Outcome.OK) for outcome in outcomes)
 
 
 def answers_of(groups: Sequence[TrajectoryGroup]) -> Answers:
@@ -157,6 +212,17 @@ def near_big_city(place_N_D: FloatArray) -> npt.NDArray[np.bool_]:
     return (distance_km_N_C < NEAR_KM).any(axis=1)
 
 
+def failing_warning(rollouts: int, answers: int) -> str | None:
+    """What a person must be told where hardly a rollout gives coordinates."""
+    if rollouts < _FEWEST or rollouts - answers < _FAILURES * rollouts:
+        return None
+    return (
+        f"The model hardly answers: of its last {rollouts} rollouts {rollouts - answers} gave no "
+        f"coordinates that could be read. {_BACK} If it never answered, begin with `geospot sft` or a "
+        "larger max_tokens."
+    )
+
+
 def collapse_warning(answers: Answers) -> str | None:
     """What a person must be told of a collapse; None where answers are few, or varied enough."""
     if len(answers) < _FEWEST:
@@ -182,7 +248,4 @@ def collapse_warning(answers: Answers) -> str | None:
         )
     else:
         return None
-    return (
-        f"The model seems to have collapsed: {what}. Go back to an earlier checkpoint with a lower "
-        "learning_rate, a longer warm-up, or a kl_penalty_coef."
-    )
+    return f"The model seems to have collapsed: {what}. {_BACK}"

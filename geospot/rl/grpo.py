@@ -21,6 +21,7 @@ from geospot.learning.schedule import adam_params, learning_rate
 from geospot.learning.steps import PendingStep, forget
 from geospot.learning.trainer import Trainer
 from geospot.rl.batch import Batch, RolloutKey, drift_figures, make_batch
+from geospot.rl.collapse import FailingStreak
 from geospot.rl.divergence import Divergence
 from geospot.rl.pipeline import RolloutPipeline, Sampled
 from geospot.rl.report import StepReport, lost_words
@@ -117,6 +118,7 @@ class GRPO:
         )
         self._ended_s = time.monotonic()
         self._writing = asyncio.Lock()
+        self._failing = FailingStreak()
         self._divergence = Divergence(config.kl_penalty_coef, config.kl_reference)
 
     async def run(self, start: int) -> int:
@@ -124,7 +126,8 @@ class GRPO:
 
         Raises:
             TooFewRolloutsError: service or network lost most rollouts of a step.
-            DivergedError: loss, gradient or sampled log-probabilities are NaN.
+            DivergedError: loss, gradient or sampled log-probabilities are NaN, or the rollouts of many
+                steps have all failed.
             BackendError: the service can't be used any more.
         """
         try:
@@ -180,11 +183,17 @@ class GRPO:
         self._refuse_too_few(step, sampled)
         penalties = await self._divergence.penalties(sampled.groups)
         batch = await asyncio.to_thread(self._batch, sampled, penalties)
+        end = self._failing.observe(sampled.groups, learns=bool(batch.parts))
+        if end is not None:  # the weights go where nobody takes them up by mistake
+            raise DivergedError(end, weights_intact=True)
         self._tell_phase("training", self.done)
         pending = await self._submit(step, batch)
         # Sent behind the step, before anything is waited for: the service takes them in this order.
         snapshot = self._trainer.snapshot() if batch.parts else None
-        saving = self._save(step + 1)
+        # What a step that failed as a whole has changed is nothing: a checkpoint of it would only push
+        # an older one out that may be better.
+        is_worth_saving = not self._failing.steps or step + 1 == self._total
+        saving = self._save(step + 1) if is_worth_saving else None
         writing = asyncio.create_task(self._write(step, sampled, batch))
         return _Sent(step, sampled, penalties, batch, pending, snapshot, saving, writing, came)
 

@@ -44,7 +44,7 @@ def test_weights_before_a_refused_step_are_saved_where_nothing_behind_it_was_don
     tmp_path: Path,
 ) -> None:
     said, _ = _fails(tmp_path, {"gradient_s": 0.2, "refused": 2}, test_size=0)
-    assert "The weights before it are saved as diverged-000000." in said
+    assert "The weights that are left are saved as diverged-000000." in said
     assert _names(tmp_path) == ["diverged-000000"]
 
 

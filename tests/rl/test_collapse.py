@@ -92,8 +92,18 @@ def test_answers_that_are_alike_because_the_photos_are_say_nothing() -> None:
 def test_failures_are_not_answers() -> None:
     groups = [group_of(photo(index, random.Random(index)), ["no"] * 8) for index in range(16)]
     assert len(answers_of(groups)) == 0
-    assert CollapseWatch().observe(groups) is None
+    assert "hardly answers" in (CollapseWatch().observe(groups) or "")
     assert collapse_figures(answers_of(groups)) == {}
+
+
+def test_a_model_that_stops_answering_is_told_when_failures_fill_the_window() -> None:
+    looking = step(near_the_truth, 0)
+    failing = [group_of(photo(index, random.Random(index)), ["no"] * 8) for index in range(16)]
+    watch = CollapseWatch()
+    assert [watch.observe(looking) for _ in range(6)] == [None] * 6
+    assert [watch.observe(failing) for _ in range(3)] == [None] * 3
+    assert "of its last 512 rollouts 512 gave no coordinates" in (watch.observe(failing) or "")
+    assert watch.observe(failing) is None
 
 
 def test_a_run_that_recovers_and_collapses_again_is_warned_of_again() -> None:

@@ -48,6 +48,10 @@ class TrainingEngine(ScriptedEngine):
     """Checkpoints whose name begins so can't be saved."""
     texts: list[str] = field(default_factory=lambda: ["Latitude: 10.0\nLongitude: 20.0"])
     """What is answered to a photo, in turn within a call."""
+    spoilt_after: int = 1000
+    """Optimiser steps after which it says nothing that can be read."""
+    silent_after: int = 1000
+    """Optimiser steps after which every photo is refused."""
     logprob: float = -0.5
     """Of every sampled token."""
 
@@ -91,8 +95,12 @@ class TrainingEngine(ScriptedEngine):
         if all(isinstance(chunk, TokenChunk) for chunk in request.prompt):
             return super()._answer(request)
         sequences: list[SampledSequence] = []
+        stepped = self.names().count("optim_step")
+        if stepped >= self.silent_after:
+            return EngineUserError("no such picture")
+        texts = ["Who knows"] if stepped >= self.spoilt_after else self.texts
         for index in range(request.num_samples):
-            spoken = tokenizer().encode(self.texts[index % len(self.texts)] + "<|im_end|>")
+            spoken = tokenizer().encode(texts[index % len(texts)] + "<|im_end|>")
             sequences.append(SampledSequence(spoken, [self.logprob] * len(spoken), "stop"))
         return SampleResult(sequences, None)
 
