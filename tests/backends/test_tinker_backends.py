@@ -21,17 +21,19 @@ from tinker import types
 from geospot.config.evaluation import EvalConfig
 from geospot.config.load import build
 from geospot.errors import KeyMissingError, ModelNotFoundError, UnreachableError, UsageError
-from geospot.evaluation.backend import BackendOptions
+from geospot.evaluation.backend import BackendOptions, Question, Reply
 from geospot.evaluation.estimate import estimate
 from geospot.evaluation.evaluate import Finished, evaluate
-from geospot.prompts import PROMPTS
+from geospot.images import prepare_image
+from geospot.prompts import PROMPTS, Prompt
 from geospot.services import ServiceOptions
 from geospot_backends.local.engine import LocalEngine
 from geospot_backends.local.server import EmbeddedServer
 from geospot_backends.tinker_sampler import create, create_local
-from geospot_backends.tinker_target import parse_target
+from geospot_backends.tinker_target import load_tokenizer, parse_target
 from tests.support.datums import shifted
 from tests.support.evaluating import FAST, Listener, environment, geospot, records
+from tests.support.photos import make_photo
 
 pytestmark = [
     pytest.mark.filterwarnings("error::DeprecationWarning"),
@@ -53,8 +55,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
 def trained(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory of a model that has learned one answer to one question by heart."""
     from geospot.renderers import get_renderer
-    from geospot_backends.tinker_target import load_tokenizer
-    from tests.support.photos import make_photo
 
     renderer = get_renderer(MODEL, load_tokenizer(MODEL))
     photo = make_photo("3")
@@ -165,6 +165,62 @@ def test_equal_seeds_give_equal_answers(server: EmbeddedServer, tmp_path: Path) 
         texts.append({id_: record.text for id_, record in records(tmp_path / out).items()})
     assert texts[0] == texts[1]
     assert len(set(texts[0].values())) > 1
+
+
+def question(sample_id: str = "a", draw: int = 0, system: str | None = None) -> Question:
+    """The same photo and prompt whatever is asked for."""
+    prompt = Prompt("own", "Where is this?", system)
+    return Question(sample_id, draw, prompt, prepare_image(make_photo("3", size=(96, 96))))
+
+
+def replies(server: EmbeddedServer, *questions: Question, seed: int = 0) -> list[Reply]:
+    options = BackendOptions(
+        model=MODEL, base_url=server.base_url, temperature=1.0, max_tokens=12, seed=seed
+    )
+
+    async def asked() -> list[Reply]:
+        backend = create(options)
+        await backend.check()
+        try:
+            return list(await asyncio.gather(*map(backend.ask, questions)))
+        finally:
+            await backend.aclose()
+
+    return asyncio.run(asked())
+
+
+def test_each_draw_of_a_photo_each_photo_and_each_seed_is_sampled_anew(
+    server: EmbeddedServer,
+) -> None:
+    asked = [question(draw=0), question(draw=1), question(draw=2), question("b")]
+    texts = [reply.text for reply in replies(server, *asked)]
+    assert len(set(texts)) == 4
+    assert texts[:2] == [reply.text for reply in replies(server, *asked[:2])]
+    assert replies(server, asked[0], seed=1)[0].text not in texts
+
+
+def test_the_system_prompt_is_sent(server: EmbeddedServer) -> None:
+    system = "You are a geographer."
+    plain, told = (
+        reply.usage.input_tokens for reply in replies(server, question(), question(system=system))
+    )
+    tokenizer = load_tokenizer(MODEL)
+    message = f"<|im_start|>system\n{system}<|im_end|>\n"
+    assert told - plain == len(tokenizer.encode(message, add_special_tokens=False))
+
+
+def test_a_renderer_of_tinker_cookbook_asks_with_photos(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    pytest.importorskip("tinker_cookbook.renderers", exc_type=ImportError)
+    texts: list[dict[str, str]] = []
+    for renderer in ("qwen3_vl_instruct", "cookbook:qwen3_vl_instruct"):
+        out = tmp_path / renderer[:5]
+        done, _ = run(out, model=MODEL, base_url=server.base_url, renderer=renderer, max_tokens=8)
+        assert done.manifest["backend"]["renderer"] == renderer
+        texts.append({id_: record.text for id_, record in records(out).items()})
+    assert texts[0] == texts[1]
+    assert all(texts[0].values())
 
 
 def test_the_service_chooses_where_no_model_is_named(
