@@ -276,8 +276,10 @@ class HeatMap(Widget, can_focus=True):
     # Drawing
 
     def on_resize(self) -> None:
-        """Bins and draws anew."""
+        """Bins and draws anew; who shows what is under the cursor learns that it is another cell."""
         self._again()
+        if len(self.spreads):
+            self._tell()
 
     def on_focus(self) -> None:
         """Shows that keys go here."""

@@ -130,9 +130,11 @@ class Ridgeline(Widget, can_focus=True):
     # Drawing
 
     def on_resize(self) -> None:
-        """Another height has room for other ridges."""
+        """Another height has room for other ridges, so that the cursor is on another one."""
         self._binned = None
         self._redraw()
+        if len(self.spreads):
+            self.post_message(self.Moved())
 
     def on_focus(self) -> None:
         """Shows that keys go here."""
