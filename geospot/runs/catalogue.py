@@ -7,7 +7,6 @@ as it can be read.
 
 import os
 import stat
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from geospot.runs.checkpoints import (
     read_checkpoints,
 )
 from geospot.runs.digest import EMPTY, NLL, REWARD, MetricsDigest, finite, read_digest
-from geospot.runs.heartbeat import HEARTBEAT, Beat, read_heartbeat
+from geospot.runs.heartbeat import HEARTBEAT, Beat, read_heartbeat, standing_by_files
 from geospot.runs.watch import EVALS, LOGS, METRICS
 
 Standing = Literal["running", "silent", "finished", "stopped", "failed", "died", "unknown"]
@@ -34,9 +33,6 @@ _Stamp = tuple[int, int, int]
 _SUMMARY: Final = "summary.json"
 _LARGEST_SMALL: Final = 1 << 22
 """Bytes of a configuration or summary; what is longer isn't taken for one."""
-
-QUIET_S: Final = 300.0
-"""A run without a heartbeat is taken for running while its files are younger than this."""
 
 MOST_FOLDERS: Final = 100_000
 """Folders that are looked into, so that a whole home directory doesn't take minutes."""
@@ -210,8 +206,7 @@ class Catalogue:
         times = [t for file in (METRICS, CHECKPOINTS, LOGS) if (t := _modified_s(run / file))]
         started = _modified_s(run / CONFIG) or min(times, default=None)
         updated = max(times, default=started)
-        is_fresh = updated is not None and time.time() - updated < QUIET_S
-        standing: Standing = "finished" if ends else "running" if is_fresh else "unknown"
+        standing: Standing = standing_by_files(ends=ends, written_s=updated)
         elapsed = max(0.0, updated - started) if updated and started else None
         gone = "" if config or times else "There is nothing in the directory that can be read."
         return {

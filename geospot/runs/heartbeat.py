@@ -27,6 +27,9 @@ STALE_S: Final = 30.0
 
 _LARGEST: Final = 2**53
 
+QUIET_S: Final = 300.0
+"""So long a run without a heartbeat may write nothing, and still be thought to run: steps take minutes."""
+
 State = Literal["running", "finished", "stopped", "failed"]
 Standing = Literal["running", "silent", "finished", "stopped", "failed", "died"]
 
@@ -196,6 +199,21 @@ def read_heartbeat(folder: Path) -> Beat | None:
         birth=_text(row, "birth"),
         stopping=row.get("stopping") is True,
     )
+
+
+def standing_by_files(
+    *, ends: bool, written_s: float | None
+) -> "Literal['finished', 'running', 'unknown']":
+    """What has become of a run without a heartbeat, such as tinker-cookbook's.
+
+    Args:
+        ends: whether it has its final checkpoint.
+        written_s: when one of its files grew, in seconds since 1970.
+    """
+    if ends:
+        return "finished"
+    is_fresh = written_s is not None and time.time() - written_s < QUIET_S
+    return "running" if is_fresh else "unknown"
 
 
 def _text(row: dict[str, Any], key: str) -> str:

@@ -73,6 +73,8 @@ class RunState:
     """Whether files have more than has been read so far."""
     is_gone: bool = False
     """Whether the directory isn't there (any more)."""
+    written_s: float | None = None
+    """When a run without a heartbeat last wrote, in seconds since 1970."""
     trouble: str = ""
     """Why files that are there can't be read now; the state is what was read before."""
     revision: int = 0
@@ -89,6 +91,11 @@ class RunState:
         return "sft" if "train_mean_nll" in self.columns.values_N else "other"
 
     @property
+    def has_final(self) -> bool:
+        """Whether its final checkpoint is there."""
+        return any(row.name == FINAL or row.extra.get("final") is True for row in self.checkpoints)
+
+    @property
     def done(self) -> int:
         """Steps done; of a run without a heartbeat, by its rows and checkpoints."""
         if self.beat is not None:
@@ -101,7 +108,7 @@ class RunState:
         """Steps in all, 0 while it isn't known."""
         if self.beat is not None:
             return self.beat.total
-        if any(saved.name == FINAL for saved in self.checkpoints):
+        if self.has_final:
             return self.done
         for key in _SHARES_DONE:
             share = self.columns.latest(key)
@@ -183,8 +190,14 @@ class RunWatch:
                 reader.is_behind
                 for reader in (self._metrics, self._histograms, self._ours, self._theirs)
             ),
+            written_s=self._written_s() if beat is None else None,
             revision=self._revision,
         )
+
+    def _written_s(self) -> float | None:
+        """When one of the files grew that every run has."""
+        paths = (self.folder / name for name in (METRICS, CHECKPOINTS, LOGS))
+        return max((path.stat().st_mtime for path in paths if path.is_file()), default=None)
 
     def _take(self, news: News, builder: ColumnsBuilder | SpreadsBuilder) -> None:
         if news.again:

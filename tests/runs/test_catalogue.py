@@ -10,7 +10,8 @@ import pytest
 
 from geospot.config.recipes import TINY_SCRATCH
 from geospot.durable import set_aside
-from geospot.runs.catalogue import FILTER_KEYS, QUIET_S, Catalogue, RunSummary
+from geospot.runs.catalogue import FILTER_KEYS, Catalogue, RunSummary
+from geospot.runs.heartbeat import QUIET_S
 from geospot.runs.processes import this_boot
 from tests.support.approx import approx
 from tests.support.written_runs import foreign_run, row_of, write_beat, write_run

@@ -225,12 +225,23 @@ def test_a_run_that_falls_silent_is_not_called_running(
     shown(folder, steps)
 
 
-def test_a_foreign_run_has_its_curves_and_no_claim_that_it_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("age_s", "said"),
+    [
+        (0, ["running", "no heartbeat, but it wrote"]),
+        (3600, ["unknown", "nothing written for 1h00m"]),
+    ],
+)
+def test_a_foreign_run_has_its_curves_and_what_its_files_tell(
+    tmp_path: Path, age_s: int, said: list[str]
+) -> None:
     folder = foreign_run(tmp_path / "cookbook", steps=5)
+    for path in folder.iterdir():
+        then_s = time.time() - age_s
+        os.utime(path, (then_s, then_s))
 
     async def steps(pilot: Pilot[None], _screen: RunScreen) -> None:
-        text = await until_seen(pilot, "no heartbeat", "Reward", "step 5 of 10")
-        assert "▶ running" not in text
+        text = await until_seen(pilot, *said, "Reward", "step 5 of 10")
         assert "Qwen/Qwen3-VL" in text
         await pilot.press("c")
         await until_seen(pilot, "model.model_name")

@@ -245,8 +245,8 @@ class RunScreen(RunControls):
             self.query_one(Overview).add(key)
 
     def on_resize(self, event: events.Resize) -> None:
-        """The head has as much as fits."""
-        super().on_resize(event)
+        """The head has as much as fits. The class above is told by Textual itself."""
+        del event
         self.call_after_refresh(self._show_head)
 
     # To other screens

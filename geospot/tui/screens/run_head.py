@@ -7,6 +7,7 @@ from typing import Final
 
 from rich.text import Text
 
+from geospot.runs.heartbeat import standing_by_files
 from geospot.runs.watch import RunState
 from geospot.textsafe import printable
 from geospot.tui.inks import Inks
@@ -28,11 +29,11 @@ _SPARK: Final = 12
 def standing_of(state: RunState) -> Sequence[str]:
     """What has become of the run, in words: the state, and what there is to say about it.
 
-    Only a heartbeat says that a run is running; without one nobody knows.
+    Without a heartbeat, as of tinker-cookbook's runs, it is what the files look like, and that is said.
     """
     beat = state.beat
     if beat is None:
-        return ("unknown", "no heartbeat: nothing says whether it is running")
+        return _standing_by_files(state)
     standing = beat.standing()
     where = "" if beat.is_here else f"on {printable(beat.host, limit=40)}, read only"
     if standing == "running":
@@ -47,6 +48,18 @@ def standing_of(state: RunState) -> Sequence[str]:
             where,
         )
     return (standing, printable(beat.reason, limit=300), where)
+
+
+def _standing_by_files(state: RunState) -> Sequence[str]:
+    standing = standing_by_files(ends=state.has_final, written_s=state.written_s)
+    if standing == "finished":
+        return (standing, "no heartbeat, but its final checkpoint is there")
+    if state.written_s is None:
+        return (standing, "no heartbeat: nothing says whether it is running")
+    ago = duration(max(time.time() - state.written_s, 0))
+    if standing == "running":
+        return (standing, f"no heartbeat, but it wrote {ago} ago")
+    return (standing, f"no heartbeat, and nothing written for {ago}")
 
 
 def head(state: RunState, width: int, inks: Inks, *, is_gone: bool) -> Text:
@@ -74,9 +87,9 @@ def head(state: RunState, width: int, inks: Inks, *, is_gone: bool) -> Text:
 
 def is_over(state: RunState) -> bool:
     """Whether nothing more is to come, as far as anything says so."""
-    return state.is_gone or (
-        state.beat is not None and state.beat.standing() not in ("running", "silent")
-    )
+    if state.beat is None:
+        return state.is_gone or state.has_final
+    return state.is_gone or state.beat.standing() not in ("running", "silent")
 
 
 def _progress(state: RunState, standing: str) -> list[Part]:

@@ -94,9 +94,12 @@ def rows_of(spreads: Spreads, quantity: Quantity, most: int) -> list[BinRow]:
     What is beyond the other bins has a row where there is any of it.
     """
     edges, inner = spreads.edges, len(spreads.edges) - 1
-    counts = spreads.counts_S_B.sum(axis=0) if len(spreads) else np.zeros(inner + 2)
     below, above = _outer_rows(edges, quantity, inner)
-    outer = [row for row in (below, above) if row.label == FAILED or counts[row.start] > 0]
+    outer = [
+        row
+        for row in (below, above)
+        if row.label == FAILED or spreads.counts_S_B[:, row.start].any()
+    ]
     each = _bins_a_row(inner, max(most - len(outer), 1), rather_even=quantity == "reward")
     groups = [(start, min(start + each, inner)) for start in range(0, inner, each)]
     rows = [_inner_row(edges, quantity, *group) for group in groups]

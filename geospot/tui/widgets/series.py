@@ -119,7 +119,11 @@ def reduce(
     One point more on each side is taken along, in columns outside, so that lines reach the border. Costs one
     pass over the points in sight.
     """
-    inside = np.searchsorted(x_N, edges, side="left")
+    # Of whole numbers the first at or beyond an edge is the first at or beyond the next whole one; asked with
+    # an edge that is none, numpy would turn all of them into floats first.
+    whole = np.issubdtype(x_N.dtype, np.integer) and np.abs(edges).max(initial=0) < 2**62
+    asked = np.ceil(edges).astype(x_N.dtype) if whole else edges
+    inside = np.searchsorted(x_N, asked, side="left")
     start, end = max(int(inside[0]) - 1, 0), min(int(inside[-1]) + 1, len(x_N))
     bounds = np.unique(np.concatenate([[start], inside, [end]]))
     starts = bounds[:-1]
