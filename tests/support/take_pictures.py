@@ -47,7 +47,7 @@ def _stay(_app: GeospotApp) -> None:
 
 _PICTURES: Final = (
     Picture("runs", _stay, ["runs · 0 running", "finished"], ["down", "down"], (108, 34)),
-    Picture("run", lambda app: app.open_run(_RL), ["finished"]),
+    Picture("run", lambda app: app.open_run(_RL), ["finished"], ["a", "a"]),
     Picture("histograms", lambda app: app.open_run(_RL), ["finished"], ["h"], (120, 34)),
     Picture("rollouts", lambda app: app.open_rollouts(_RL), ["answers in", "▀"]),
     Picture("map", lambda app: app.open_run_map(_RL), ["answers"], (), (120, 34)),
