@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from geospot.config.learning import SFTConfig
 from geospot.data.progress import Progress, silent
-from geospot.errors import DivergedError
+from geospot.errors import DataError, DivergedError, ImageError, RenderError
 from geospot.learning.costs import Prices, TokenCounts, cost_figures
 from geospot.learning.display import Draw, RunView, SilentView
 from geospot.learning.evaluation import RunEvaluator
@@ -120,7 +120,12 @@ class _Loop:
             config.max_retries,
         )
         self.evaluator = RunEvaluator(
-            config, trainer, session.directory, total=self.total, tell=session.view.say
+            config,
+            trainer,
+            session.directory,
+            total=self.total,
+            tell=session.view.say,
+            warn=session.view.warn,
         )
         self.keeper = CheckpointKeeper(
             config, trainer, session.directory, self.total, self._loop_state
@@ -161,16 +166,20 @@ class _Loop:
     async def _steps(self, start: int, draw: Draw) -> int:
         """Steps from `start` to the last, or to where the run is asked to end; how many are done."""
         done = start
-        while done < self.total and not self.session.stop.is_set:
-            self.evaluator.begin(done)
-            self.flights.append(await self._send(done))
-            done += 1
-            if len(self.flights) == UNDER_WAY:
-                await self._land(draw)
-        while self.flights:
-            await self._land(draw)
-        if done < self.total and not self.keeper.is_due(done):
-            await self.keeper.begin(done)
+        try:
+            while done < self.total and not self.session.stop.is_set:
+                self.evaluator.begin(done)
+                self.flights.append(await self._send(done))
+                done += 1
+                if len(self.flights) == UNDER_WAY:
+                    await self._land(draw)
+        except (DataError, ImageError, RenderError):  # no photos; of this step nothing was sent
+            await self._land_all(draw)
+            self.session.view.say(await self.keeper.rescue(done))
+            raise
+        await self._land_all(draw)
+        if done < self.total:
+            await self.keeper.catch_up(done)
         return done
 
     async def _send(self, step: int) -> _Flight:
@@ -185,6 +194,10 @@ class _Loop:
         pending = await self.trainer.submit(batch.datums, LOSS, adam)
         saving = self.keeper.begin(step + 1) if self.keeper.is_due(step + 1) else None
         return _Flight(step, batch, pending, nll, saving, time.monotonic())
+
+    async def _land_all(self, draw: Draw) -> None:
+        while self.flights:
+            await self._land(draw)
 
     async def _land(self, draw: Draw) -> None:
         """Waits for the oldest step under way, and writes down what it was."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from geospot.config.learning import RLConfig
 from geospot.data.progress import Progress, silent
-from geospot.errors import DivergedError, TooFewRolloutsError
+from geospot.errors import DivergedError, GeospotError
 from geospot.learning.costs import TokenCounts
 from geospot.learning.display import Draw, RunView, SilentView
 from geospot.learning.evaluation import RunEvaluator
@@ -61,7 +61,12 @@ class _Run:
         self.total = len(dataset)
         config, trainer, directory = session.config, session.trainer, session.directory
         self.evaluator = RunEvaluator(
-            config, trainer, directory, total=self.total, tell=session.view.say
+            config,
+            trainer,
+            directory,
+            total=self.total,
+            tell=session.view.say,
+            warn=session.view.warn,
         )
         self.keeper = CheckpointKeeper(config, trainer, directory, self.total, self._loop_state)
         self.journal = Journal(
@@ -119,18 +124,13 @@ class _Run:
             done = await self.loop.run(start)
         except DivergedError as error:
             raise await self.keeper.set_aside(error, self.loop.done) from error
-        except TooFewRolloutsError:
-            await self._save(self.loop.done)
+        except GeospotError:
+            if self.loop.is_whole:
+                self.session.view.say(await self.keeper.rescue(self.loop.done))
             raise
         if done < self.total:
-            await self._save(done)
+            await self.keeper.catch_up(done)
         return done
-
-    async def _save(self, done: int) -> None:
-        """A checkpoint after so many steps, unless there is one."""
-        rows = self.session.directory.checkpoints()
-        if done and not any(row.state_path and row.batch == done for row in rows):
-            await self.keeper.begin(done)
 
     async def _finish_evaluation(self) -> bool:
         """Waits for the evaluation after the last step; False where it was stopped."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from geospot.config.evaluation import EvalConfig
 from geospot.config.learning import LearnConfig
+from geospot.durable import WriteError
 from geospot.errors import GeospotError, ResultMismatchError
 from geospot.evaluation.evaluate import Finished, evaluate
 from geospot.evaluation.harness import Stats
@@ -48,6 +49,8 @@ class RunEvaluator:
     `begin` saves a sampler checkpoint of the moment and returns; the questions are asked while training
     goes on, one evaluation after the other. Each is a result directory of its own on a fixed selection,
     so that one which was interrupted goes on where it stood.
+
+    One that can't be done is warned of and left open; nothing is wrong with the training.
     """
 
     def __init__(
@@ -58,12 +61,14 @@ class RunEvaluator:
         *,
         total: int,
         tell: Tell,
+        warn: Tell,
     ) -> None:
         self._config = config
         self._trainer = trainer
         self._directory = directory
         self._total = total
         self._tell = tell
+        self._warn = warn
         self._running: asyncio.Task[None] | None = None
         self.latest: dict[str, float] = {}
         """Figures of the last evaluation that ended."""
@@ -77,7 +82,7 @@ class RunEvaluator:
         """Evaluates the weights as they are now, if it is time for that. Waits for nothing.
 
         Raises:
-            GeospotError: an earlier evaluation couldn't be done as asked.
+            WriteError: what an earlier evaluation found couldn't be written.
         """
         if self._running is not None and self._running.done():
             self._running.result()
@@ -104,7 +109,7 @@ class RunEvaluator:
         """Waits for what is under way.
 
         Raises:
-            GeospotError: an evaluation couldn't be done as asked.
+            WriteError: what an evaluation found couldn't be written.
         """
         if self._running is not None:
             await self._running
@@ -138,6 +143,16 @@ class RunEvaluator:
         self, before: asyncio.Task[None] | None, saving: Awaitable[RunCheckpoint], step: int
     ) -> None:
         """Evaluates when the evaluation before has ended."""
+        try:
+            await self._evaluate_after(before, saving, step)
+        except WriteError:
+            raise
+        except GeospotError as error:
+            self._incomplete(step, f"could not be done: {error}")
+
+    async def _evaluate_after(
+        self, before: asyncio.Task[None] | None, saving: Awaitable[RunCheckpoint], step: int
+    ) -> None:
         checkpoint = await saving
         if not checkpoint.extra.get("evaluation"):
             checkpoint = replace(checkpoint, extra={**checkpoint.extra, "evaluation": True})
@@ -147,12 +162,15 @@ class RunEvaluator:
         if (summary := _complete_summary(self._folder(step))) is None:
             done = await self._evaluate(checkpoint, step)
             if done.ending != "complete":
-                self._tell(
-                    f"Warning: the evaluation at step {step} is {done.ending}: {done.reason}"
-                )
+                self._incomplete(step, f"is {done.ending}: {done.reason}")
                 return
             summary = done.summary
         self._log(step, summary)
+
+    def _incomplete(self, step: int, how: str) -> None:
+        sentence = f"The evaluation at step {step} {how}"
+        self._directory.log(sentence, level="WARNING")
+        self._warn(sentence)
 
     async def _evaluate(self, checkpoint: RunCheckpoint, step: int) -> Finished:
         folder = self._folder(step)

@@ -66,6 +66,26 @@ class CheckpointKeeper:
         name = FINAL if done == self.total else f"{done:06d}"
         return PendingCheckpoint(self.trainer.save(name, batch=done), self.record)
 
+    async def catch_up(self, done: int) -> None:
+        """A checkpoint after `done` steps, unless there is one.
+
+        Raises:
+            BackendError: the service couldn't save.
+        """
+        rows = self.directory.checkpoints()
+        if done and not any(
+            row.state_path and row.batch == done and not row.diverged for row in rows
+        ):
+            await self.begin(done)
+
+    async def rescue(self, done: int) -> str:
+        """Saves where something else than training ends the run; what a person is told of it."""
+        try:
+            await self.catch_up(done)
+        except BackendError as error:
+            return f"The steps since the last checkpoint couldn't be saved: {error.message}"
+        return f"Saved, after {done} of {self.total} steps." if done else "No step is done yet."
+
     async def set_aside(self, error: DivergedError, done: int) -> DivergedError:
         """Saves what is left when training has diverged, under a name that nobody goes on from unasked.
 

@@ -8,10 +8,12 @@ import numpy as np
 
 from geospot.config.learning import KLReference
 from geospot.errors import BackendError
-from geospot.learning.steps import answer
+from geospot.learning.steps import refuse
 from geospot.rl.batch import RolloutKey
 from geospot.rl.datums import scoring_input
-from geospot.rl.types import Trajectory, TrajectoryGroup
+from geospot.rl.rollouts import pause_s
+from geospot.rl.types import Trajectory, TrajectoryGroup, Transition
+from geospot.services.faults import fault_of
 
 if TYPE_CHECKING:
     import tinker
@@ -27,11 +29,15 @@ class Divergence:
     Args:
         coefficient: 0 asks for nothing.
         name: of π₀, for the figures.
+        max_retries: tries after a passing fault.
     """
 
-    def __init__(self, coefficient: float, name: KLReference = "start") -> None:
+    def __init__(
+        self, coefficient: float, name: KLReference = "start", max_retries: int = 0
+    ) -> None:
         self._coefficient = coefficient
         self._name = name
+        self._max_retries = max_retries
         self.reference: tinker.SamplingClient | None = None
         """Samples from π₀."""
 
@@ -39,7 +45,7 @@ class Divergence:
         """What each rollout loses; empty where nothing is taken off.
 
         Raises:
-            BackendError: the service doesn't tell the log-probabilities.
+            BackendError: the service doesn't tell the log-probabilities, asked again or not.
         """
         if self.reference is None:
             return {}
@@ -74,8 +80,7 @@ class Divergence:
             count = len(transition.action)
             if not count:
                 continue
-            future = reference.compute_logprobs(scoring_input(transition), count)
-            told = await answer(future, f"the log-probabilities of the {self._name}")
+            told = await self._told(reference, transition)
             referred = [value for value in told[-count:] if value is not None]
             if len(referred) != count:
                 raise BackendError(
@@ -84,3 +89,19 @@ class Divergence:
                 )
             total += float(transition.logprobs_T.sum(dtype=np.float64)) - sum(referred)
         return total
+
+    async def _told(
+        self, reference: "tinker.SamplingClient", transition: Transition
+    ) -> list[float | None]:
+        """What the service answers, asked again where that may help."""
+        attempt = 0
+        while True:
+            try:
+                return await reference.compute_logprobs(
+                    scoring_input(transition), len(transition.action)
+                )
+            except Exception as error:  # noqa: BLE001 - sorted by `fault_of`, which raises what it doesn't know
+                if attempt >= self._max_retries or fault_of(error).gravity != "again":
+                    refuse(error, f"the log-probabilities of the {self._name}")
+            attempt += 1
+            await asyncio.sleep(pause_s(attempt))

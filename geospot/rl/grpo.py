@@ -99,6 +99,8 @@ class GRPO:
     ) -> None:
         self.done = 0
         """Steps done."""
+        self.is_whole = False
+        """After an error: whether all that was sent is done, so that the weights are those of `done`."""
         self._config = config
         self._trainer = trainer
         self._chronicle = chronicle
@@ -119,7 +121,9 @@ class GRPO:
         self._ended_s = time.monotonic()
         self._writing = asyncio.Lock()
         self._failing = FailingStreak()
-        self._divergence = Divergence(config.kl_penalty_coef, config.kl_reference)
+        self._divergence = Divergence(
+            config.kl_penalty_coef, config.kl_reference, config.max_retries
+        )
 
     async def run(self, start: int) -> int:
         """Steps `start` … len − 1. Returns how many are done, fewer than all where it was stopped.
@@ -161,6 +165,7 @@ class GRPO:
             await last
         except GeospotError as error:
             await asyncio.wait({last})  # what was sent is done, and goes on record
+            self.is_whole = last.exception() is None
             if isinstance(error, DivergedError) and under_way > self.done + 1:
                 # Steps behind it have moved the weights on.
                 raise DivergedError(error.message, error.advice) from error

@@ -59,7 +59,7 @@ async def prepare_group(builder: EnvGroupBuilder, max_retries: int = 0) -> Prepa
         else:
             return PreparedGroup(builder, envs, observations)
         attempt += 1
-        await asyncio.sleep(_pause_s(attempt))
+        await asyncio.sleep(pause_s(attempt))
 
 
 @dataclass(slots=True)
@@ -110,7 +110,7 @@ class Sampler:
         outcome: list[Completion] | Fault = Fault("lost", "not asked")
         for attempt in range(self.max_retries + 1):
             if attempt:
-                await asyncio.sleep(_pause_s(attempt))
+                await asyncio.sleep(pause_s(attempt))
             self.log.calls += 1
             outcome = await self._once(completer, prompt, stop, count)
             if not isinstance(outcome, Fault):
@@ -145,8 +145,8 @@ class Sampler:
         return int.from_bytes(digest[:4], "big") >> 1
 
 
-def _pause_s(attempt: int) -> float:
-    """Doubling, with jitter so that the calls of a step don't come back together."""
+def pause_s(attempt: int) -> float:
+    """The wait after so many tries: doubling, with jitter so that a step's calls don't come together."""
     return min(_FIRST_PAUSE_S * 2 ** (attempt - 1), _LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)
 
 

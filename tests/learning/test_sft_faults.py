@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from geospot.config.learning import SFTConfig
-from geospot.errors import DivergedError
+from geospot.data import GeoDataset, GeoSample
+from geospot.errors import DataError, DivergedError, SourceUnavailableError
+from geospot.images import PreparedImage
 from geospot.learning.display import SilentView
+from geospot.learning.photos import open_training_data, read_photo
 from geospot.sft import run
-from tests.support.learning import checkpoint_rows
+from tests.support.learning import checkpoint_rows, rows_of
 from tests.support.training_engine import served, settings_for
 
 
@@ -76,3 +79,55 @@ def test_a_save_that_fails_does_not_hide_that_training_diverged(tmp_path: Path) 
     assert "not finite" in said
     assert "couldn't be saved: The service refuses to save the checkpoint diverged-000000" in said
     assert complaints == []
+
+
+class _View(SilentView):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.warned: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+    def warn(self, message: str) -> None:
+        self.warned.append(message)
+
+
+def test_photos_that_can_no_longer_be_had_end_the_run_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = _View()
+    with served(tmp_path / "state", gradient_s=0.2) as (_, url):
+        settings = settings_for(url, tmp_path / "run", test_size=0, max_retries=0)
+        config = SFTConfig(**settings)
+        data = open_training_data(config)
+        away = {data.samples[at].id for at in data.order(config.seed).batch(3, config.batch_size)}
+
+        def read(dataset: GeoDataset, sample: GeoSample, max_side: int | None) -> PreparedImage:
+            if sample.id in away:
+                raise SourceUnavailableError("The hub is asleep.")
+            return read_photo(dataset, sample, max_side)
+
+        monkeypatch.setattr("geospot.learning.supervised.read_photo", read)
+        with pytest.raises(DataError, match=r"not one photo could be had.*asleep"):
+            asyncio.run(run(config, view))
+    assert list(rows_of(tmp_path / "run")) == [0, 1, 2]
+    assert _names(tmp_path) == ["000003"]
+    assert "Saved, after 3 of 6 steps." in view.said
+
+
+def test_an_evaluation_that_cannot_be_done_is_warned_of_and_training_goes_on(
+    tmp_path: Path,
+) -> None:
+    view = _View()
+    with served(tmp_path / "state") as (_, url):
+        more = {"test_size": 0, "eval_every": 3, "eval_hf_repo": str(tmp_path / "nowhere")}
+        done = asyncio.run(run(SFTConfig(**settings_for(url, tmp_path / "run", **more)), view))
+    assert (done.steps, done.exit_code) == (6, 0)
+    assert [line[:34] for line in view.warned] == [
+        f"The evaluation at step {step} could not" for step in (0, 3, 6)
+    ]
+    assert "WARNING The evaluation at step 3" in (tmp_path / "run" / "logs.log").read_text()
+    assert "final" in _names(tmp_path)

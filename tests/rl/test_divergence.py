@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import pytest
 import tinker
 
@@ -172,3 +173,34 @@ def test_without_a_reference_nothing_is_taken_off() -> None:
     groups = [group_of(spot, [located(1.0, 10.0)])]
     assert asyncio.run(Divergence(0.0).penalties(groups)) == {}
     assert Divergence(0.0).tokens(groups) == 0
+
+
+class Stumbling:
+    """A service that fails so many times before it answers."""
+
+    def __init__(self, faults: int) -> None:
+        self.faults = faults
+
+    def compute_logprobs(self, prompt: tinker.ModelInput, count: int) -> Any:
+        async def told() -> list[float | None]:
+            if self.faults:
+                self.faults -= 1
+                raise tinker.APIConnectionError(request=httpx.Request("POST", "http://a"))
+            return [None] * (prompt.length - count) + [-1.0] * count
+
+        return told()
+
+
+@pytest.mark.parametrize(("faults", "answers"), [(2, True), (3, False)])
+def test_a_reference_that_stumbles_is_asked_again(
+    faults: int, answers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geospot.rl.rollouts._FIRST_PAUSE_S", 0.001)
+    divergence = Divergence(1.0, "base", max_retries=2)
+    divergence.reference = cast(tinker.SamplingClient, Stumbling(faults))
+    groups = [group_of(GeoSample("spot", 0.0, 10.0, "spot"), [located(1.0, 10.0)])]
+    if answers:
+        assert asyncio.run(divergence.penalties(groups)) == {(0, 0): approx(2.0 - 0.75)}
+    else:
+        with pytest.raises(BackendError, match="failed the log-probabilities of the base"):
+            asyncio.run(divergence.penalties(groups))

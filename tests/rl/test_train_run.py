@@ -11,10 +11,11 @@ import pytest
 
 from geospot.config.learning import RLConfig
 from geospot.data import GeoSample
-from geospot.errors import DivergedError, GeospotError, TooFewRolloutsError
+from geospot.errors import BackendError, DivergedError, GeospotError, TooFewRolloutsError
 from geospot.learning.display import Draw, Shown, SilentView
 from geospot.learning.session import Finished
 from geospot.rl.collapse import FailingStreak
+from geospot.rl.divergence import Divergence
 from geospot.runs.checkpoints import choose_checkpoint
 from geospot.runs.rollouts import RolloutReader
 from geospot.train import run
@@ -167,3 +168,26 @@ def test_few_rollouts_without_an_answer_end_nothing() -> None:
         assert streak.observe(groups, learns=learns) is None
         assert streak.steps == 0
         assert [streak.observe(failed, learns=False) for _ in range(12)] == [None] * 12
+
+
+def test_a_reference_that_fails_ends_the_run_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    penalties, asked = Divergence.penalties, 0
+
+    async def fails_later(self: Divergence, groups: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == 4:
+            raise BackendError("The reference is gone.")
+        return await penalties(self, groups)
+
+    monkeypatch.setattr(Divergence, "penalties", fails_later)
+    _fails(BackendError, tmp_path, APART)
+    assert _names(tmp_path) == ["000003"]
+
+
+def test_an_evaluation_that_cannot_be_done_ends_nothing(tmp_path: Path) -> None:
+    done, view = _train(tmp_path, APART, eval_every=3, eval_hf_repo=str(tmp_path / "nowhere"))
+    assert (done.steps, done.exit_code) == (6, 0)
+    assert _told(view, "could not be done") == 3
