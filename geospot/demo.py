@@ -35,10 +35,15 @@ SFT_STEPS: Final = 1650
 RL_STEPS: Final = 175
 MAX_TOKENS: Final = 96
 _RESAMPLES: Final = 2000
+_EXIT_CODES: Final = {"incomplete": 3, "interrupted": 130}
 
 
 class Unfinished(GeospotError):  # noqa: N818 - it was asked to stop
     """The demo was stopped; it goes on when it is started again."""
+
+    def __init__(self, what: str, exit_code: int) -> None:
+        super().__init__(f"The demo {what}.", "Start it again to go on where it stood.")
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +182,13 @@ class Demo:
 
 
 def _finished(done: learning.Finished | evaluation.Finished) -> None:
-    ending = done.reason if isinstance(done, learning.Finished) else done.ending
-    if ending not in ("", "complete"):
-        raise Unfinished(f"The demo was {ending}.", "Start it again to go on where it stood.")
+    if isinstance(done, learning.Finished):
+        if done.exit_code:
+            raise Unfinished(f"was {done.reason}", done.exit_code)
+    elif done.ending == "interrupted":
+        raise Unfinished("was interrupted", _EXIT_CODES[done.ending])
+    elif done.ending == "incomplete":
+        raise Unfinished(f"lacks answers in {done.directory}", _EXIT_CODES[done.ending])
 
 
 def compare(before: Path, after: Path, seed: int = 0) -> Lift:

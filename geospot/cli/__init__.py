@@ -24,9 +24,12 @@ class Commands(LazyGroup):
     table = {  # noqa: RUF012
         "demo": (
             "geospot.cli.demo",
-            "Score baselines and a tiny model on the world, and rank them.",
+            "Train a tiny model on the world, SFT then GRPO, and rank it.",
         ),
-        "tui": ("geospot.cli.tui", "Watch and start runs on screen: curves, rollouts, map, ranking."),
+        "tui": (
+            "geospot.cli.tui",
+            "Watch and start runs on screen: curves, rollouts, map, ranking.",
+        ),
         "eval": ("geospot.cli.eval", "Score a backend on a data set."),
         "sft": ("geospot.cli.sft", "Fine-tune a model on photos and their places."),
         "rl": ("geospot.cli.rl", "Train a model by the distance of its answers (GRPO)."),

@@ -1,17 +1,25 @@
 """`geospot score`, `rescore`, `backends`, `doctor` and `demo`, run as a person runs them."""
 
+import asyncio
 import csv
 import io
 import json
+import signal
+import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from geospot.config.evaluation import EvalConfig
 from geospot.data.sample import GeoSample
+from geospot.demo import Demo, Scale, Unfinished
+from geospot.evaluation.evaluate import Ending, Finished
 from geospot.evaluation.results import read_records
+from geospot.learning.display import SilentView
 from geospot.outcomes import Outcome
 from tests.support.approx import approx
-from tests.support.evaluating import geospot, records, run, summary
+from tests.support.evaluating import Listener, geospot, records, run, start_geospot, summary
 from tests.support.osv_tree import make_osv_tree
 from tests.support.vlm_server import Behaviour, VlmServer
 
@@ -183,3 +191,44 @@ def test_the_demo_trains_evaluates_and_ranks_and_goes_on_where_it_stood(tmp_path
     assert again.returncode == 0, again.stderr
     assert (out / "runs" / "rl" / "metrics.jsonl").read_bytes() == metrics
     assert again.stdout == done.stdout
+
+
+def test_the_demo_that_is_interrupted_ends_with_130_and_goes_on(tmp_path: Path) -> None:
+    out, state = tmp_path / "demo", {"GEOSPOT_STATE_DIR": str(tmp_path / "state")}
+    small = ("--limit", "4", "--rl-steps", "1", "--sft-steps")
+    demo = start_geospot("demo", "--out", out, *small, "500", env=state)
+    metrics = out / "runs" / "sft" / "metrics.jsonl"
+    end = time.monotonic() + 120
+    while not (metrics.is_file() and metrics.read_bytes()):
+        assert demo.poll() is None, demo.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    demo.send_signal(signal.SIGINT)
+    _, error = demo.communicate(timeout=60)
+    assert demo.returncode == 130, error
+    assert "geospot: The demo was stopped by SIGINT. Start it again" in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "said"),
+    [("incomplete", 3, "lacks answers in "), ("interrupted", 130, "was interrupted")],
+)
+def test_the_demo_ends_as_its_evaluation_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: Ending, code: int, said: str
+) -> None:
+    async def evaluated(config: EvalConfig, view: object) -> Finished:
+        del view
+        return Finished(config.out or tmp_path, {}, {}, ending)
+
+    monkeypatch.setattr("geospot.demo.evaluate", evaluated)
+    monkeypatch.setattr("geospot.demo.open_service", _nothing)
+    demo = Demo(tmp_path, Scale(1, 1, 2), 0, Listener(), SilentView())
+    with pytest.raises(Unfinished, match=said) as caught:
+        asyncio.run(demo.go())
+    assert caught.value.exit_code == code
+
+
+def _nothing(spec: str) -> nullcontext[None]:
+    del spec
+    return nullcontext()
