@@ -187,7 +187,9 @@ class RLConfig(LearnConfig):
     temperature: Positive = _setting(
         1.0, "Sampling temperature; at any other than 1 the gradient is biased."
     )
-    rollout_timeout: Positive = _setting(600.0, "How long one group may take.", "s")
+    rollout_timeout: Positive = _setting(
+        600.0, "How long one call for a group's answers may take; max_retries others follow.", "s"
+    )
     min_rollouts: Share = _setting(
         0.5, "The run stops at a step with a smaller share of its rollouts."
     )
