@@ -86,7 +86,7 @@ class _Run:
             self.journal,
             save=lambda done: self.keeper.begin(done) if self.keeper.is_due(done) else None,
             evaluate=self.evaluator.begin,
-            should_stop=lambda: session.stop.is_set,
+            stop=session.stop,
             tell_phase=directory.beat,
         )
         self.figures: dict[str, float] = {}

@@ -15,7 +15,7 @@ _SHOW_CURSOR: Final = "\x1b[?25h"
 
 
 class StopRequest:
-    """Whether somebody asked for the end; looked at between steps."""
+    """Whether somebody asked for the end; looked at between steps, and while nothing would be lost."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -40,6 +40,10 @@ class StopRequest:
         """Asks for the end."""
         self.signal = number
         self._came.set()
+
+    async def wait(self) -> None:
+        """Returns when somebody asks for the end."""
+        await self._came.wait()
 
     async def unless(self, work: Awaitable[None]) -> bool:
         """Waits for the work, unless somebody asks for the end: then it is cancelled.

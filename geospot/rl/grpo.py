@@ -19,6 +19,7 @@ from geospot.errors import DivergedError, GeospotError, TooFewRolloutsError
 from geospot.learning.keeping import PendingCheckpoint
 from geospot.learning.schedule import adam_params, learning_rate
 from geospot.learning.steps import PendingStep, forget
+from geospot.learning.stopping import StopRequest
 from geospot.learning.trainer import Trainer
 from geospot.rl.batch import Batch, RolloutKey, drift_figures, make_batch
 from geospot.rl.collapse import FailingStreak
@@ -81,7 +82,7 @@ class GRPO:
         save: given the number of steps done, sends for a checkpoint if one is due; what it returns is
             awaited when the step's figures are on record.
         evaluate: given the number of steps done, begins an evaluation if one is due.
-        should_stop: whether somebody wants the run to end after this step.
+        stop: whether somebody wants the run to end, after the steps that are sent.
         tell_phase: told what is waited for, and how many steps are done.
     """
 
@@ -94,7 +95,7 @@ class GRPO:
         *,
         save: Callable[[int], PendingCheckpoint | None],
         evaluate: Callable[[int], None],
-        should_stop: Callable[[], bool],
+        stop: StopRequest,
         tell_phase: Callable[[str, int], None] = lambda _phase, _done: None,
     ) -> None:
         self.done = 0
@@ -106,7 +107,7 @@ class GRPO:
         self._chronicle = chronicle
         self._save = save
         self._evaluate = evaluate
-        self._should_stop = should_stop
+        self._stop = stop
         self._tell_phase = tell_phase
         self._total = len(dataset)
         self._pipeline = RolloutPipeline(
@@ -152,12 +153,13 @@ class GRPO:
         """Sends each step as soon as its rollouts are there, and lets it end behind those before it."""
         ending = {start: asyncio.create_task(_at_once(client))}
         last, under_way = ending[start], start
+        stopping = asyncio.create_task(self._stop.wait())
         try:
             for step in range(start, self._total):
-                if self._should_stop():
-                    break
                 await ending[self._pipeline.source(step)]
-                sent = await self._send(step, last)
+                if not await self._came(step, last, stopping):
+                    break
+                sent = await self._send(step)
                 last = ending[step + 1] = asyncio.create_task(self._end(sent, last))
                 under_way = step + 1
                 ending.pop(step - self._config.max_steps_off_policy, None)
@@ -171,18 +173,32 @@ class GRPO:
                 raise DivergedError(error.message, error.advice) from error
             raise
         finally:
-            await forget(last)
+            await forget(last, stopping)
 
-    async def _send(self, step: int, last: "asyncio.Task[tinker.SamplingClient]") -> "_Sent":
-        """Waits for a step's rollouts and sends what is made of them.
+    async def _came(
+        self,
+        step: int,
+        last: "asyncio.Task[tinker.SamplingClient]",
+        stopping: "asyncio.Task[None]",
+    ) -> bool:
+        """Waits for a step's rollouts; False where the run is to end without them.
+
+        A batch system gives half a minute, and a step's rollouts may take longer than that. They are
+        sampled again, and the same, when the run goes on.
 
         Args:
             last: the end of the step before. If it fails meanwhile, so does this.
         """
         self._tell_phase("sampling", self.done)
-        await asyncio.wait({self._pipeline.sampling(step), last}, return_when="FIRST_COMPLETED")
+        sampling = self._pipeline.sampling(step)
+        await asyncio.wait({sampling, last, stopping}, return_when="FIRST_COMPLETED")
         if last.done():
             last.result()
+            await asyncio.wait({sampling, stopping}, return_when="FIRST_COMPLETED")
+        return not self._stop.is_set
+
+    async def _send(self, step: int) -> "_Sent":
+        """Sends what is made of a step's rollouts."""
         sampled = await self._pipeline.take(step)
         came = time.monotonic()
         self._refuse_too_few(step, sampled)

@@ -18,6 +18,7 @@ import geospot.rl.rollouts
 from geospot.completers import Completion
 from geospot.config.learning import RLConfig
 from geospot.geo import FloatArray
+from geospot.learning.stopping import StopRequest
 from geospot.learning.trainer import Trainer
 from geospot.rl.advantages import group_advantages
 from geospot.rl.batch import Batch, drift_figures, make_batch
@@ -143,7 +144,7 @@ async def _play(tmp_path: Path) -> Seen:
         seen,
         save=lambda _: None,
         evaluate=lambda _: None,
-        should_stop=lambda: False,
+        stop=StopRequest(),
     )
     try:
         assert await loop.run(0) == STEPS

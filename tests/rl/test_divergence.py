@@ -14,6 +14,7 @@ from geospot.config.learning import RLConfig
 from geospot.config.recipes import TINY_MODEL, TINY_SCRATCH
 from geospot.data import GeoSample
 from geospot.errors import BackendError
+from geospot.learning.stopping import StopRequest
 from geospot.learning.trainer import Trainer
 from geospot.rl.advantages import group_advantages
 from geospot.rl.batch import Batch
@@ -67,7 +68,7 @@ async def one_step(url: str, folder: Path, **more: Any) -> tuple[StepReport, Run
             told,
             save=lambda _: None,
             evaluate=lambda _: None,
-            should_stop=lambda: False,
+            stop=StopRequest(),
         )
         assert await loop.run(0) == 1
         return told.steps[0], await trainer.save("after", batch=1)

@@ -2,8 +2,10 @@
 
 import asyncio
 import math
+import signal
+import threading
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,7 @@ import tinker
 
 from geospot.config.learning import RLConfig
 from geospot.errors import DivergedError, TooFewRolloutsError
+from geospot.learning.stopping import StopRequest
 from geospot.learning.trainer import Trainer
 from geospot.rl.batch import Batch
 from geospot.rl.grpo import GRPO, unbounded_ratios
@@ -144,7 +147,12 @@ class Told:
 
 @asynccontextmanager
 async def _loop(
-    engine: Engine, dataset: RLDataset, told: Told, tmp_path: Path, **settings: object
+    engine: Engine,
+    dataset: RLDataset,
+    told: Told,
+    tmp_path: Path,
+    stop: StopRequest | None = None,
+    **settings: object,
 ) -> AsyncGenerator[GRPO]:
     server = EmbeddedServer(engine, CheckpointStore(tmp_path))
     config = RLConfig.model_validate(
@@ -167,7 +175,7 @@ async def _loop(
             told,
             save=lambda _: None,
             evaluate=lambda _: None,
-            should_stop=lambda: False,
+            stop=stop or StopRequest(),
         )
     finally:
         await trainer.aclose()
@@ -175,7 +183,7 @@ async def _loop(
 
 
 def _run(
-    engine: Engine, dataset: RLDataset, tmp_path: Path, start: int = 0, **settings: object
+    engine: Engine, dataset: RLDataset, tmp_path: Path, start: int = 0, **settings: Any
 ) -> Told:
     told = Told()
 
@@ -276,7 +284,11 @@ def test_a_step_under_way_is_done_before_the_next_one_ends_the_run(tmp_path: Pat
     told = Told()
 
     async def go() -> None:
-        settings = {"max_steps_off_policy": 1, "save_every": 100, "min_rollouts": 0.5}
+        settings: dict[str, Any] = {
+            "max_steps_off_policy": 1,
+            "save_every": 100,
+            "min_rollouts": 0.5,
+        }
         async with _loop(engine, Groups(3), told, tmp_path, **settings) as loop:
             with pytest.raises(TooFewRolloutsError, match="step 1"):
                 await loop.run(0)
@@ -321,6 +333,75 @@ def test_a_fault_that_stays_costs_its_rollouts_and_is_counted(tmp_path: Path) ->
     assert (row["rollouts/returned"], row["rollouts/lost"]) == (2 * SIZE, SIZE)
     (lost,) = [group for group in told.reports[0].sampled.groups if group.failures]
     assert "no such picture" in lost.failures[0].error
+
+
+@dataclass
+class Stuck(Engine):
+    """Samples nothing from the second step on until it is free to."""
+
+    free: threading.Event = field(default_factory=threading.Event)
+
+    def sample(self, requests: Sequence[SampleRequest]) -> list[SampleResult | EngineError]:
+        if any(_group_of(request) >= 100 + GROUPS for request in requests):
+            self.free.wait()
+        return super().sample(requests)
+
+
+def _until(so: Callable[[], bool]) -> None:
+    """Waits until it is so, or for 20 seconds."""
+    deadline_s = time.monotonic() + 20
+    while not so() and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+
+
+def test_a_run_that_is_asked_to_stop_does_not_wait_for_rollouts(tmp_path: Path) -> None:
+    engine, stop, told = Stuck(), StopRequest(), Told()
+
+    async def go() -> None:
+        async with _loop(engine, Groups(3), told, tmp_path, stop) as loop:
+            running = asyncio.create_task(loop.run(0))
+            await asyncio.to_thread(_until, lambda: bool(told.reports))
+            assert not running.done()
+            stop.request(signal.SIGTERM)
+            try:
+                assert await asyncio.wait_for(running, 20) == 1
+            finally:
+                engine.free.set()
+
+    asyncio.run(go())
+    assert told.order == ["sent 0", "done 0"]
+
+
+def test_weights_that_cannot_be_sampled_have_diverged(tmp_path: Path) -> None:
+    engine = Engine(failing={101: [EngineUserError("the logits hold NaN")]})
+    with pytest.raises(DivergedError, match="can't be sampled: the logits hold NaN"):
+        _run(engine, Groups(1), tmp_path)
+
+
+@dataclass(frozen=True)
+class Noted(Groups):
+    """Notes which steps' photos are asked for."""
+
+    asked: list[int] = field(default_factory=list[int])
+
+    def get_batch(self, index: int) -> Sequence[EnvGroupBuilder]:
+        self.asked.append(index)
+        return super().get_batch(index)
+
+
+def test_photos_are_read_while_the_step_before_is_sampled(tmp_path: Path) -> None:
+    engine, dataset = Stuck(), Noted(3)
+
+    async def go() -> None:
+        async with _loop(engine, dataset, Told(), tmp_path) as loop:
+            running = asyncio.create_task(loop.run(0))
+            await asyncio.to_thread(_until, lambda: len(dataset.asked) == 3)
+            before = list(dataset.asked)
+            engine.free.set()
+            await running
+            assert before == [0, 1, 2]  # the last while the one before it could not be sampled
+
+    asyncio.run(go())
 
 
 def test_with_too_few_rollouts_nothing_is_learned(tmp_path: Path) -> None:
