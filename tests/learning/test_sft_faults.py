@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tinker
 
 from geospot.config.learning import SFTConfig
 from geospot.data import GeoDataset, GeoSample
@@ -13,6 +14,8 @@ from geospot.errors import DataError, DivergedError, SourceUnavailableError
 from geospot.images import PreparedImage
 from geospot.learning.display import SilentView
 from geospot.learning.photos import open_training_data, read_photo
+from geospot.learning.steps import PendingStep, StepOutcome
+from geospot.learning.trainer import Trainer
 from geospot.sft import run
 from tests.support.learning import checkpoint_rows, rows_of
 from tests.support.training_engine import served, settings_for
@@ -131,3 +134,47 @@ def test_an_evaluation_that_cannot_be_done_is_warned_of_and_training_goes_on(
     ]
     assert "WARNING The evaluation at step 3" in (tmp_path / "run" / "logs.log").read_text()
     assert "final" in _names(tmp_path)
+
+
+def test_the_next_step_is_sent_before_the_one_under_way_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    submit, result = Trainer[SFTConfig].submit, PendingStep.result
+
+    async def submitted(self: Trainer[SFTConfig], *what: Any) -> PendingStep:
+        order.append("sent")
+        return await submit(self, *what)
+
+    async def waited(self: PendingStep) -> StepOutcome:
+        order.append("waited for")
+        return await result(self)
+
+    monkeypatch.setattr(Trainer, "submit", submitted)
+    monkeypatch.setattr(PendingStep, "result", waited)
+    with served(tmp_path / "state") as (_, url):
+        settings = settings_for(url, tmp_path / "run", test_size=0)
+        asyncio.run(run(SFTConfig(**settings), SilentView()))
+    assert order == ["sent", *["sent", "waited for"] * 5, "waited for"]
+
+
+def test_the_service_is_told_how_long_to_keep_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, list[int | None]] = {}
+
+    def noted(method: str) -> None:
+        send = getattr(tinker.TrainingClient, method)
+
+        def sent(self: Any, name: str, ttl_seconds: int | None, *rest: Any, **more: Any) -> Any:
+            told.setdefault(name, []).append(ttl_seconds)
+            return send(self, name, ttl_seconds, *rest, **more)
+
+        monkeypatch.setattr(tinker.TrainingClient, method, sent)
+
+    noted("save_state")
+    noted("save_weights_for_sampler")
+    with served(tmp_path / "state") as (_, url):
+        more = {"test_size": 0, "save_every": 4, "ttl_days": 2.0}
+        asyncio.run(run(SFTConfig(**settings_for(url, tmp_path / "run", **more)), SilentView()))
+    assert told == {"000004": [172_800] * 2, "final": [None] * 2}

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from geospot.rl.batch import Batch
 from geospot.rl.grpo import GRPO, unbounded_ratios
 from geospot.rl.pipeline import Sampled
 from geospot.rl.report import StepReport
+from geospot.rl.rollouts import pause_s
 from geospot.rl.types import Action, Env, EnvGroupBuilder, RLDataset, StepResult, Stop
 from geospot_backends.local.api import (
     Datum,
@@ -324,6 +326,29 @@ def test_a_passing_fault_is_asked_again(tmp_path: Path) -> None:
     row = told.reports[0].row()
     assert (row["rollouts/returned"], row["rollouts/lost"]) == (GROUPS * SIZE, 0)
     assert row["rollouts/retried"] == 1
+
+
+@dataclass
+class Timed(Engine):
+    """Notes when group 101 was asked about, in seconds."""
+
+    asked_s: list[float] = field(default_factory=list[float])
+
+    def sample(self, requests: Sequence[SampleRequest]) -> list[SampleResult | EngineError]:
+        self.asked_s += [time.monotonic() for one in requests if _group_of(one) == 101]
+        return super().sample(requests)
+
+
+def test_a_service_that_stumbles_is_left_alone_for_longer_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geospot.rl.rollouts._FIRST_PAUSE_S", 0.2)
+    engine = Timed(failing={101: [EngineError("the engine stumbled") for _ in range(3)]})
+    _run(engine, Groups(1), tmp_path)
+    pauses_s = [after - before for before, after in pairwise(engine.asked_s)]
+    assert len(pauses_s) == 3
+    assert all(took_s >= least_s for took_s, least_s in zip(pauses_s, (0.1, 0.2, 0.4), strict=True))
+    assert 30 <= pause_s(50) <= 60
 
 
 def test_a_fault_that_stays_costs_its_rollouts_and_is_counted(tmp_path: Path) -> None:
