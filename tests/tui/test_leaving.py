@@ -67,3 +67,45 @@ def test_news_of_a_run_come_to_a_screen_that_is_leaving(
         await until(pilot, has_left.is_set, "the end of the screen")
 
     drive(opened(lambda app: open_it(app, run), folders=[tmp_path]), steps)
+
+
+@pytest.mark.parametrize(
+    ("open_it", "seen"),
+    [
+        (GeospotApp.open_run, "unknown"),
+        (GeospotApp.open_rollouts, "4 answers"),
+        (GeospotApp.open_run_map, "step 1"),
+    ],
+    ids=["run", "rollouts", "map"],
+)
+def test_news_of_a_run_come_while_the_app_closes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    open_it: Callable[[GeospotApp, Path], None],
+    seen: str,
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text(json.dumps({"kind": "rl"}))
+    write_steps(run, 0, 1)
+    told: list[int] = []
+    failures: list[str] = []
+
+    async def leave_slowly(_part: KeyLine) -> None:
+        await asyncio.sleep(_LEAVES_WITHIN_S)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        app = pilot.app
+        assert isinstance(app, GeospotApp)
+        await until_seen(pilot, seen)
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _loop, context: failures.append(str(context))
+        )
+        monkeypatch.setattr(KeyLine, "on_unmount", leave_slowly, raising=False)
+        app.watchings.of(run).subscribe(lambda state: told.append(len(state.rollout_steps)))
+        app.exit()
+        write_steps(run, 2)
+
+    drive(opened(lambda app: open_it(app, run), folders=[tmp_path]), steps)
+    assert told[-1:] == [3]
+    assert not failures

@@ -122,7 +122,7 @@ class RunScreen(RunControls):
         if not state.is_gone:
             self._known = state
         self._state = state
-        if self.is_current and self.is_mounted:
+        if self.is_current and self.is_mounted and not self.is_leaving:
             self._show()
 
     @property

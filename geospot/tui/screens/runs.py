@@ -146,6 +146,8 @@ class RunsScreen(RunControls):
 
     def _news(self) -> None:
         """The list has news: the first is painted at once, then several together."""
+        if self.is_leaving:
+            return
         if self._repaint is None:
             self._paint()
             self._repaint = self.set_timer(_REPAINT_S, self._paint_later)
