@@ -37,7 +37,7 @@ class GeospotApp(App[None]):
     TITLE = "geospot"
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = True
-    COMMANDS = App.COMMANDS | {RunCommands, KeyCommands}
+    COMMANDS: ClassVar = {RunCommands, KeyCommands}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "show_runs", "Runs", tooltip="All runs, newest first"),
         Binding("2", "launch", "New run", tooltip="Train or evaluate"),

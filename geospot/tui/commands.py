@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
+from textual.system_commands import SystemCommandsProvider
 
 from geospot.textsafe import printable
 from geospot.tui.keys import KeyHelp, key_groups
@@ -42,17 +43,22 @@ class RunCommands(Provider):
             )  # fmt: skip
 
 
-class KeyCommands(Provider):
-    """Every key of the screen, by what it does."""
+class KeyCommands(SystemCommandsProvider):
+    """Every key of the screen, by what it does, and the app's own commands.
+
+    One after the other: the palette asks several providers in an order that is another at each start.
+    """
 
     async def discover(self) -> Hits:
-        """Those of the screen, then those that work everywhere."""
+        """Keys of the screen, then those that work everywhere, then the commands."""
         for key in sorted(self._keys(), key=lambda key: key.node is not self.screen):
             if key.node not in (self.screen, self.app):
                 continue
             yield DiscoveryHit(
                 Content(_named(key)), self._press(key), text=key.label, help=key.tooltip
             )
+        async for hit in super().discover():
+            yield hit
 
     async def search(self, query: str) -> Hits:
         """Those whose words fit."""
@@ -61,6 +67,8 @@ class KeyCommands(Provider):
             score = max(matcher.match(key.label), matcher.match(key.tooltip))
             if score > 0:
                 yield Hit(score, Content(_named(key)), self._press(key), help=key.tooltip)
+        async for hit in super().search(query):
+            yield hit
 
     def _keys(self) -> list[KeyHelp]:
         return [key for group in key_groups(self.screen) for key in group.keys if key.is_enabled]
