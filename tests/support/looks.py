@@ -7,7 +7,7 @@ which they appear, and each row says how many cells have which: `12a 3b` is twel
 import time
 from collections.abc import Iterator, Sequence
 from difflib import unified_diff
-from itertools import groupby
+from itertools import groupby, islice, zip_longest
 from typing import Any, Final
 
 from rich.style import Style
@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 _STYLES, _CELLS = "-- styles", "-- cells"
+_MOST_ROWS: Final = 5
 _ATTRIBUTES: Final = ("bold", "dim", "italic", "underline", "reverse", "strike")
 
 
@@ -59,15 +60,17 @@ def difference(known: str, shown: str) -> str:
     texts = [look.partition(_STYLES)[0].splitlines() for look in (known, shown)]
     if texts[0] != texts[1]:
         return "\n".join(unified_diff(texts[0], texts[1], "as kept", "as shown", "", "", 0, ""))
-    return "\n".join(["The characters agree, the styles don't:", *_styles_apart(known, shown)])
+    rows = list(islice(_styles_apart(known, shown), _MOST_ROWS))
+    return "\n".join(["The characters agree, the styles don't:", *rows])
 
 
 def _styles_apart(known: str, shown: str) -> Iterator[str]:
-    for row, (before, now) in enumerate(zip(_styled(known), _styled(shown), strict=True)):
-        if before != now:
-            yield f"row {row}"
-            yield f"  as kept:  {' | '.join(before)}"
-            yield f"  as shown: {' | '.join(now)}"
+    """Where rows first differ; a file that was kept by hand may have too few of them."""
+    for row, (before, now) in enumerate(zip_longest(_styled(known), _styled(shown), fillvalue=())):
+        pairs = zip_longest(before, now, fillvalue="nothing")
+        for part in (f"{was}, and now {is_}" for was, is_ in pairs if was != is_):
+            yield f"row {row}: {part}"
+            break
 
 
 def _styled(look: str) -> Sequence[Sequence[str]]:

@@ -69,7 +69,7 @@ LOOKS: Final = [
     Look("runs", _stay, ["4 runs", "finished"]),
     Look("runs-light", _stay, ["4 runs", "finished"], dark=False),
     Look("welcome", _stay, ["There are no runs yet"], runs=Path("elsewhere")),
-    Look("palette", _stay, ["4 runs"], ["ctrl+p"], ["Screenshot"]),
+    Look("palette", _stay, ["4 runs"], ["ctrl+p"], ["Compare  (c)"]),
     _run("run-overview"),
     _run("run-overview-sft", of=SFT),
     _run("run-chart", "enter"),
@@ -153,8 +153,8 @@ def test_look(
     if known is None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(shown, encoding="utf-8")
-    else:
-        assert not difference(known, shown), f"{path.name}\n{difference(known, shown)}"
+    elif apart := difference(known, shown):
+        pytest.fail(f"{path.name}\n{apart}", pytrace=False)
 
 
 def _drive(
