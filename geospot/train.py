@@ -130,6 +130,11 @@ class _Run:
             raise
         if done < self.total:
             await self.keeper.catch_up(done)
+        elif failing := self.loop.failing_steps:
+            self._warn(
+                f"Not one rollout of the last {failing} step{'s' if failing > 1 else ''} gave coordinates "
+                "that could be read: the final weights may be worth nothing. Look at the figures before."
+            )
         return done
 
     async def _finish_evaluation(self) -> bool:

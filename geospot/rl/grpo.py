@@ -126,6 +126,11 @@ class GRPO:
             config.kl_penalty_coef, config.kl_reference, config.max_retries
         )
 
+    @property
+    def failing_steps(self) -> int:
+        """Of how many steps, up to the last one, every rollout has failed."""
+        return self._failing.steps
+
     async def run(self, start: int) -> int:
         """Steps `start` … len − 1. Returns how many are done, fewer than all where it was stopped.
 
@@ -226,15 +231,20 @@ class GRPO:
         self, sent: "_Sent", last: "asyncio.Task[tinker.SamplingClient]"
     ) -> "tinker.SamplingClient":
         """What is left of a step when it is sent; gives a client of the weights after it."""
-        step, batch = sent.step, sent.batch
         try:
-            client = await last
-            outcomes = [await one.result() for one in sent.pending]
-            if sent.snapshot is not None:
-                client = await sent.snapshot
+            return await self._ended(sent, last)
         except BaseException:
             await sent.drop()
             raise
+
+    async def _ended(
+        self, sent: "_Sent", last: "asyncio.Task[tinker.SamplingClient]"
+    ) -> "tinker.SamplingClient":
+        step, batch = sent.step, sent.batch
+        client = await last
+        outcomes = [await one.result() for one in sent.pending]
+        if sent.snapshot is not None:
+            client = await sent.snapshot
         self._pipeline.weights(step + 1, client)
         await sent.writing
         before_s, self._ended_s = self._ended_s, time.monotonic()

@@ -79,6 +79,7 @@ def test_what_a_person_has_to_know_is_told_and_what_was_used_is_priced(tmp_path:
     prices = {"price_prefill": 1.0, "price_sample": 2.0, "price_train": 3.0}
     done, view = _train(tmp_path, APART, max_steps_off_policy=3, rollouts_every=2, **prices)
     assert (done.steps, done.exit_code) == (6, 0)
+    assert _told(view, "Not one rollout") == 0
     assert _told(view, "sets no bound to how much one answer may count") == 1
     assert _told(view, "log-probabilities don't agree with those of training") == 1
     last = rows_of(tmp_path / "run")[5]
@@ -155,6 +156,7 @@ def test_what_a_step_does_not_have_is_not_shown_from_one_before(tmp_path: Path) 
     assert "KL" in view.shown[3]
     assert view.shown[6].keys().isdisjoint({"entropy", "KL"})
     assert view.shown[6]["answered"] == "0%"
+    assert _told(view, "Not one rollout of the last 3 steps gave coordinates") == 1
     assert "optim/entropy" not in done.figures
 
 
