@@ -275,7 +275,7 @@ class RunDirectory:
                 "Give another log_path, or behavior_if_log_dir_exists=delete to set it aside.",
             )
         changed = changes(known, config)
-        refuse_other_run(self.path, changed)
+        refuse_other_run(self.path, known, changed)
         replace_json(self.path / CONFIG, config)
         able = [row for row in self.checkpoints() if _goes_on(row)]
         self.resume_from = able[-1] if able else None

@@ -35,7 +35,11 @@ HARMLESS: Final = frozenset(
         "ttl_days",
     ]
 )
-"""Keys that may change when a run goes on: none of them moves a weight or changes what is measured."""
+"""Keys that may change when a run goes on: none of them moves a weight or changes what is measured.
+
+With one exception: where old weights may be sampled, they are never older than the last checkpoint, so
+`save_every` says which.
+"""
 
 _SHOWN: Final = 100  # characters of a value in a message
 
@@ -94,16 +98,23 @@ def changes(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, tu
     }
 
 
-def refuse_other_run(path: Path, changed: Mapping[str, tuple[Any, Any]]) -> None:
+def refuse_other_run(
+    path: Path, known: Mapping[str, Any], changed: Mapping[str, tuple[Any, Any]]
+) -> None:
     """Refuses to go on with a run under a configuration that would make another run of it.
+
+    Args:
+        known: the configuration that it began with.
+        changed: as of `changes`.
 
     Raises:
         ResultMismatchError: names each key, what it was and what it is.
     """
+    harmless = HARMLESS - {"save_every"} if known.get("max_steps_off_policy") else HARMLESS
     listed = "\n  ".join(
         f"{key}: {_short(old)} there, {_short(new)} asked for"
         for key, (old, new) in changed.items()
-        if key not in HARMLESS
+        if key not in harmless
     )
     if listed:
         raise ResultMismatchError(
