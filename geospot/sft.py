@@ -52,8 +52,9 @@ async def run(
     """
     view = view or SilentView()
     async with open_session(config, "sft", view, ask) as session:
+        full = session.config
         data = await asyncio.to_thread(
-            open_training_data, session.config, held_out=config.test_size, progress=progress
+            open_training_data, full, held_out=full.test_size, progress=progress
         )
         try:
             session.refuse_other_data(data.fingerprint)

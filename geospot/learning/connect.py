@@ -7,7 +7,14 @@ from typing import Any, Final, Generic, TypeVar
 from geospot.config.learning import LearnConfig, RLConfig
 from geospot.config.recipes import TINY_MODELS, TINY_SCRATCH, Kind, with_recipe
 from geospot.errors import ModelNotFoundError, UsageError
-from geospot.learning.starting import Start, starting_point
+from geospot.learning.starting import (
+    START_PATH,
+    Start,
+    begun_with,
+    filled,
+    start_of,
+    starting_point,
+)
 from geospot.prompts import Prompt, load_prompt
 from geospot.renderers import renderer_name_of
 from geospot.services import ServedModel, Service, ServiceOptions, open_service
@@ -29,8 +36,9 @@ class Connected(Generic[ConfigT]):
     start: Start
 
     def settings(self) -> dict[str, Any]:
-        """What config.json records: every setting, and the prompt's text."""
+        """What config.json records: every setting, the prompt's text, and the weights it starts from."""
         return self.config.model_dump(mode="json") | {
+            START_PATH: self.start.state_path,
             "prompt": self.prompt.name,
             "prompt_text": self.prompt.text,
             "system_prompt": self.prompt.system,
@@ -45,6 +53,9 @@ def unheard(sentence: str) -> None:
 def connect(config: ConfigT, tell: Callable[[str], None] = unheard) -> Connected[ConfigT]:
     """Opens the service and settles what the configuration leaves open. Blocks for some seconds.
 
+    Where the run goes on, what it leaves open is as it was when the run began, and the checkpoint that
+    the run started from needn't be there any more.
+
     Args:
         config: as the person filled it.
         tell: told in sentences what takes long.
@@ -53,7 +64,12 @@ def connect(config: ConfigT, tell: Callable[[str], None] = unheard) -> Connected
         UsageError: settings that contradict the checkpoint to start from.
         BackendError: the service can't be used, or doesn't serve the model.
     """
-    start = starting_point(config.load_checkpoint_path)
+    known = begun_with(config, _kind(config))
+    if known:
+        config = filled(config, known)
+        start = start_of(config, known)
+    else:
+        start = starting_point(config.load_checkpoint_path)
     wanted = config.model_name or start.settings.model_name
     if wanted is None and config.service == "local" and start.state_path is None:
         wanted = TINY_SCRATCH
@@ -62,7 +78,9 @@ def connect(config: ConfigT, tell: Callable[[str], None] = unheard) -> Connected
         config.service, ServiceOptions(api_key_env=config.api_key_env, models=own, tell=tell)
     )
     try:
-        found = _of_checkpoint(service, start)
+        if known:
+            _check_reference(service, config, start)
+        found = {} if known else _of_checkpoint(service, start)
         for name, value in found.items():
             said = getattr(config, name) if name in config.model_fields_set else None
             _agree(name, said, value)
@@ -70,14 +88,14 @@ def connect(config: ConfigT, tell: Callable[[str], None] = unheard) -> Connected
         prompt = _prompt(config, start, model.name)
         full = with_recipe(config, _kind(config), model.name)
         _refuse_parts(full.model_copy(update=found))
-        known = found | {
+        settled = found | {
             "model_name": model.name,
             "renderer_name": _renderer_name(config, start, model.name),
             "prompt": prompt.name,
             "system_prompt": prompt.system,
             "max_image_size": _max_image_size(config, start),
         }
-        return Connected(full.model_copy(update=known), service, model, prompt, start)
+        return Connected(full.model_copy(update=settled), service, model, prompt, start)
     except BaseException:
         service.close()
         raise
@@ -110,6 +128,25 @@ def _of_checkpoint(service: Service, start: Start) -> dict[str, Any]:
     parts = {name: getattr(info, name) for name in _PARTS if info.is_lora}
     found = {"model_name": info.base_model, "lora_rank": info.lora_rank if info.is_lora else 0}
     return {name: value for name, value in (found | parts).items() if value is not None}
+
+
+def _check_reference(service: Service, config: LearnConfig, start: Start) -> None:
+    """A run that goes on needs the weights that it started from to measure how far it is from them."""
+    needed = (
+        isinstance(config, RLConfig) and config.kl_penalty_coef and config.kl_reference == "start"
+    )
+    if not needed:
+        return
+    try:
+        _of_checkpoint(service, start)
+    except ModelNotFoundError as error:
+        raise ModelNotFoundError(
+            f"{printable(str(config.log_path))} can't go on: kl_reference=start measures the "
+            "divergence from the weights that it started from, and "
+            f"{service.title[0].lower()}{service.title[1:]} has no checkpoint "
+            f"{printable(str(start.state_path))} any more.",
+            "Start a new run with load_checkpoint_path at this one: its weights are the reference then.",
+        ) from error
 
 
 def _refuse_parts(config: LearnConfig) -> None:
