@@ -365,7 +365,7 @@ def test_the_page_s_code_reads_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     run.metrics(0, {"env/all/reward/total": 0.5})
     run.close("finished")
     page = Path(__file__).parents[2] / "docs" / "runs.md"
-    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    *_, code = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(compile(code, str(page), "exec"), names)  # noqa: S102
