@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from geospot.errors import UsageError
@@ -175,8 +176,9 @@ def test_whoever_asks_for_the_same_engine_shares_it_until_the_last_lets_go(tmp_p
 
 def test_an_engine_that_died_is_not_shared(tmp_path: Path) -> None:
     options = ServiceOptions(state_dir=tmp_path / "state")
+    before = _engines()
     first = service(options)
-    [pid] = _children_running("geospot_backends.local.companion")
+    [pid] = _engines() - before  # other tests' engines may be there
     os.kill(pid, signal.SIGKILL)
     assert _ends(pid)
     second = service(options)
@@ -187,7 +189,7 @@ def test_an_engine_that_died_is_not_shared(tmp_path: Path) -> None:
     second.stop()
 
 
-def _children_running(module: str) -> list[int]:
-    """Processes that this one started and whose command line names the module."""
-    listed = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    return [pid for pid in map(int, listed) if module in Path(f"/proc/{pid}/cmdline").read_text()]
+def _engines() -> set[int]:
+    """Engines' processes that this one started."""
+    children = psutil.Process().children()
+    return {child.pid for child in children if "companion" in " ".join(child.cmdline())}
