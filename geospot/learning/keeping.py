@@ -72,6 +72,7 @@ class CheckpointKeeper:
         Raises:
             BackendError: the service couldn't save.
         """
+        self.directory.beat("saving", done)
         rows = self.directory.checkpoints()
         if done and not any(
             row.state_path and row.batch == done and not row.diverged for row in rows

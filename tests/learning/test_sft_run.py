@@ -161,6 +161,7 @@ def test_stopped_by_a_signal_it_saves_and_goes_on_later(url: str, tmp_path: Path
     beat = read_heartbeat(tmp_path / "run")
     assert beat is not None
     assert beat.state == "stopped"
+    assert beat.step == saved["batch"]
 
     settings["behavior_if_log_dir_exists"] = "resume"
     done = asyncio.run(run(SFTConfig(**settings)))

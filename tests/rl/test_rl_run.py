@@ -165,10 +165,12 @@ def test_a_run_that_is_asked_to_stop_saves_and_goes_on(whole: Path, tmp_path: Pa
     process.send_signal(signal.SIGTERM)
     code, said = _finish(process)
     assert code == 128 + signal.SIGTERM, said
-    assert json.loads((run / "heartbeat.json").read_text())["state"] == "stopped"
+    beat = json.loads((run / "heartbeat.json").read_text())
+    assert beat["state"] == "stopped"
     (saved,) = [row for row in read_checkpoints(run) if row.state_path]
     assert saved.batch is not None
     assert 0 < saved.batch < STEPS
+    assert beat["step"] == saved.batch
     code, said = _finish(_start(tmp_path, "save_every=100"))
     assert code == 0, said
     rewards = [_rows(run)[step]["env/all/reward/total"] for step in range(STEPS)]
