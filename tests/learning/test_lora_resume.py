@@ -1,0 +1,90 @@
+"""A run that trains a LoRA adapter is killed, and goes on as if nothing had happened."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.approx import approx
+from tests.support.learning import checkpoint_rows, embedded_url, rows_of, small
+
+OF_KIND: dict[str, dict[str, Any]] = {
+    "sft": {"num_epochs": 2, "learning_rate": 1e-2},
+    "rl": {
+        "model_name": "geospot/tiny-vlm",  # whose answers earn rewards that differ
+        "max_steps": 8,
+        "batch_size": 2,
+        "group_size": 4,
+        "max_tokens": 96,
+        "coord_tau": 2000,
+        "learning_rate": 3e-3,
+    },
+}
+"""Twelve steps of the one, eight of the other; a checkpoint every three."""
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One engine for all runs here."""
+    with embedded_url(tmp_path_factory.mktemp("state")) as address:
+        yield address
+
+
+def _start(kind: str, url: str, log_path: Path) -> "subprocess.Popen[str]":
+    """`geospot sft` or `geospot rl` in a process of its own, begun or gone on with."""
+    settings = small(url, log_path, lora_rank=4, **OF_KIND[kind])
+    if kind == "rl":
+        settings = {name: value for name, value in settings.items() if name not in _OF_SFT}
+    settings["behavior_if_log_dir_exists"] = "resume"
+    arguments = [f"{name}={value}" for name, value in settings.items()]
+    return subprocess.Popen(
+        [sys.executable, "-m", "geospot", kind, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+_OF_SFT = ("test_size", "nll_every")
+
+
+def _finish(process: "subprocess.Popen[str]") -> str:
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    return said
+
+
+@pytest.mark.parametrize("kind", OF_KIND)
+def test_killed_and_resumed_a_lora_is_as_if_nothing_had_happened(
+    kind: str, url: str, tmp_path: Path
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    _finish(_start(kind, url, whole))
+    process = _start(kind, url, killed)
+    files = [killed / "checkpoints.jsonl", killed / "metrics.jsonl"]
+    while not all(file.is_file() and file.read_bytes() for file in files) or 4 not in rows_of(
+        killed
+    ):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert "final" not in {row["name"] for row in checkpoint_rows(killed)}
+
+    said = _finish(_start(kind, url, killed))
+
+    assert "a LoRA of rank 4" in said
+    assert "from step" in said
+    assert json.loads((killed / "config.json").read_bytes())["lora_rank"] == 4
+    resumed, expected = rows_of(killed), rows_of(whole)
+    assert sum("optim/grad_norm" in row for row in expected.values()) > 5  # it does learn
+    assert list(resumed) == list(expected)
+    for step, row in expected.items():
+        assert list(resumed[step]) == list(row), step
+        assert list(resumed[step].values()) == approx(list(row.values()), rel=1e-4, abs=1e-6), step
