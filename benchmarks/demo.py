@@ -6,7 +6,6 @@ directories are evaluated here in the same way, with the same photos before and 
 """
 
 import asyncio
-import json
 import os
 import resource
 import subprocess
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from rich.console import Console
 
 from geospot.config.evaluation import EvalConfig
@@ -25,8 +25,8 @@ from geospot.demo import DATASET, MAX_TOKENS, TAU_KM, compare
 from geospot.evaluation.evaluate import evaluate
 from geospot.evaluation.metrics import Scores, score_distances
 from geospot.evaluation.progress import TerminalView
-from geospot.evaluation.results import SAMPLES, SUMMARY, read_records
-from geospot.evaluation.statistics import Interval, paired_bootstrap
+from geospot.evaluation.results import SAMPLES, read_records
+from geospot.evaluation.statistics import Interval, bootstrap, paired_bootstrap
 from geospot.outcomes import Outcome
 
 NAME: Final = "geospot demo, from random weights (SFT, then GRPO)"
@@ -54,10 +54,10 @@ def main(quick: bool) -> str:
     """The table, as Markdown. A full run takes as long as three demos, and a few minutes more."""
     photos = _QUICK_PHOTOS if quick else _PHOTOS
     lines = [
-        "| seed | demo: wall, CPU | split | greedy median km, SFT → GRPO "
+        "| seed | demo: wall, CPU | split | greedy median km: SFT | greedy median km: GRPO "
         "| sampled reward, before → after GRPO (difference) "
         "| sampled median km, before → after (difference) |",
-        "| ---: | --- | --- | --- | --- | --- |",
+        "| ---: | --- | --- | --- | --- | --- | --- |",
     ]
     for seed in _SEEDS[:1] if quick else _SEEDS:
         with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +67,8 @@ def main(quick: bool) -> str:
         [
             *lines,
             "",
-            f"{photos} photos a split, the same before and after; 95% intervals, paired by photo. "
+            f"{photos} photos a split, the same before and after. Brackets are 95% intervals by bootstrap "
+            "over photos; those of differences are paired by photo. "
             f"Sampled at temperature 1; reward exp(−distance / {TAU_KM:g} km), 0 for a failure. CPU is "
             "the demo's processor time, the engine's included; the machine may have been shared.",
         ]
@@ -133,24 +134,26 @@ def _place(out: Path, kind: str, run: str) -> Path:
 
 def _found(results: Mapping[str, tuple[Path, Path]]) -> str:
     """Cells of what a split's results say."""
-    greedy = [_greedy_median_km(result) for result in results["greedy"]]
+    greedy = [_median(_scores(result)) for result in results["greedy"]]
     before, after = results["sampled"]
     lift = compare(before, after)
     median_km = paired_bootstrap(_scores(after), _scores(before)).median_km
     assert median_km is not None
     fall_km = lift.after.median_km - lift.before.median_km
     return (
-        f"{greedy[0]:,.0f} → {greedy[1]:,.0f} "
+        f"{greedy[0]} | {greedy[1]} "
         f"| {lift.before.reward:.3f} → {lift.after.reward:.3f} "
-        f"({lift.reward:+.3f}, {_range(lift.interval, '+.3f')}) "
+        f"({lift.reward:+.3f} [{_range(lift.interval, '+.3f')}]) "
         f"| {lift.before.median_km:,.0f} → {lift.after.median_km:,.0f} "
-        f"({fall_km:+,.0f}, {_range(median_km, '+,.0f')})"
+        f"({fall_km:+,.0f} [{_range(median_km, '+,.0f')}])"
     )
 
 
-def _greedy_median_km(result: Path) -> float:
-    summary = json.loads((result / SUMMARY).read_text(encoding="utf-8"))
-    return float(summary["all"]["median_km"])
+def _median(scores: Scores) -> str:
+    """The median error in km, with its interval."""
+    interval = bootstrap(scores).over_all["median_km"]
+    assert interval is not None
+    return f"{np.median(scores.distance_km_N):,.0f} [{_range(interval, ',.0f')}]"
 
 
 def _scores(result: Path) -> Scores:
