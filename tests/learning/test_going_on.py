@@ -81,11 +81,17 @@ def _going_on(url: str, path: Path, **said: Any) -> SFTConfig:
     return SFTConfig(**(usual | said))
 
 
+@pytest.mark.parametrize("by", ["its command", "geospot runs resume"])
 def test_it_goes_on_though_what_it_started_from_is_gone(
-    runs: tuple[Path, Path], url: str, start: Path, broken_off: Path
+    runs: tuple[Path, Path], url: str, start: Path, broken_off: Path, by: str
 ) -> None:
     shutil.rmtree(start)
-    asyncio.run(run(_going_on(url, broken_off, load_checkpoint_path=str(start))))
+    (broken_off / "heartbeat.json").unlink()
+    config = _going_on(url, broken_off, load_checkpoint_path=str(start))
+    if by == "geospot runs resume":
+        _, settings = resume_settings(broken_off)
+        config = SFTConfig(**settings)
+    asyncio.run(run(config))
     assert checkpoint_rows(broken_off)[-1]["batch"] == 4
     assert rows_of(broken_off) == rows_of(runs[1])
 
