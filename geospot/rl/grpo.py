@@ -196,7 +196,7 @@ class GRPO:
         """
         self._tell_phase("sampling", self.done)
         sampling = self._pipeline.sampling(step)
-        await asyncio.wait({sampling, last, stopping}, return_when="FIRST_COMPLETED")
+        await asyncio.wait({sampling, last}, return_when="FIRST_COMPLETED")
         if last.done():
             last.result()
             await asyncio.wait({sampling, stopping}, return_when="FIRST_COMPLETED")
