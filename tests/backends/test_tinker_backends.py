@@ -313,7 +313,7 @@ def test_answers_go_on_after_the_server_was_restarted(
 def test_answers_go_on_after_the_embedded_engine_died(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from geospot_backends.local import companion
+    from geospot_backends.local import companion, shared
 
     started: list[int] = []
 
@@ -322,7 +322,7 @@ def test_answers_go_on_after_the_embedded_engine_died(
             super().__init__(options)
             started.append(self.pid)
 
-    monkeypatch.setattr(companion, "Companion", Noted)
+    monkeypatch.setattr(shared, "Companion", Noted)
     monkeypatch.setenv("GEOSPOT_STATE_DIR", str(tmp_path / "state"))
 
     def kill() -> None:

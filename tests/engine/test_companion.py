@@ -180,9 +180,11 @@ def test_an_engine_that_died_is_not_shared(tmp_path: Path) -> None:
     first = service(options)
     [pid] = _engines() - before  # other tests' engines may be there
     os.kill(pid, signal.SIGKILL)
-    assert _ends(pid)
+    ends_s = time.monotonic() + 30
+    while first.died() is None:  # its last threads may still be ending when the process seems gone
+        assert time.monotonic() < ends_s
+        time.sleep(0.05)
     second = service(options)
-    assert first.died() is not None
     assert second.died() is None
     first.stop()
     assert httpx.get(f"{second.base_url}/api/v1/healthz").status_code == 200
