@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from textual import events
 from textual.actions import ActionParseResult
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -19,6 +20,7 @@ from geospot.tui.inks import DARK, LIGHT, THEMES, Inks, inks_of
 from geospot.tui.keys import key_groups
 from geospot.tui.listing import Listing
 from geospot.tui.reading import Reader, Watchings
+from geospot.tui.screen import GeoScreen
 
 RUNS: Final = Path("runs")
 RESULTS: Final = Path("results")
@@ -122,6 +124,31 @@ class GeospotApp(App[None]):
 
     def _set_theme(self, name: str) -> None:
         self.theme = name
+
+    async def on_event(self, event: events.Event) -> None:
+        """In a form, a key is done before the next one is looked at.
+
+        Else Textual sends it to what has the focus now, and looks for what it is bound to after it came
+        back from there: characters that are typed or pasted fast would be ahead of it, in another field.
+        """
+        if (
+            isinstance(event, events.Key)
+            and not event.is_forwarded
+            and self.app_focus
+            and await self._done_at_once(event)
+        ):
+            return
+        await super().on_event(event)
+
+    async def _done_at_once(self, event: events.Key) -> bool:
+        screen = self.screen
+        if not isinstance(screen, GeoScreen) or not screen.KEYS_IN_ORDER:
+            return False
+        if event.is_printable and screen.take_character(event.character or ""):
+            return True
+        return await self._check_bindings(event.key, priority=True) or await self._check_bindings(
+            event.key
+        )
 
     async def run_action(
         self,

@@ -1,6 +1,6 @@
 """What all screens have in common: a title, a body, a line that says what is waited for, and the keys."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from rich.text import Text
@@ -35,6 +35,25 @@ class GeoScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", tooltip="To the screen before"),
     ]
+
+    FIRST_KEYS: ClassVar[Sequence[str]] = ()
+    """Actions that come first at the foot, in this order, before those of what has the focus."""
+
+    KEYS_IN_ORDER: ClassVar[bool] = False
+    """Whether a key is done before the next one is looked at, however fast they come."""
+
+    def is_offered(self, action: str) -> bool:
+        """Whether an action is offered at the foot and in the lists of keys: it can be done now.
+
+        A key that isn't offered still works: the sentence that it gives says why it can't be done.
+        """
+        del action
+        return True
+
+    def take_character(self, character: str) -> bool:
+        """Types a character, where one is typed; only asked with `KEYS_IN_ORDER`."""
+        del character
+        return False
 
     def compose(self) -> ComposeResult:
         """Title, body, status, keys."""

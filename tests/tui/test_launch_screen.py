@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, OptionList
 
@@ -82,6 +83,12 @@ async def fill(pilot: Pilot[None], name: str, text: str, end: str = "enter") -> 
     await pilot.press("enter", "ctrl+u", *text)
     if end:
         await pilot.press(end)
+
+
+def burst(pilot: Pilot[None], *keys: str) -> None:
+    """Presses keys as a terminal sends them that has held them back: nothing is waited for in between."""
+    for key in keys:
+        pilot.app.post_message(Key(key, key if len(key) == 1 else None))
 
 
 def test_it_says_what_keeps_it_from_starting_and_does_not_start(tmp_path: Path) -> None:
@@ -187,6 +194,41 @@ def test_a_digit_begins_a_value_and_no_key_of_the_app_loses_the_form(tmp_path: P
         await until_seen(pilot, "Leave the form?")
         await pilot.press("y")
         await until(pilot, lambda: screen not in pilot.app.screen_stack, "the runs")
+
+    drive(form_app(tmp_path, **WORLD), steps, SMALL)
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_keys_that_come_without_a_pause_are_done_one_after_the_other(
+    tmp_path: Path, opens: bool
+) -> None:
+    """A slow line sends many at once; what is pasted comes like this, too."""
+    begins = ["enter"] if opens else []
+
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await ready(pilot)
+        await go_to(pilot, "max_samples")
+        burst(pilot, *begins, *"192", "enter", "down", "down", *begins, *"12", "enter", "up")
+        burst(pilot, *begins, *"7", "tab", "enter", *"34", "backspace", "left", *"5", "tab")
+        await until(pilot, lambda: screen.form.said.get("max_steps") == "53", "what was typed last")
+        said = {"max_samples": "192", "max_steps": "53", "num_epochs": "7", "log_path": "runs/sft"}
+        assert screen.form.said == {**WORLD, **said, "log_path": screen.form.said["log_path"]}
+        assert screen.focused is screen.fields
+
+    drive(form_app(tmp_path, **WORLD), steps, SMALL)
+
+
+def test_typing_replaces_what_stands_there_and_arrows_keep_it(tmp_path: Path) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await ready(pilot)
+        for typed, becomes in (("125", "125"), ("5000", "5000")):
+            await go_to(pilot, "max_samples")
+            await pilot.press("enter", *typed, "enter")
+            assert screen.form.said["max_samples"] == becomes
+        await pilot.press("enter", "right", "1", "left", "left", "2", "enter")
+        assert screen.form.said["max_samples"] == "500201"
+        await pilot.press("enter", "backspace", "enter")
+        assert "max_samples" not in screen.form.said
 
     drive(form_app(tmp_path, **WORLD), steps, SMALL)
 

@@ -215,8 +215,6 @@ class LaunchScreen(FormScreen):
         """Checks everything once more, then starts."""
         if self.editor.is_open:
             self.editor.take()
-            self.call_after_refresh(self.action_start)
-            return
         if not self._is_starting and self.kind in self.pages:
             self.run_worker(self._start, group="start", exclusive=True)
 

@@ -5,12 +5,10 @@ from functools import partial
 from typing import ClassVar, Final
 
 from rich.text import Text
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.geometry import Region, Size
-from textual.message import Message
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
@@ -23,18 +21,29 @@ _LIST_WIDTH: Final = 44
 Completion = Callable[[str], Awaitable[Sequence[str]]]
 """What could stand in the place of what is typed; asked on every change."""
 
+Changed = Callable[[str, str], None]
+"""Field, and what is typed in it."""
+
+Closed = Callable[[str, str | None, bool], None]
+"""Field, what was taken (None where it is to be as it was before), and whether to go on to the next."""
+
 
 class FieldEditor(Container):
-    """Hidden until `open`. It tells of every change, and how it was closed.
+    """Hidden until `open`. It tells of every change, and how it was closed: at once, and not by a message.
 
     Enter takes what is typed, or what is chosen in the list; tab takes it and goes on; escape leaves the
     field as it was.
+
+    Args:
+        changed: told when something else is typed.
+        closed: told when the field is left.
     """
 
     DEFAULT_CSS = """
     FieldEditor { layer: edit; position: absolute; width: 40; height: auto; display: none; }
     FieldEditor > Input { height: 1; width: 100%; border: none; padding: 0; background: $panel; }
     FieldEditor > Input:focus { border: none; background: $panel; background-tint: $foreground 0%; }
+    FieldEditor > Input > .input--selection { text-style: underline; }
     FieldEditor > OptionList {
         width: 44; height: auto; max-height: 8; border: none; padding: 0; background: $surface;
         scrollbar-size-vertical: 1; display: none; overlay: screen;
@@ -43,23 +52,17 @@ class FieldEditor(Container):
     FieldEditor > OptionList.-some { display: block; }
     """
 
-    class Changed(Message):
-        """Something else is typed."""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Leave", tooltip="Leave the field as it was"),
+        Binding("tab", "take(True)", "Take, next", tooltip="Take it and go to the next field"),
+        Binding("shift+tab", "take(False)", "Take", show=False, tooltip="Take what is chosen"),
+    ]
 
-        def __init__(self, name: str, text: str) -> None:
-            super().__init__()
-            self.name, self.text = name, text
-
-    class Closed(Message):
-        """The field is left. `text` is what was taken, None where it is to be as it was before."""
-
-        def __init__(self, name: str, text: str | None, *, go_on: bool) -> None:
-            super().__init__()
-            self.name, self.text, self.go_on = name, text, go_on
-
-    def __init__(self) -> None:
+    def __init__(self, changed: Changed, closed: Closed) -> None:
         super().__init__(id="launch-editor")
         self.field = ""
+        self._tell_changed, self._tell_closed = changed, closed
+        self._told = ""
         self._shown: list[str] = []
         self._is_choice = False
         self._complete: Completion | None = None
@@ -103,28 +106,26 @@ class FieldEditor(Container):
         line = self.query_one(_Line)
         line.placeholder = printable(placeholder)
         line.display = not choices
-        with line.prevent(Input.Changed):
-            line.value = text
-        line.cursor_position = len(text)
+        self._told = line.value = text
+        line.select_all()  # typing replaces it, arrows keep it
         self._lines = len(choices)
         self.place(where, room)
         self.display = True
         self._offer(choices, text)
         if choices:
-            self.query_one(OptionList).focus()
+            self.screen.set_focus(self.query_one(OptionList))
         else:
-            line.focus()
+            self.screen.set_focus(line)
             self._ask(text, everything=True)
 
-    def begin(self, text: str) -> None:
-        """Replaces what is typed, as if a person had done it."""
+    def take_character(self, character: str) -> None:
+        """Types it over what is selected; in a list, it goes to the next choice that begins so."""
+        if self._is_choice:
+            self._jump(character)
+            return
         line = self.query_one(_Line)
-        line.value = text
-        line.cursor_position = len(text)
-
-    def go_on(self, text: str) -> None:
-        """Types more: what came before the line had the focus."""
-        self.begin(self.query_one(_Line).value + text)
+        line.replace(character, *sorted(line.selection))
+        self._tell()
 
     def place(self, where: Region, room: Size) -> None:
         """The line over the field's value; the list below it where there is room, else above.
@@ -148,7 +149,7 @@ class FieldEditor(Container):
             return
         self.display = False
         self._asked += 1
-        self.post_message(self.Closed(self.field, text, go_on=go_on))
+        self._tell_closed(self.field, text, go_on)
 
     def take(self, *, go_on: bool = False) -> None:
         """Takes what is chosen in the list if something is, else what is typed."""
@@ -171,11 +172,18 @@ class FieldEditor(Container):
         options.highlighted = None if at < 0 else at
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Tells, and looks for what could be meant."""
+        """Tells what is typed now; the event may come late, and be about the field before."""
         event.stop()
-        if self.is_open:
-            self.post_message(self.Changed(self.field, event.value))
-            self._ask(event.value, everything=False)
+        if self.is_open and not self._is_choice:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tells, and looks for what could be meant."""
+        text = self.query_one(_Line).value
+        if text != self._told:
+            self._told = text
+            self._tell_changed(self.field, text)
+            self._ask(text, everything=False)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Takes a line of the list, by enter or a click."""
@@ -183,19 +191,13 @@ class FieldEditor(Container):
         if event.option_index < len(self._shown):
             self.close(self._shown[event.option_index])
 
-    def on_key(self, event: events.Key) -> None:
-        """Keys of a list without a line to type in; a letter goes to the next choice that begins so."""
-        is_letter = event.is_printable and event.character is not None
-        if not self._is_choice or not (is_letter or event.key in ("escape", "tab", "shift+tab")):
-            return
-        event.stop()
-        event.prevent_default()
-        if is_letter:
-            self._jump(str(event.character))
-        elif event.key == "escape":
-            self.close(None)
-        else:
-            self.take(go_on=event.key == "tab")
+    def action_take(self, go_on: bool) -> None:
+        """Takes what is typed or chosen."""
+        self.take(go_on=go_on)
+
+    def action_leave(self) -> None:
+        """Leaves the field as it was."""
+        self.close(None)
 
     def _jump(self, letter: str) -> None:
         options = self.query_one(OptionList)
@@ -260,9 +262,7 @@ class FieldEditor(Container):
 
 class _Line(Input):
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "take(False)", "Take", tooltip="Take what is typed or chosen"),
-        Binding("tab", "take(True)", "Take, next", tooltip="Take it and go to the next field"),
-        Binding("escape", "leave", "Leave", tooltip="Leave the field as it was"),
+        Binding("enter", "take", "Take", tooltip="Take what is typed or chosen"),
         Binding("down", "move(1)", "List", show=False, tooltip="Into the list below"),
         Binding("up", "move(-1)", "List", show=False, tooltip="Back up to what is typed"),
     ]
@@ -271,11 +271,8 @@ class _Line(Input):
         super().__init__(compact=True, select_on_focus=False)
         self._editor = editor
 
-    def action_take(self, go_on: bool) -> None:
-        self._editor.take(go_on=go_on)
-
-    def action_leave(self) -> None:
-        self._editor.close(None)
+    def action_take(self) -> None:
+        self._editor.take()
 
     def action_move(self, by: int) -> None:
         self._editor.move(by)

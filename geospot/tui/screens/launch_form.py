@@ -25,12 +25,13 @@ from geospot.tui.form import Form
 from geospot.tui.screens.launch_checks import Around, checkpoint_model, free_path
 from geospot.tui.screens.launch_choices import Offers
 from geospot.tui.screens.launch_editor import FieldEditor
-from geospot.tui.screens.launch_list import FieldTable, rows_of
+from geospot.tui.screens.launch_list import BEGINS, FieldTable, rows_of
 from geospot.tui.screens.launch_looks import LooksScreen, Page
 from geospot.tui.screens.launch_panel import Beside, panel
 from geospot.tui.widgets.table import Table
 
 KINDS: Final[Mapping[Command, str]] = {"sft": "SFT", "rl": "RL", "eval": "Evaluation"}
+_KEYS: Final[Mapping[Command, str]] = {"sft": "s", "rl": "r", "eval": "e"}
 FOLDER_FIELD: Final[Mapping[Command, str]] = {"sft": "log_path", "rl": "log_path", "eval": "out"}
 """The setting that says where a run or result goes."""
 
@@ -77,6 +78,8 @@ class FormScreen(LooksScreen):
         Binding("right", "app.focus_next", "Right", show=False, tooltip="The button to the right"),
     ]
 
+    KEYS_IN_ORDER: ClassVar[bool] = True
+
     def __init__(self, kind: str = "sft", settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(kind)
         self._given = dict(settings or {})
@@ -90,7 +93,7 @@ class FormScreen(LooksScreen):
         """Kinds and buttons, complaints, fields, panel."""
         with Horizontal(id="launch-bar"):
             for kind, title in KINDS.items():
-                yield Button(f"○ {title}", id=f"launch-{kind}", compact=True)
+                yield Button(f"○ {title} ({_KEYS[kind]})", id=f"launch-{kind}", compact=True)
             yield Static(id="launch-space")
             yield Button("Presets (p)", id="launch-presets", compact=True)
             yield Button("Start (ctrl+s)", id="launch-go", compact=True)
@@ -98,7 +101,7 @@ class FormScreen(LooksScreen):
         with Container(id="launch-body"):
             with Container(id="launch-area"):
                 yield FieldTable()
-                yield FieldEditor()
+                yield FieldEditor(self._typed, self._left_editor)
             with VerticalScroll(id="launch-side", can_focus=False):
                 yield Static(id="launch-panel", markup=False)
 
@@ -174,7 +177,7 @@ class FormScreen(LooksScreen):
         for kind, title in KINDS.items():
             button = self.query_one(f"#launch-{kind}", Button)
             button.set_class(kind == self.kind, "-on")
-            button.label = f"{'●' if kind == self.kind else '○'} {title}"
+            button.label = f"{'●' if kind == self.kind else '○'} {title} ({_KEYS[kind]})"
         self.say_title("New run", KINDS[self.kind])
         self.changed(is_settled=True)
 
@@ -298,8 +301,12 @@ class FormScreen(LooksScreen):
             self.show_panel()
 
     def on_table_selected(self, event: Table.Selected) -> None:
-        """A field is filled; a section is unfolded."""
+        """A click does what enter does."""
         event.stop()
+        self.action_edit()
+
+    def action_edit(self) -> None:
+        """Fills a field, or unfolds a section."""
         row = self.fields.row
         if row is None:
             return
@@ -309,14 +316,18 @@ class FormScreen(LooksScreen):
         elif row.what == "field":
             self._edit(row.name)
 
-    def on_field_table_typed(self, event: FieldTable.Typed) -> None:
-        """What is typed replaces what stood there."""
-        about = self.form.by_name.get(event.name)
-        if self.editor.is_open and self.editor.field == event.name:
-            self.editor.go_on(event.character)
-        elif about is not None and not about.choices:
-            self._edit(event.name)
-            self.editor.begin(event.character)
+    def take_character(self, character: str) -> bool:
+        """Types it; over a field that isn't opened, it replaces what stands there."""
+        if self.editor.is_open:
+            self.editor.take_character(character)
+            return True
+        if self.focused is not self.fields or character not in BEGINS:
+            return False
+        about = self.form.by_name.get(self.fields.field or "") if self.kind in self.pages else None
+        if about is not None and not about.choices:
+            self._edit(about.name)
+            self.editor.take_character(character)
+        return True
 
     def _edit(self, name: str) -> None:
         form, about = self.form, self.form.by_name.get(name)
@@ -339,31 +350,32 @@ class FormScreen(LooksScreen):
             "" if said and _is_typable(said) else form.shown(name),
         )
 
-    def on_field_editor_changed(self, event: FieldEditor.Changed) -> None:
+    def _typed(self, name: str, text: str) -> None:
         """What is typed holds at once."""
-        self.form.say(event.name, event.text)
+        self.form.say(name, text)
         self.changed(is_settled=False)
 
-    def on_field_editor_closed(self, event: FieldEditor.Closed) -> None:
+    def _left_editor(self, name: str, text: str | None, go_on: bool) -> None:
         """What was taken holds; else it is as it was before."""
-        is_kept = event.text is None or (not event.text and not _is_typable(self._as_before))
-        text = self._as_before if is_kept else event.text
-        self.form.say(event.name, text or "")
+        is_kept = text is None or (not text and not _is_typable(self._as_before))
+        self.form.say(name, (self._as_before if is_kept else text) or "")
         self.trouble = ""
-        self.fields.focus()
+        self.set_focus(self.fields)
         self.changed(is_settled=True)
-        if event.go_on:
+        if go_on:
             self.fields.action_next_field()
 
-    def on_field_table_took_back(self, event: FieldTable.TookBack) -> None:
+    def action_take_back(self) -> None:
         """The default holds again."""
-        self.form.take_back(event.name)
-        self.trouble = ""
-        self.changed(is_settled=True)
+        if self.fields.field is not None:
+            self.form.take_back(self.fields.field)
+            self.trouble = ""
+            self.changed(is_settled=True)
 
-    def on_field_table_turned(self, event: FieldTable.Turned) -> None:
+    def action_turn(self, by: int) -> None:
         """The next choice, of a field that has some."""
-        self._turn(event.name, event.by)
+        if self.fields.field is not None:
+            self._turn(self.fields.field, by)
 
     def _turn(self, name: str, by: int) -> None:
         about = self.form.by_name.get(name)

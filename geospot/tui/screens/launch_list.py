@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, cast
 
-from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
-from textual.message import Message
 
 from geospot.textsafe import printable
 from geospot.tui.form import Form
@@ -27,7 +25,8 @@ _COLUMNS: Final = (
     Column("note", "", 20, flexible=True),
 )
 UNKNOWN: Final = "Not settings of this command"
-_BEGINS: Final = "0123456789.-/~"
+BEGINS: Final = "0123456789.-/~"
+"""Characters that begin a value where they stand: no keys of the app while a field has the cursor."""
 _HIDDEN_TEXT: Final = 300
 
 
@@ -64,24 +63,32 @@ def rows_of(form: Form, unfolded: frozenset[str], wrong: Mapping[str, str]) -> l
 
 
 class FieldTable(Table):
-    """The fields. Up and down move between them, left and right go through choices."""
+    """The fields. Up and down move between them; what is done with them does the screen."""
 
     DEFAULT_CSS = """
     FieldTable { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select", "Edit", tooltip="Type a value, or choose one"),
+        Binding("enter", "screen.edit", "Edit", tooltip="Type a value, or choose one"),
         Binding(
             "delete,backspace",
-            "take_back",
+            "screen.take_back",
             "Default",
             tooltip="Leave the setting to its default again",
         ),
         Binding(
-            "left", "turn(-1)", "Choice before", show=False, tooltip="The choice before, or off"
+            "left",
+            "screen.turn(-1)",
+            "Choice before",
+            show=False,
+            tooltip="The choice before, or off",
         ),
         Binding(
-            "right,space", "turn(1)", "Next choice", show=False, tooltip="The next choice, or on"
+            "right,space",
+            "screen.turn(1)",
+            "Next choice",
+            show=False,
+            tooltip="The next choice, or on",
         ),
         Binding(
             "tab", "next_field", "Next", show=False, tooltip="The next field; at the end, Start"
@@ -90,27 +97,6 @@ class FieldTable(Table):
         Binding("home", "go(0)", "First", show=False, tooltip="The first field"),
         Binding("end", "go(-1)", "Last", show=False, tooltip="The last field"),
     ]
-
-    class TookBack(Message):
-        """The default is wanted again in this field."""
-
-        def __init__(self, name: str) -> None:
-            super().__init__()
-            self.name = name
-
-    class Turned(TookBack):
-        """Another choice is wanted in this field: `by` is 1 or -1."""
-
-        def __init__(self, name: str, by: int) -> None:
-            super().__init__(name)
-            self.by = by
-
-    class Typed(TookBack):
-        """A number or path is begun in this field without opening it first."""
-
-        def __init__(self, name: str, character: str) -> None:
-            super().__init__(name)
-            self.character = character
 
     def __init__(self) -> None:
         super().__init__(_COLUMNS, id="launch-fields")
@@ -186,25 +172,6 @@ class FieldTable(Table):
         self.action_move(-1)
         if self.cursor == before:
             self.screen.focus_previous()
-
-    def on_key(self, event: events.Key) -> None:
-        """Digits begin a value where they stand: they are no keys of the app while a field has the cursor."""
-        character = event.character or ""
-        if character and character in _BEGINS:
-            event.stop()
-            event.prevent_default()
-            if self.field is not None:
-                self.post_message(self.Typed(self.field, character))
-
-    def action_take_back(self) -> None:
-        """Asks for the default again."""
-        if self.field is not None:
-            self.post_message(self.TookBack(self.field))
-
-    def action_turn(self, by: int) -> None:
-        """Asks for another choice."""
-        if self.field is not None:
-            self.post_message(self.Turned(self.field, by))
 
     def _near(self, line: int, direction: int) -> int:
         """The nearest line that can hold the cursor: in this direction if there is one, else in the other."""
