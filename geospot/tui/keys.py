@@ -47,7 +47,11 @@ def key_groups(screen: "Screen[Any]") -> Sequence[KeyGroup]:
     merged: dict[tuple[int, str], KeyHelp] = {}
     for active in screen.active_bindings.values():
         binding = active.binding
-        if binding.system or not binding.description:
+        if (
+            binding.system
+            or not binding.description
+            or not _is_offered(active.node, binding.action)
+        ):
             continue
         place = (id(active.node), binding.action)
         short = app.get_key_display(binding)
@@ -66,6 +70,12 @@ def key_groups(screen: "Screen[Any]") -> Sequence[KeyGroup]:
     for key in merged.values():
         titles.setdefault(_title(key.node), []).append(key)
     return [KeyGroup(title, _own_first(keys)) for title, keys in titles.items()]
+
+
+def _is_offered(node: DOMNode, action: str) -> bool:
+    """Whether the screen says that it can be done now; a `GeoScreen` knows of its own actions."""
+    is_offered = getattr(node, "is_offered", None)
+    return is_offered is None or bool(is_offered(action))
 
 
 def _title(node: DOMNode) -> str:

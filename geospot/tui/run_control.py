@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _LIVE_WITHIN_S: Final = 180.0
 _POLL_S: Final = 0.5
 
+OVER: Final = ("finished", "stopped", "failed", "died")
+"""What becomes of runs that are over."""
+
 
 class RunControls(GeoScreen):
     """A screen from which runs are controlled. Subclasses say which run is meant."""
@@ -40,6 +43,19 @@ class RunControls(GeoScreen):
             tooltip="Rename its folder; nothing is lost",
         ),
     ]
+
+    def standing_now(self) -> str:
+        """What has become of the run that the keys are about; empty where that isn't known."""
+        return ""
+
+    def is_offered(self, action: str) -> bool:
+        """What is over can't be stopped, and what is going on can't go on."""
+        standing = self.standing_now()
+        if action in ("stop_run", "stop_run_now"):
+            return standing not in OVER
+        if action == "resume_run":
+            return standing not in ("running", "silent", "finished")
+        return action != "set_run_aside" or standing not in ("running", "silent")
 
     def chosen_run(self) -> Path | None:
         """The run that the keys are about, None where there is none."""

@@ -888,9 +888,78 @@ def test_what_can_not_be_done_is_said_in_a_sentence(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     write_run(folder).close("finished")
 
+    async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
+        def toasts() -> str:
+            return " ".join(" ".join(seen(toast).split()) for toast in screen.query("Toast"))
+
+        await pilot.press("R")  # not offered any more, and yet it says why not
+        await until(pilot, lambda: "has finished; there is nothing to go on with" in toasts())
+
+    shown(folder, steps)
+
+
+def foot(screen: RunScreen) -> str:
+    return seen(screen).split("\n")[-1]
+
+
+@pytest.mark.parametrize("size", [SMALL, MIDDLE])
+def test_the_foot_offers_first_what_can_be_done_with_the_run_now(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    with going(tmp_path / "run") as run:
+
+        async def live(pilot: Pilot[None], screen: RunScreen) -> None:
+            await until(pilot, lambda: isinstance(screen.focused, Chart))
+            await until(pilot, lambda: "s Stop  r Rollouts  e Evaluate" in foot(screen))
+            assert "Resume" not in foot(screen)
+            run.close("stopped", "as asked")
+            await until(pilot, lambda: "r Rollouts  R Resume  e Evaluate" in foot(screen))
+            assert "Stop" not in foot(screen)
+            await pilot.press("question_mark")
+            await until_seen(pilot, "This screen", "Resume")
+            assert "Stop now" not in seen(pilot.app.screen)
+
+        shown(tmp_path / "run", live, size)
+
+
+def test_the_foot_of_a_supervised_run_that_has_finished_has_no_rollouts(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", "sft").close("finished", "")
+
+    async def over(pilot: Pilot[None], screen: RunScreen) -> None:
+        await until(pilot, lambda: "e Evaluate" in foot(screen), "the keys")
+        for word in ("Rollouts", "Map", "Resume", "Stop"):
+            assert word not in foot(screen)
+
+    shown(tmp_path / "run", over)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("steps_done", [0, 2])
+def test_the_whole_reason_of_a_failed_run_is_shown(
+    tmp_path: Path, size: tuple[int, int], steps_done: int
+) -> None:
+    reason = "The data set nowhere can't be read: " + "as it isn't there, " * 12 + "sadly."
+    run = write_run(tmp_path / "run", "rl", steps=steps_done)
+    run.close("failed", reason)
+
+    async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
+        await until_seen(pilot, "✗ failed · why stands below", reason)
+        if not steps_done:
+            await until_seen(pilot, "It ended before its first step", "l shows its log")
+        assert "No figures yet" not in seen(screen)
+
+    shown(tmp_path / "run", steps, size)
+
+
+def test_a_run_that_went_on_says_so_and_knows_its_steps_while_it_starts(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with going(folder, steps=5) as run:
+        for step in (5, 6):
+            run.metrics(step, rl_row(step) | {"progress/done_frac": (step + 1) / 10})
+    write_beat(folder, state="running", step=7, total=0, started=time.time() - 9, time=time.time())
+
     async def steps(pilot: Pilot[None], _screen: RunScreen) -> None:
-        await pilot.press("R")
-        await until_seen(pilot, "has finished; there is nothing to go on with")
+        await until_seen(pilot, "step 7 of 10", "since it went on")
 
     shown(folder, steps)
 

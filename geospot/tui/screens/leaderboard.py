@@ -64,6 +64,7 @@ class LeaderboardScreen(GeoScreen):
     LeaderboardScreen.-empty Table { display: none; }
     LeaderboardScreen.-empty #board-detail { display: none; }
     """
+    FIRST_KEYS: ClassVar[Sequence[str]] = ("open", "filter", "export")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", tooltip="The result under the cursor"),
         Binding(

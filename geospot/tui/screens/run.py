@@ -16,7 +16,7 @@ from geospot.runs.watch import RunState
 from geospot.textsafe import printable
 from geospot.tui.run_control import RunControls
 from geospot.tui.screens.run_config import ConfigView, Defaults, defaults_of
-from geospot.tui.screens.run_head import head, is_over
+from geospot.tui.screens.run_head import head, is_over, long_reason, standing_of
 from geospot.tui.screens.run_histograms import Histograms
 from geospot.tui.screens.run_log import LogView
 from geospot.tui.screens.run_overview import Overview
@@ -46,10 +46,14 @@ class RunScreen(RunControls):
 
     DEFAULT_CSS = """
     RunScreen #run-head { height: 2; padding: 0 1; }
+    RunScreen #run-reason {
+        height: auto; max-height: 7; padding: 0 1; color: $text-error; display: none;
+    }
     RunScreen #run-views { height: 1; padding: 0 1; background: $surface; }
     RunScreen ContentSwitcher { height: 1fr; }
     """
     AUTO_FOCUS = ""
+    FIRST_KEYS: ClassVar[Sequence[str]] = ("stop_run", "rollouts", "resume_run", "evaluate_run")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "rollouts", "Rollouts", tooltip="What it answered, photo by photo"),
         Binding("m", "map", "Map", tooltip="Its answers on the world map"),
@@ -71,6 +75,8 @@ class RunScreen(RunControls):
         self._state = RunState(folder)
         self._known = self._state
         """The newest state of when the directory was still there."""
+        self._offered_in = ("", "")
+        """Standing and kind for which keys were offered last."""
         self._defaults: Defaults = {}
         self._has_defaults = False
         self._evaluations: Sequence[Evaluation] = ()
@@ -79,6 +85,7 @@ class RunScreen(RunControls):
     def compose_body(self) -> ComposeResult:
         """Head, names of the views, the view."""
         yield Static("", id="run-head", markup=False)
+        yield Static("", id="run-reason", markup=False)
         yield ViewNames()
         with ContentSwitcher(initial="overview"):
             yield Overview(id="overview")
@@ -111,6 +118,16 @@ class RunScreen(RunControls):
         """Its folder has another name now: back to the list."""
         self.action_back()
 
+    def standing_now(self) -> str:
+        """What its heartbeat says, or its files."""
+        return standing_of(self._known)[0]
+
+    def is_offered(self, action: str) -> bool:
+        """Supervised runs sample nothing, so that there are no rollouts and nothing is on the map."""
+        if action in ("rollouts", "map") and self._known.kind == "sft":
+            return False
+        return super().is_offered(action)
+
     @property
     def view(self) -> str:
         """The name of the view that is seen."""
@@ -134,6 +151,7 @@ class RunScreen(RunControls):
         self._show_head()
         self._show_view()
         self._say()
+        self._show_keys()
 
     def _show_view(self) -> None:
         state, view = self._shown_state, self.view
@@ -170,11 +188,23 @@ class RunScreen(RunControls):
         shown = self._shown_state
         width = line.content_size.width or self.size.width - 2
         line.update(head(shown, width, self.geospot.inks, is_gone=self._state.is_gone))
+        reason = "" if self._state.is_gone else long_reason(shown, width)
+        whole = self.query_one("#run-reason", Static)
+        whole.display = bool(reason)
+        whole.update(Text(reason))
 
     def _tick(self) -> None:
         """Time goes on, also where nothing is written."""
         if self.is_current and not is_over(self._state):
             self._show_head()
+            self._show_keys()
+
+    def _show_keys(self) -> None:
+        """Another state offers other keys."""
+        state = (self.standing_now(), self._known.kind)
+        if state != self._offered_in:
+            self._offered_in = state
+            self.refresh_bindings()
 
     def _say(self) -> None:
         """What is waited for, and what is seen."""

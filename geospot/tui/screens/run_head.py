@@ -24,6 +24,9 @@ _BAR: Final = 16
 _PACED: Final = 20
 _TOKENS: Final = ("tokens/prefill", "tokens/cached_prefill", "tokens/sample", "tokens/train")
 _SPARK: Final = 12
+_LONGEST_REASON: Final = 1200
+_ROOM_BESIDE: Final = 12
+"""Columns of the head that the state takes, before the reason."""
 
 
 def standing_of(state: RunState) -> Sequence[str]:
@@ -62,6 +65,15 @@ def _standing_by_files(state: RunState) -> Sequence[str]:
     return (standing, f"no heartbeat, and nothing written for {ago}")
 
 
+def long_reason(state: RunState, width: int) -> str:
+    """Why the run failed, where that doesn't fit into the head; empty where it does."""
+    beat = state.beat
+    if beat is None or beat.standing() != "failed":
+        return ""
+    reason = printable(beat.reason, limit=_LONGEST_REASON)
+    return reason if len(reason) + _ROOM_BESIDE > width else ""
+
+
 def head(state: RunState, width: int, inks: Inks, *, is_gone: bool) -> Text:
     """Two lines: where the run stands, and its newest figures; what doesn't fit leaves from the end.
 
@@ -71,6 +83,8 @@ def head(state: RunState, width: int, inks: Inks, *, is_gone: bool) -> Text:
     standing, *words = (
         ("gone", "its directory isn't there any more") if is_gone else standing_of(state)
     )
+    if not is_gone and long_reason(state, width):
+        words = ["why stands below"]
     inks_of_standing = {"silent": inks.warning, "stopped": inks.warning, "unknown": inks.muted}
     ink = inks.good if standing in _GOOD else inks_of_standing.get(standing, inks.bad)
     colour = f"#{ink:06x}"
@@ -94,7 +108,7 @@ def is_over(state: RunState) -> bool:
 
 def _progress(state: RunState, standing: str) -> list[Part]:
     """Step of total, time spent and time left, tokens, cost."""
-    beat, step, total = state.beat, state.done, state.total
+    beat, step, total = state.beat, state.done, _total(state)
     parts: list[Part] = []
     if total:
         share = min(max(step / total, 0), 1)
@@ -105,10 +119,26 @@ def _progress(state: RunState, standing: str) -> list[Part]:
         parts.append((f"step {step:,}", "bold"))
     if beat is not None and beat.started:
         end = time.time() if standing == "running" else beat.time
-        parts.append((f"for {duration(end - beat.started)}", ""))
+        went_on = " since it went on" if _went_on(state, end - beat.started) else ""
+        parts.append((f"for {duration(end - beat.started)}{went_on}", ""))
     if standing == "running" and total > step and (pace := pace_s(state)) is not None:
         parts.append((f"about {duration((total - step) * pace)} left", ""))
     return parts + _spent(state)
+
+
+def _total(state: RunState) -> int:
+    """Steps in all. While a run that goes on is starting, its beat doesn't know; its earlier rows do."""
+    share = state.columns.latest("progress/done_frac")
+    if state.total or share is None or not 0 < share <= 1:
+        return state.total
+    last = int(state.columns.series("progress/done_frac")[0][-1])
+    return max(state.done, round((last + 1) / share))
+
+
+def _went_on(state: RunState, session_s: float) -> bool:
+    """Whether its steps took longer than this process has been there: others came before it."""
+    steps_s = float(state.columns.series("time/total")[1].sum())
+    return steps_s > 1.1 * session_s + 2
 
 
 def _spent(state: RunState) -> list[Part]:

@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from geospot.runs.watch import RunState
 from geospot.tui.screens.run_figures import Figure, any_figure, curves_of, figures_of
+from geospot.tui.screens.run_head import is_over
 from geospot.tui.widgets.chart import Chart
 from geospot.tui.widgets.plot import whole_step
 
@@ -61,7 +62,7 @@ class Overview(VerticalScroll, can_focus=False):
         self._figures: list[Figure] = []
         self._charts: dict[str, Chart] = {}
         self._state: RunState | None = None
-        self._drawn: tuple[int, bool, str, int] | None = None
+        self._drawn: tuple[int, bool, str, int, bool] | None = None
         self._leading: Chart | None = None
         """The chart whose cursor and zoom the others are about to take over."""
 
@@ -82,7 +83,7 @@ class Overview(VerticalScroll, can_focus=False):
     def show(self, state: RunState) -> None:
         """Shows what is known of a run; what is shown already isn't drawn again."""
         self._state = state
-        drawn = (state.revision, state.is_behind, state.kind, len(self.added))
+        drawn = (state.revision, state.is_behind, state.kind, len(self.added), is_over(state))
         if drawn == self._drawn:
             return
         self._drawn = drawn
@@ -96,10 +97,7 @@ class Overview(VerticalScroll, can_focus=False):
         self._figures = figures
         self.set_class(not figures, "-nothing")
         if not figures:
-            words = (
-                "reading …" if state.is_behind else "No figures yet: they come with the first step."
-            )
-            self.query_one("#overview-nothing", Static).update(words)
+            self.query_one("#overview-nothing", Static).update(_why_nothing(state))
         for figure in figures:
             self._charts[figure.name].show(
                 curves_of(figure, state.columns),
@@ -248,3 +246,12 @@ class Overview(VerticalScroll, can_focus=False):
             points += sum(map(len, chart.series))
         if waiting and self._leading is None:
             self.set_timer(_BREATH_S, lambda: self._follow(leading, waiting))
+
+
+def _why_nothing(state: RunState) -> str:
+    """What stands in the place of the charts."""
+    if state.is_behind:
+        return "reading …"
+    if is_over(state):
+        return "It ended before its first step: there are no figures. l shows its log."
+    return "No figures yet: they come with the first step."

@@ -62,13 +62,13 @@ class RunsScreen(RunControls):
     RunsScreen.-empty > Welcome { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "app.launch", "New", tooltip="Train or evaluate, from a form"),
+        Binding("n", "app.launch", "New run", tooltip="Train or evaluate, from a form"),
         Binding(
             "slash", "filter", "Filter", tooltip="Such as kind:rl model:qwen reward>0.4 has:eval"
         ),
         Binding("space", "mark", "Mark", tooltip="Mark the run, for comparing"),
         Binding("c", "compare", "Compare", tooltip="Lay the marked runs over one another"),
-        Binding("l", "app.leaderboard", "Board", tooltip="The leaderboard"),
+        Binding("l", "app.leaderboard", "Leaderboard", tooltip="Results, ranked"),
         Binding("greater_than_sign", "sort(1)", "Sort", tooltip="By the next column"),
         Binding(
             "less_than_sign", "sort(-1)", "Sort back", show=False, tooltip="By the column before"
@@ -100,6 +100,8 @@ class RunsScreen(RunControls):
         """The run under the cursor, which stays on it."""
         self._meant: Path | None = None
         """The run that the cursor was moved to; it has it again when a filter lets it through."""
+        self._offered_in = ""
+        """The standing for which keys were offered last."""
         self._repaint: Timer | None = None
         self._is_stale = False
         self._demo_goes_on = False
@@ -137,6 +139,11 @@ class RunsScreen(RunControls):
         if self._chosen is None:
             self.notify("There is no run under the cursor.", markup=False)
         return self._chosen
+
+    def standing_now(self) -> str:
+        """What has become of the run under the cursor."""
+        run = None if self._chosen is None else self.geospot.listing.summaries.get(self._chosen)
+        return "" if run is None else run.standing
 
     def _visible(self) -> Sequence[Path]:
         """Runs on screen, as far as it is known which; before the first painting, the newest."""
@@ -382,6 +389,9 @@ class RunsScreen(RunControls):
     def _show_preview(self) -> None:
         run = None if self._chosen is None else self.geospot.listing.summaries.get(self._chosen)
         self._preview.show(run, self._peek)
+        if (standing := self.standing_now()) != self._offered_in:
+            self._offered_in = standing
+            self.refresh_bindings()
 
     def _peek_soon(self) -> None:
         """Reads a few files of the run under the cursor, when the cursor has stayed."""

@@ -45,6 +45,7 @@ class KeyLine(Widget):
         pinned = [key for key in keys if key.action in _PINNED]
         pinned.sort(key=lambda key: _PINNED.index(key.action))
         others = [key for key in keys if key.action not in _PINNED]
+        others.sort(key=self._rank)
         right = _width(pinned)
         free = self.size.width - 2 - right
         shown: list[KeyHelp] = []
@@ -58,6 +59,12 @@ class KeyLine(Widget):
         for key in pinned:
             self._append(text, key)
         return text
+
+    def _rank(self, key: KeyHelp) -> int:
+        """The screen's first keys in their order, then all others as they come."""
+        first: Sequence[str] = getattr(self.screen, "FIRST_KEYS", ())
+        is_first = key.node is self.screen and key.action in first
+        return first.index(key.action) if is_first else len(first)
 
     def _append(self, text: Text, key: KeyHelp) -> None:
         start = text.cell_len
