@@ -216,6 +216,9 @@ def test_without_colour_shades_are_characters(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("NO_COLOR", "1")
 
     async def steps(pilot: Pilot[None], heat_map: HeatMap, _beside: StepHistogram) -> None:
+        cells = "".join(painted(heat_map)[HEAD : HEAD + 4])
+        marks, shades = sum(map(cells.count, "·-=")), sum(map(cells.count, "░▒▓█"))
+        assert 0 < marks < shades  # the lines leave the shades below them to be seen
         await pilot.press("n")
         text = painted(heat_map)
         failed = text[HEAD + len(heat_map.binned.rows) - 1]
@@ -243,8 +246,9 @@ def test_quantile_lines_come_and_go() -> None:
 def test_arrows_go_over_steps_and_bins_and_enter_opens_exactly_the_cell() -> None:
     async def steps(pilot: Pilot[None], heat_map: HeatMap, _beside: StepHistogram) -> None:
         assert heat_map.step == 19
-        await pilot.press("enter")
-        await pilot.press(*["down"] * 60, "enter")
+        counts = heat_map.binned.counts_C_R
+        assert heat_map.cursor == (len(counts) - 1, int(counts[-1].argmax()))  # the fullest cell
+        await pilot.press(*["down"] * 60, "up", "enter", "down", "enter")
         assert "failures · 1 of 3 (33.3%)" in heat_map.reading
         await pilot.press("left", "left", "enter")
         assert heat_map.step == 17

@@ -81,7 +81,8 @@ class HeatMap(Widget, can_focus=True):
         self.has_lines = True
         self._groups: Mapping[str, FloatArray] = {}
         self._step: int | None = None
-        self._bin = 1
+        self._bin: int | None = None
+        """The bin that the person chose; None stays on the fullest one of the cursor's column."""
         self._binned: Binned | None = None
         self._strips: list[Strip] | None = None
 
@@ -92,7 +93,7 @@ class HeatMap(Widget, can_focus=True):
             groups: shares of groups by name, at the steps of `spreads`.
         """
         if quantity != self.quantity:
-            self._bin = 1
+            self._bin = None
         self.spreads, self.quantity, self._groups = spreads, quantity, groups
         self._again()
 
@@ -113,11 +114,14 @@ class HeatMap(Widget, can_focus=True):
         """Column and row."""
         binned = self.binned
         step = binned.last if self._step is None else self._step
+        column, chosen = binned.column_of(step), self._bin
+        if chosen is None and len(binned.counts_C_R):
+            return column, int(binned.counts_C_R[column].argmax())
         row = next(
-            (r for r, one in enumerate(binned.rows) if one.start <= self._bin < one.end),
+            (r for r, one in enumerate(binned.rows) if one.start <= (chosen or 0) < one.end),
             len(binned.rows) - 1,
         )
-        return binned.column_of(step), row
+        return column, row
 
     @property
     def step(self) -> int | None:
@@ -165,6 +169,7 @@ class HeatMap(Widget, can_focus=True):
             return
         binned = self.binned
         column = min(max(self.cursor[0] + columns, 0), len(binned.counts_C_R) - 1)
+        self._bin = binned.rows[self.cursor[1]].start
         self._put_step(binned.steps_of(column)[1])
 
     def action_newest(self) -> None:

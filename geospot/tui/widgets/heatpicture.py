@@ -127,11 +127,12 @@ def _draw_lines(canvas: Canvas, picture: HeatPicture, box: Box) -> None:
 
 
 def _mark_lines(canvas: Canvas, picture: HeatPicture, box: Box) -> None:
-    """The lines as characters, where cells are characters too."""
+    """The lines as characters, where cells are characters too: one in three, the shades between them."""
     binned, wide_C = picture.binned, np.diff(picture.left_C)
     for line in (0, 4, 1, 3, 2):
         place_W = np.repeat(binned.place(binned.quantiles_C_Q[:, line]), wide_C)
         x = np.flatnonzero(np.isfinite(place_W))
+        x = x[x % 3 == 1]
         row = np.minimum(place_W[x].astype(np.int64), box.height - 1)
         canvas.marks(box.left + x, box.top + row, np.array(_MARKS[line]))
 
