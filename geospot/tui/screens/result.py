@@ -251,7 +251,8 @@ class ResultScreen(GeoScreen):
         backend = section(self._files.manifest, "backend")
         dataset = section(self._files.manifest, "dataset")
         label = f"{backend.get('name') or '?'}/{backend.get('model') or '?'}"
-        self.say_title("leaderboard", self.result.name, label)
+        is_named = self.result.name in label  # a folder that is called as what was asked
+        self.say_title("leaderboard", *([] if is_named else [self.result.name]), label)
         n, samples = dataset.get("n"), section(self._files.manifest, "config").get("samples") or 1
         expected = n * samples if isinstance(n, int) and isinstance(samples, int) else 0
         answers, shown = len(self.answers), len(self.order_N)

@@ -7,9 +7,9 @@ from textual.binding import Binding
 
 _SEEN: Final = (
     ("n,right", "group(1)", "Next photo", "The next group of answers"),
-    ("p,left", "group(-1)", "Previous", "The group before"),
+    ("p,left", "group(-1)", "Prev photo", "The group before"),
     ("right_square_bracket", "step(1)", "Next step", "The next step with rollouts"),
-    ("left_square_bracket", "step(-1)", "Previous", "The step before"),
+    ("left_square_bracket", "step(-1)", "Prev step", "The step before"),
     ("slash", "filter", "Filter", "outcome:refusal km>2500 country:BR word"),
     ("s", "sort", "Sort", "Groups as drawn, worst first, or widest spread first"),
     ("t", "parts", "Text/tokens", "Text and tokens, only the text, or only the tokens"),
