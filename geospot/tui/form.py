@@ -204,6 +204,13 @@ class Form:
         usual = self.usual(name)
         return self.said.get(name) or ("" if usual in (None, []) else setting_text(usual))
 
+    def meant(self, name: str) -> str:
+        """What a text doesn't say by itself: the model that is trained where none is named; all weights."""
+        if name == "model_name" and name not in self.said and self.base_model:
+            is_saved = "load_checkpoint_path" in self.said
+            return f"{self.base_model}, {'the checkpoint’s' if is_saved else 'untrained'}"
+        return "0, all weights" if name == "lora_rank" and self.shown(name) == "0" else ""
+
     def check(self) -> Checked:
         """Reads every field, and the model as a whole where each field is fine."""
         wrong: dict[str, str] = {}

@@ -233,6 +233,25 @@ def test_typing_replaces_what_stands_there_and_arrows_keep_it(tmp_path: Path) ->
     drive(form_app(tmp_path, **WORLD), steps, SMALL)
 
 
+def test_it_says_where_the_photos_come_from_and_what_an_empty_field_means(tmp_path: Path) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await ready(pilot)
+        await go_to(pilot, "hf_repo")
+        await until_seen(pilot, "downloaded from the hub; world needs no")
+        assert "hf_repo" not in screen.form.said
+        await until_seen(pilot, f"{TINY_SCRATCH}, untrained", "0, all weights")
+        for nowhere in ("photos.csv", "/nowhere/at/all", "wrold", "photos-{0..2}.tar"):
+            await fill(pilot, "hf_repo", nowhere)
+            await until(pilot, lambda: "hf_repo" in screen.wrong, f"a reason against {nowhere}")
+        await fill(pilot, "hf_repo", str(tmp_path))
+        await until_seen(pilot, "a folder on this machine")
+        assert not screen.wrong
+        await fill(pilot, "hf_repo", "world")
+        await until_seen(pilot, "no download", "ready")
+
+    drive(form_app(tmp_path, service="local"), steps, LARGE)
+
+
 def test_choices_and_switches_turn_and_the_default_comes_back(tmp_path: Path) -> None:
     async def steps(pilot: Pilot[None]) -> None:
         screen = await ready(pilot)

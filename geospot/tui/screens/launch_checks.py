@@ -3,6 +3,7 @@
 Everything here reads files, and so belongs into a thread.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ from geospot.tui.form import Form
 
 SCHEME: Final = "tinker://"
 _EVAL: Final = "eval.json"
+_HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_FILES: Final = (".csv", ".tsv", ".jsonl", ".parquet")
 _MOST_RUNS: Final = 100
 _MOST_NAMES: Final = 200
 
@@ -216,7 +219,32 @@ def _prompt(text: str, said: Mapping[str, str]) -> str:
     return f"{len(prompt.text):,} characters: {' '.join(prompt.text.split())[:200]}"
 
 
+def _dataset(text: str, said: Mapping[str, str]) -> str:
+    """As `geospot.data.open_dataset` will understand it; nobody outside this machine is asked."""
+    path = Path(text).expanduser()
+    if text == "world" or text.startswith("world:"):
+        return "the procedural world, drawn on this machine: no download"
+    if path.is_dir():
+        return "a folder on this machine"
+    if path.is_file():
+        return "a file on this machine"
+    if text.endswith((".tar", "}")):
+        from geospot.data.open import expand_pattern
+
+        if tars := expand_pattern(str(path)):
+            return f"{len(tars):,} tars on this machine"
+    elif _HUB_NAME.fullmatch(text) and not text.lower().endswith(_FILES):
+        is_unsaid = said.get("service") == "local" and "hf_repo" not in said
+        return "downloaded from the hub" + ("; world needs no download" if is_unsaid else "")
+    raise UsageError(
+        "There is no such folder or file here, and it is neither `world` nor OWNER/NAME on the hub."
+    )
+
+
 _CHECKS: Final = {
+    "hf_repo": _dataset,
+    "eval_hf_repo": _dataset,
+    "dataset": _dataset,
     "log_path": _log_path,
     "out": _out,
     "load_checkpoint_path": _checkpoint,

@@ -198,7 +198,7 @@ class FieldTable(Table):
             return ()
         said = name in form.said or name in form.unknown
         field = form.by_name.get(name)
-        shown = printable(form.shown(name), limit=_HIDDEN_TEXT)
+        shown = printable(form.meant(name) or form.shown(name), limit=_HIDDEN_TEXT)
         if field is not None and field.is_switch:
             shown = f"■ {shown}" if shown == "true" else f"□ {shown}"
         elif not shown:

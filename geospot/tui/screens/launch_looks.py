@@ -1,7 +1,7 @@
 """What a launch form names, looked at: the disk in a thread, the service in a process of its own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from geospot.config.load import nearest
@@ -89,6 +89,8 @@ class LooksScreen(GeoScreen):
         self.look = self.offers.look = None
         self.show()
         look = await look_at(asked)
+        if look.trouble is not None:
+            look = replace(look, trouble=_in_fields(look.trouble))
         if asked == self.asked:
             self.look = self.offers.look = look
             self.show()
@@ -110,3 +112,13 @@ class LooksScreen(GeoScreen):
         near = nearest(model, look.models)
         meant = f"; did you mean {near}?" if near else ""
         return {field: f"it isn't among the {len(look.models)} models that are served{meant}"}
+
+
+def _in_fields(advice: str) -> str:
+    """Advice for a command line in the words of the form, whose fields have the settings' names."""
+    for words in (
+        "--api-key-env NAME, or api_key_env=NAME for geospot sft and rl",
+        "--api-key-env",
+    ):
+        advice = advice.replace(words, "api_key_env")
+    return advice
