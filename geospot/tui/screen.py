@@ -36,11 +36,13 @@ class GeoScreen(Screen[None]):
         Binding("escape", "back", "Back", tooltip="To the screen before"),
     ]
 
-    FIRST_KEYS: ClassVar[Sequence[str]] = ()
-    """Actions that come first at the foot, in this order, before those of what has the focus."""
-
     KEYS_IN_ORDER: ClassVar[bool] = False
     """Whether a key is done before the next one is looked at, however fast they come."""
+
+    @property
+    def first_keys(self) -> Sequence[str]:
+        """Actions that come first at the foot, in this order, before those of what has the focus."""
+        return ()
 
     def is_offered(self, action: str) -> bool:
         """Whether an action is offered at the foot and in the lists of keys: it can be done now.

@@ -97,7 +97,7 @@ def test_the_foot_drops_what_does_not_fit_and_a_click_presses_a_key(tmp_path: Pa
             await pilot.pause()
             foot = seen(app.screen).split("\n")[-1]
             assert len(foot) == width
-            assert foot.startswith(" ⏎ Open  n New  / Filter  space Mark  c Compare")
+            assert foot.startswith(" ⏎ Open  n New run  / Filter  space Mark  c Compare")
             assert foot.rstrip().endswith("? Keys  q Quit")
             assert ("Branch" in foot) is (width >= 120)
         place = seen(app.screen).split("\n")[-1].index("Filter")

@@ -49,7 +49,7 @@ def test_a_newcomer_trains_evaluates_and_exports(tmp_path: Path) -> None:
 
 def supervised(window: Window, run: Path) -> None:
     """From the welcome to the end of a supervised run."""
-    press(window, "n New", "n")
+    press(window, "n New run", "n")
     for name, value in {
         "service": "local",
         "hf_repo": "world",
@@ -69,7 +69,7 @@ def reinforced(window: Window, run: Path) -> None:
     """A run by reward from a checkpoint of the supervised one; its steps, and an answer of it."""
     press(window, "esc Back", "Escape")
     window.until("geospot › runs\n")
-    press(window, "n New", "n")
+    press(window, "n New run", "n")
     press(window, "p Presets", "p")
     until_chosen(window, "Goes on from the newest SFT run")
     window.keys("Enter")
@@ -146,14 +146,14 @@ def evaluated_and_exported(window: Window, folder: Path) -> None:
     window.until("New run › Evaluation")
     fill(window, "limit", "12")
     start(window)
-    window.until("geospot › leaderboard › demo-rl")
+    window.until("geospot › leaderboard", "demo-rl@")
     results = folder / "results"
     until(lambda: [*results.rglob("summary.json")] != [], "the end of the evaluation")
     [summary] = results.rglob("summary.json")
     window.until("12 answers", "coverage")
     window.until_so(lambda screen: "Under way" not in screen, "the figures")
     press(window, "1 Runs", "1")
-    press(window, "l Board", "l")
+    press(window, "l Leaderboard", "l")
     window.until("geospot › leaderboard", "demo-rl")
     press(window, "x Export", "x")
     window.until("leaderboard.csv")

@@ -64,7 +64,6 @@ class LeaderboardScreen(GeoScreen):
     LeaderboardScreen.-empty Table { display: none; }
     LeaderboardScreen.-empty #board-detail { display: none; }
     """
-    FIRST_KEYS: ClassVar[Sequence[str]] = ("open", "filter", "export")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", tooltip="The result under the cursor"),
         Binding(
@@ -108,6 +107,11 @@ class LeaderboardScreen(GeoScreen):
         yield FilterBar(KEYS, history=self.geospot.filter_history("leaderboard"))
         yield Table(columns_for(80, 0), id="board")
         yield Static("", id="board-detail", markup=False)
+
+    @property
+    def first_keys(self) -> Sequence[str]:
+        """What takes a result somewhere else, before what needs two of them."""
+        return ("select", "open", "filter", "export")
 
     @property
     def table(self) -> Table:

@@ -53,7 +53,6 @@ class RunScreen(RunControls):
     RunScreen ContentSwitcher { height: 1fr; }
     """
     AUTO_FOCUS = ""
-    FIRST_KEYS: ClassVar[Sequence[str]] = ("stop_run", "rollouts", "resume_run", "evaluate_run")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "rollouts", "Rollouts", tooltip="What it answered, photo by photo"),
         Binding("m", "map", "Map", tooltip="Its answers on the world map"),
@@ -132,6 +131,13 @@ class RunScreen(RunControls):
     def view(self) -> str:
         """The name of the view that is seen."""
         return self.query_one(ContentSwitcher).current or "overview"
+
+    @property
+    def first_keys(self) -> Sequence[str]:
+        """Of the overview, what can be done with the run: the chart's keys are many."""
+        if self.view != "overview":
+            return ()
+        return ("stop_run", "rollouts", "resume_run", "evaluate_run")
 
     # What is known
 

@@ -50,7 +50,8 @@ class KeyLine(Widget):
         free = self.size.width - 2 - right
         shown: list[KeyHelp] = []
         for key in others:
-            if _width([*shown, key]) + _GAP <= free:
+            is_said = any(key.label == other.label for other in shown)  # another key does the same
+            if not is_said and _width([*shown, key]) + _GAP <= free:
                 shown.append(key)
         text, self._places = Text(" ", no_wrap=True), []
         for key in shown:
@@ -62,9 +63,8 @@ class KeyLine(Widget):
 
     def _rank(self, key: KeyHelp) -> int:
         """The screen's first keys in their order, then all others as they come."""
-        first: Sequence[str] = getattr(self.screen, "FIRST_KEYS", ())
-        is_first = key.node is self.screen and key.action in first
-        return first.index(key.action) if is_first else len(first)
+        first: Sequence[str] = getattr(self.screen, "first_keys", ())
+        return first.index(key.action) if key.action in first else len(first)
 
     def _append(self, text: Text, key: KeyHelp) -> None:
         start = text.cell_len
