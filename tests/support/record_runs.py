@@ -1,6 +1,6 @@
 """Records the runs and results in `tests/recordings`, with the program itself on the embedded engine.
 
-    python -m tests.support.record_runs
+python -m tests.support.record_runs
 """
 
 import os
@@ -48,7 +48,8 @@ def main() -> None:
             )
     for lock in RECORDINGS.rglob(".lock"):
         lock.unlink()
-    for config in RECORDINGS.rglob("config.json"):  # where this machine has the repository is its own
+    # Where this machine has the repository is its own business.
+    for config in RECORDINGS.rglob("config.json"):
         text = config.read_text(encoding="utf-8")
         config.write_text(text.replace(str(RECORDINGS), "."), encoding="utf-8")
 
