@@ -26,6 +26,8 @@ from geospot.parsing.values import is_unknown
 _READ: Final = "\ue0f1"
 
 
+# What a cut leaves of `&deg;`.
+_HALF_ENTITY: Final = re.compile(r"&#?\w{0,10}\Z", re.ASCII)
 # Digits may follow, or the rest of a hemisphere's name.
 _MAY_GO_ON: Final = re.compile(r"[ \"'°.,(]*+[\w\u0900-\u0d7f]{0,12}")
 
@@ -49,6 +51,8 @@ def parse_geo_response(text: str, *, truncated: bool = False) -> GeoAnswer:
         return GeoAnswer(Outcome.UNPARSED, note="think")
     if is_transport_text(answered):
         return GeoAnswer(Outcome.UNPARSED, note="transport_text")
+    if truncated:
+        answered = _HALF_ENTITY.sub("", answered)  # `1.5&d` goes on as 1.5° of an unknown side
     visible = clean(answered).replace(_READ, " ")
     if not visible.strip():
         return GeoAnswer(Outcome.UNPARSED, note="length" if truncated else "empty")

@@ -259,6 +259,14 @@ def test_a_cut_answer_never_gives_another_place(
         _assert_at(answer, at, 0.51e-5, cut)
 
 
+@pytest.mark.parametrize("rest", ["&", "&d", "&deg", "&#1", "&#176"])
+def test_a_cut_entity_hides_no_side(rest: str) -> None:
+    """`1.00000&deg;W` cut within the entity could have been either side."""
+    cut = f"<p>Latitude: 0.50000&deg;N<br>Longitude: 1.00000{rest}"
+    answer = parse_geo_response(cut, truncated=True)
+    assert (answer.outcome, answer.note) == (Outcome.UNPARSED, "length")
+
+
 @settings(max_examples=600, deadline=None)
 @given(latitude=st.floats(90.001, 360), longitude=st.floats(-180, 180))
 def test_nothing_is_clamped_or_swapped(latitude: float, longitude: float) -> None:
