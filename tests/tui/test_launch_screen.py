@@ -753,11 +753,12 @@ def test_a_process_that_ends_at_once_says_why_in_the_form(tmp_path: Path) -> Non
         await pilot.press("ctrl+s")
         await long(pilot, lambda: "ended before" in screen.trouble, "the reason")
         assert pilot.app.screen is screen
-        text = await until_seen(pilot, "nowhere")
+        text = await until_seen(pilot, "nothing-in-it")
         assert "Traceback" not in text
 
-    missing = str(tmp_path / "nowhere")
-    drive(form_app(tmp_path, "eval", backend="prior", dataset=missing, limit=8), steps, SMALL)
+    empty = tmp_path / "nothing-in-it"  # it is there, which is all that can be seen beforehand
+    empty.mkdir()
+    drive(form_app(tmp_path, "eval", backend="prior", dataset=str(empty), limit=8), steps, SMALL)
 
 
 def test_every_key_of_the_form_has_a_name_and_an_explanation() -> None:

@@ -143,10 +143,11 @@ def test_the_top_says_how_a_running_run_stands(tmp_path: Path, size: tuple[int, 
             assert "$0.75" in text
             assert "sampling" in text
             assert "answered 75.0%" in text
-        with_values = [
-            chart for chart in screen.query(Chart) if "0.35" in chart.render_line(0).text
-        ]
-        assert with_values
+        await until(
+            pilot,
+            lambda: any("0.35" in chart.render_line(0).text for chart in screen.query(Chart)),
+            "a chart with its newest value",
+        )
 
     with going(tmp_path / "run") as _:
         shown(tmp_path / "run", steps, size)
@@ -959,7 +960,7 @@ def test_a_run_that_went_on_says_so_and_knows_its_steps_while_it_starts(tmp_path
     write_beat(folder, state="running", step=7, total=0, started=time.time() - 9, time=time.time())
 
     async def steps(pilot: Pilot[None], _screen: RunScreen) -> None:
-        await until_seen(pilot, "step 7 of 10", "since it went on")
+        await until_seen(pilot, "step 7 of 10", "since resumed")
 
     shown(folder, steps)
 

@@ -92,7 +92,7 @@ def head(state: RunState, width: int, inks: Inks, *, is_gone: bool) -> Text:
     said = [(word, "" if standing in _GOOD else colour) for word in words if word]
     progress = _progress(state, standing)
     text = _fitted(
-        [first, *progress, *said] if standing in _GOOD else [first, *said, *progress], width
+        [first, *progress, *said] if standing == "finished" else [first, *said, *progress], width
     )
     text.append("\n")
     text.append_text(_fitted(_newest(state), width))
@@ -119,8 +119,9 @@ def _progress(state: RunState, standing: str) -> list[Part]:
         parts.append((f"step {step:,}", "bold"))
     if beat is not None and beat.started:
         end = time.time() if standing == "running" else beat.time
-        went_on = " since it went on" if _went_on(state, end - beat.started) else ""
-        parts.append((f"for {duration(end - beat.started)}{went_on}", ""))
+        spent = duration(end - beat.started)
+        resumed = _went_on(state, end - beat.started)
+        parts.append((f"{spent} since resumed" if resumed else f"for {spent}", ""))
     if standing == "running" and total > step and (pace := pace_s(state)) is not None:
         parts.append((f"about {duration((total - step) * pace)} left", ""))
     return parts + _spent(state)
