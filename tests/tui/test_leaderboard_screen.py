@@ -101,6 +101,20 @@ def test_every_line_explains_itself(tmp_path: Path) -> None:
     drive(on(three(tmp_path)), steps)
 
 
+def test_the_cursor_passes_over_empty_lines(tmp_path: Path) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await filled(pilot)
+        assert "blank" in {line.kind for line in screen.lines}
+        screen.table.cursor = 0
+        for key in ("down", "up"):
+            for _ in screen.lines:
+                await pilot.press(key)
+                assert screen.lines[screen.table.cursor].kind != "blank"
+            assert screen.table.cursor == (screen.table.count - 1 if key == "down" else 0)
+
+    drive(on(three(tmp_path)), steps)
+
+
 def test_bars_of_a_group_are_on_one_scale(tmp_path: Path) -> None:
     async def steps(pilot: Pilot[None]) -> None:
         screen = await filled(pilot)

@@ -121,6 +121,7 @@ class LeaderboardScreen(GeoScreen):
     def on_mount(self) -> None:
         """Starts to look."""
         self.say_title("leaderboard")
+        self.table.stops_at = lambda row: self.lines[row].kind != "blank"
         self.say_status(f"reading results in {_listed(self._collector.folders)}…")
         self.table.focus()
         self.run_worker(self._follow(), exclusive=True, group="follow")

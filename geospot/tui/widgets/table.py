@@ -143,6 +143,8 @@ class Table(ScrollView, can_focus=True):
         self.columns = tuple(columns)
         self.count = 0
         self._rows: Callable[[int], Cells] = lambda _row: ()
+        self.stops_at: Callable[[int], bool] = lambda _row: True
+        """Whether the cursor may stand on a row; up and down pass over others, such as an empty line."""
         self._lines: dict[int, Strip] = {}
         self._lines_are_for: tuple[Style, _Layout] | None = None
         self._sorted: tuple[str, bool] | None = None
@@ -340,8 +342,12 @@ class Table(ScrollView, can_focus=True):
             self.scroll_to(y=self.cursor - lines + 1, animate=False)
 
     def action_move(self, rows: int) -> None:
-        """Moves the cursor."""
-        self.cursor = min(max(self.cursor + rows, 0), max(self.count - 1, 0))
+        """Moves the cursor, and on in the same direction over rows that it may not stand on."""
+        row = min(max(self.cursor + rows, 0), max(self.count - 1, 0))
+        while 0 <= row < self.count and not self.stops_at(row):
+            row += 1 if rows > 0 else -1
+        if 0 <= row < self.count:
+            self.cursor = row
 
     def action_page(self, pages: int) -> None:
         """Moves the cursor by what is on screen."""
