@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 WORKERS ?= 2
 
-.PHONY: demo test check format bench clean help
+.PHONY: demo test check format bench drill clean help
 
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ format: $(STAMP)  ## write the format that `make check` asks for
 
 bench: $(STAMP)  ## speed and memory, beside the peers, as ratios
 	$(BIN)/python -m benchmarks
+
+drill: $(STAMP)  ## kills, hostile inputs and long runs, many times over: nothing may be lost
+	$(BIN)/python -m tests.drills
 
 clean:  ## remove what the targets made
 	rm -rf .venv dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
