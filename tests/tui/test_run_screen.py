@@ -634,8 +634,7 @@ def test_supervised_runs_say_why_there_are_no_histograms(tmp_path: Path) -> None
     write_run(folder, "sft", steps=5).close("finished")
 
     async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
-        await until_seen(pilot, "NLL 5", "✓ finished")
-        assert "nats a token" in chart_of(screen, "NLL").render_line(0).text + seen(screen)
+        await until_seen(pilot, "NLL 5", "✓ finished", "nats a token")
         await pilot.press("h")
         text = await until_seen(pilot, "there are no rewards to be spread")
         assert "(o)" in text

@@ -143,9 +143,9 @@ class RolloutsScreen(StepScreen):
             self._show_group(kept[0] if kept else None)
 
     def _focus_list(self) -> None:
-        """The list lost the focus while there was nothing to show."""
+        """The list lost the focus while there was nothing to show; a screen that is leaving has no list."""
         if self.focused is None:
-            self._list.focus()
+            self.query(AnswerList).focus()
 
     def say_nothing(self, reason: str) -> None:
         """A sentence instead of the answers."""
