@@ -52,7 +52,7 @@ def supervised(window: Window, run: Path) -> None:
     press(window, "n New run", "n")
     for name, value in {
         "service": "local",
-        "model_name": "geospot/tiny-vlm",  # it has learned to answer, or the run by reward ends for want of answers
+        "model_name": "geospot/tiny-vlm",  # one that answers, or the run by reward ends early
         "hf_repo": "world",
         "max_samples": "480",
         "max_steps": "30",
