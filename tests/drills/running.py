@@ -75,7 +75,8 @@ def run_drill(
 
 
 def _progress(tally: Tally, session: Session, trial: Trial) -> str:
-    state = "; ".join(trial.lost) if trial.lost else trial.aside or "nothing lost"
+    lost = f"LOST: {'; '.join(map(_last_line, trial.lost))}"
+    state = lost if trial.lost else trial.aside or "nothing lost"
     return (
         f"{tally.drill.name} {tally.times:,}/{session.times:,}  {tally.seconds:7.1f} s  "
         f"#{trial.number}: {trial.what}: {state}"
@@ -108,10 +109,15 @@ def details(tallies: list[Tally], seed: int) -> Iterator[str]:
             yield f"{tally.drill.name}: {note}"
         for trial in tally.lost:
             for sentence in trial.lost:
-                yield f"{tally.drill.name} #{trial.number}, {trial.what}: LOST: {sentence}"
+                yield f"{tally.drill.name} #{trial.number}, {trial.what}: LOST: {_last_line(sentence)}"
             if trial.number >= 0:
                 command = f"python -m tests.drills {tally.drill.name} --seed {seed}"
                 yield f"    again: {command} --only {trial.number}"
+
+
+def _last_line(text: str) -> str:
+    """What a line of the screen holds of it; the record has all."""
+    return text.strip().splitlines()[-1][:400]
 
 
 def machine() -> str:

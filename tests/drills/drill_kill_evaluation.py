@@ -1,0 +1,172 @@
+"""`geospot eval` killed at any moment of its life, gone on with, and compared with one that nobody killed.
+
+What docs/results.md promises is what is checked. An answer that has its line is settled: it is never
+asked again, and its line stays as it is, to the byte. A question that was under way has no line, and is asked
+again: at most as many a kill as are asked at once. The figures are those of the uninterrupted evaluation.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from geospot.evaluation.results import read_records
+from tests.drills.drill import Attempt, Session, Trial, drill
+from tests.drills.killing import (
+    TOO_EARLY,
+    TOO_LATE,
+    Life,
+    finish,
+    kill_at,
+    left_over,
+    start,
+    torn_files,
+    unended_lines,
+    whole_life,
+)
+from tests.drills.processes import Marked
+from tests.support.evaluating import sent_digests, timeless
+from tests.support.osv_tree import make_osv_tree
+from tests.support.vlm_server import Asked, Behaviour, VlmServer
+
+_AT_ONCE: Final = 6
+_ANSWERS: Final = (
+    "52.5, 13.4",
+    "City: Kyoto\nCountry: Japan\nLatitude: 35.02\nLongitude: 135.75",
+    "I'm sorry, I can't help with that.",
+    "A road.",
+    "-33.9, 18.4",
+)
+
+
+def _by_image(asked: Asked) -> Behaviour:
+    """An answer that depends on the photo alone; some take long, so that the order differs."""
+    number = int(asked.digest[:8], 16)
+    return Behaviour(text=_ANSWERS[number % len(_ANSWERS)], latency_s=0.01 + number % 7 * 0.01)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """The data set, and the evaluation of it that nobody killed."""
+
+    dataset: Path
+    digests: dict[str, str]
+    summary: dict[str, Any]
+    files: set[str]
+    life: Life
+
+
+@drill("kill -9 of an evaluation, which is then gone on with", times=50, short=2)
+def kill_evaluation(session: Session) -> Iterator[Trial]:
+    """Kills the asking process once or twice a trial; the endpoint and its counts stay."""
+    reference = _reference(session.folder, 40 if session.is_short else 200)
+
+    def one(attempt: Attempt) -> Trial:
+        with VlmServer(_by_image) as server:
+            return _killed(attempt, reference, server)
+
+    yield from session.repeat(one, side_by_side=2)
+
+
+def _reference(folder: Path, photos: int) -> _Reference:
+    dataset, out = folder / "osv", folder / "whole"
+    make_osv_tree(dataset, images=photos)
+    with VlmServer(_by_image) as server:
+        life = whole_life(lambda: finish(Marked(), *_command(dataset, server, out)), out)
+    files = {path.name for path in out.iterdir()}
+    return _Reference(dataset, sent_digests(dataset), timeless(out), files, life)
+
+
+def _command(dataset: Path, server: VlmServer, out: Path) -> list[str | Path]:
+    return [
+        *("eval", "--backend", "openai", "--base-url", server.base_url, "--model", "some-vlm"),
+        *("--dataset", dataset, "--limit", "all", "--concurrency", str(_AT_ONCE), "--out", out),
+    ]
+
+
+def _killed(attempt: Attempt, reference: _Reference, server: VlmServer) -> Trial:
+    marked, out, chance = Marked(), attempt.folder / "out", attempt.chance
+    command = _command(reference.dataset, server, out)
+    lost: list[str] = []
+    phases: list[str] = []
+    settled = _Settled(reference, server, out)
+    for _ in range(1 + (chance.random() < 0.4)):
+        at_s = reference.life.moment(chance)
+        process, began_s = start(marked, *command)
+        hit = kill_at(process, began_s, at_s)
+        phases.append(f"{at_s:.2f} s, {settled.phase() if hit else TOO_LATE}")
+        lost += settled.unlike() + torn_files(out)
+        settled.note()
+        if (out / "summary.json").exists():
+            break  # there is nothing left to kill
+    kills = sum("no kill" not in phase for phase in phases)
+    if not kills:
+        return Trial(
+            "; ".join(phases), 1, (*lost, *marked.orphans()), phases[-1].partition(", ")[2]
+        )
+    seconds, wrong = finish(marked, *command)
+    reference.life.observe(seconds)
+    lost += [wrong] if wrong else []
+    lost += settled.unlike() + torn_files(out) + unended_lines(out) + left_over(out)
+    lost += [*_unlike_the_whole(reference, server, out, kills), *marked.orphans()]
+    return Trial("; ".join(phases), kills, tuple(lost))
+
+
+class _Settled:
+    """What had its line at the last kill: it stays as it is, and is never asked again."""
+
+    def __init__(self, reference: _Reference, server: VlmServer, out: Path) -> None:
+        self._digests, self._server, self._out = reference.digests, server, out
+        self._photos = len(reference.digests)
+        self._lines = b""
+        self._asked: dict[str, int] = {}
+
+    def note(self) -> None:
+        """Takes down what is settled now; nobody is asking."""
+        path = self._out / "samples.jsonl"
+        data = path.read_bytes() if path.is_file() else b""
+        self._lines = data[: data.rfind(b"\n") + 1]
+        ids = {record.id for record in read_records(path)}
+        self._asked = {id_: self._server.log.per_image[self._digests[id_]] for id_ in ids}
+
+    def unlike(self) -> list[str]:
+        """What has happened since then to what was settled."""
+        path = self._out / "samples.jsonl"
+        data = path.read_bytes() if path.is_file() else b""
+        counts = self._server.log.per_image
+        again = [id_ for id_, n in self._asked.items() if counts[self._digests[id_]] != n]
+        lost = [f"settled sample {id_} was asked again" for id_ in again]
+        return lost + ["lines that were settled have changed"] * (not data.startswith(self._lines))
+
+    def phase(self) -> str:
+        """How far it had got when it was killed."""
+        settled = sum(1 for _ in read_records(self._out / "samples.jsonl"))
+        if (self._out / "summary.json").exists():
+            return "killed after its summary"
+        if settled == self._photos:
+            return "killed at its summary"
+        if settled or self._server.log.per_image:
+            return f"killed with {settled} settled"
+        if (self._out / "eval.json").exists():
+            return "killed before its first question"
+        return "killed at its directory" if self._out.exists() else TOO_EARLY
+
+
+def _unlike_the_whole(
+    reference: _Reference, server: VlmServer, out: Path, kills: int
+) -> Iterator[str]:
+    """In which respects the evaluation isn't what it would have been."""
+    ids = Counter(record.id for record in read_records(out / "samples.jsonl"))
+    yield from (f"sample {id_} is missing" for id_ in reference.digests if not ids[id_])
+    yield from (f"sample {id_} has {n} lines" for id_, n in ids.items() if n > 1)
+    if timeless(out) != reference.summary:
+        yield f"the summary is another: {timeless(out)}"
+    if files := {path.name for path in out.iterdir()} ^ reference.files:
+        yield f"other files than usual: {sorted(files)}"
+    asked = server.log.per_image
+    over = sum(n - 1 for n in asked.values())
+    if over > _AT_ONCE * kills:
+        yield f"{over} questions were asked again after {kills} kills, with {_AT_ONCE} at once"
+    if most := max(asked.values(), default=0) > 1 + kills:
+        yield f"a photo was asked about {most} times"

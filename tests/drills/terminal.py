@@ -1,0 +1,74 @@
+"""A program in a terminal of its own, whose keys are pressed and whose screen is only listened to."""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+_ESCAPES: Final = re.compile(rb"\x1b(\[[0-9;?<>=]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[()].|.)")
+_KEPT: Final = 1 << 20
+_ROWS, _COLUMNS = 40, 120
+
+
+class Terminal:
+    """`geospot …` in a terminal; ends with the block, by kill if it is still there."""
+
+    def __init__(self, *arguments: str | Path, env: Mapping[str, str]) -> None:
+        self._master, slave = pty.openpty()
+        size = struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "geospot", *map(str, arguments)],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            env={**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", **env},
+        )
+        os.close(slave)
+        self._said = b""
+        self._reader = threading.Thread(target=self._listen, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join(5)
+        os.close(self._master)
+
+    def keys(self, text: str) -> None:
+        """Presses keys; nothing happens where the program has gone."""
+        os.write(self._master, text.encode())
+
+    def said(self) -> str:
+        """What was written to the screen lately, without its colours and its jumps."""
+        return _ESCAPES.sub(b"", self._said).decode("utf-8", "replace")
+
+    def until(self, text: str, timeout_s: float = 60.0) -> bool:
+        """Waits until a text has been written; False where the program has ended, or it takes too long."""
+        end_s = time.monotonic() + timeout_s
+        while text not in self.said():
+            if self.process.poll() is not None or time.monotonic() > end_s:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                data = os.read(self._master, 1 << 16)
+            except OSError:  # the program has ended
+                return
+            self._said = (self._said + data)[-_KEPT:]
