@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from geospot.config.learning import LearnConfig, RLConfig, SFTConfig
 from geospot.config.recipes import recipe
 from geospot.durable import parse_row, replace_bytes
-from geospot.errors import UsageError
+from geospot.errors import DataError, UsageError
 from geospot.prompts import PROMPTS
 from geospot.runs.checkpoints import CONFIG, read_settings, split_name
 from geospot.textsafe import printable
@@ -60,11 +60,27 @@ def settings_for_branch(run: Path) -> tuple[Literal["sft", "rl"], dict[str, Any]
 
 
 def rooted(run: Path, name: Any) -> Any:
-    """A data set's name as it is meant from anywhere: a path from where the run was started, made whole."""
+    """A data set's name as it is meant from anywhere: a path from where the run was started, made whole.
+
+    A path may be a pattern of tars; a name on the hub stays as it is.
+    """
     directory = directory_of(run)
-    if directory is None or not isinstance(name, str):
+    if directory is None or not isinstance(name, str) or not name:
         return name
-    return str(directory / name) if (directory / name).exists() else name
+    path = directory / Path(name).expanduser()
+    return str(path) if path.exists() or _names_tars(str(path)) else name
+
+
+def _names_tars(path: str) -> bool:
+    """Whether it is a pattern of tars that are there, as a data set may be named."""
+    if not path.endswith((".tar", "}")):
+        return False
+    from geospot.data.open import expand_pattern
+
+    try:
+        return bool(expand_pattern(path))
+    except (DataError, UsageError):
+        return False  # it is named as it was told, and the sentence about it is the data set's own
 
 
 def directory_of(run: Path) -> Path | None:

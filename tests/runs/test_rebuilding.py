@@ -110,6 +110,12 @@ def test_relative_paths_are_meant_from_where_the_run_was_started(tmp_path: Path)
     assert directory_of(run) == tmp_path
     assert rooted(run, "photos") == str(tmp_path / "photos")
     assert rooted(run, "osv5m/osv5m") == "osv5m/osv5m"
+    for name in ("train-000.tar", "train-001.tar"):
+        (tmp_path / "photos" / name).touch()
+    for pattern in ("photos/train-{000..001}.tar", "photos/*.tar"):
+        assert rooted(run, pattern) == str(tmp_path / pattern)
+    for nothing in ("photos/train-{000..002}.tar", "gone/*.tar", "photos/train-{0..9999999}.tar"):
+        assert rooted(run, nothing) == nothing
     for gone in ({}, {"provenance": 3}, {"provenance": {"cwd": str(tmp_path / "gone")}}):
         assert directory_of(written(tmp_path / "run", config | {"provenance": None} | gone)) is None
 
