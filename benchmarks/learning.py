@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.clock import Clock, Seen, latency_s, look, services
-from benchmarks.evaluation import make_photos
+from benchmarks.photos import make_photos
 from benchmarks.training_loops import Measured, measure, settings
 from geospot.config.learning import RLConfig
 from geospot.learning.order import steps
