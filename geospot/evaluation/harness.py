@@ -29,8 +29,6 @@ from geospot.prompts import Prompt
 
 _READ_AHEAD: Final = 16
 _READERS: Final = 8
-_DEAD_AFTER: Final = 20
-"""So many samples in a row given up, and none answered between: the server is gone."""
 
 _LONG_ANSWER: Final = 50_000
 
@@ -57,6 +55,8 @@ class Settings:
     """How long one sample waits while it meets nothing but rate limits."""
     retry_after_max_s: float = 900.0
     """A server that asks for a longer pause ends the run; it can be resumed."""
+    dead_after: int = 20
+    """So many samples in a row given up, and none answered between: the server is gone."""
 
 
 @dataclass(slots=True)
@@ -341,8 +341,8 @@ class Harness:
             )
         )
         self._given_up_in_a_row += 1
-        if self._given_up_in_a_row >= _DEAD_AFTER:
-            self.stop(f"{_DEAD_AFTER} samples in a row got no answer")
+        if self._given_up_in_a_row >= self._settings.dead_after:
+            self.stop(f"{self._settings.dead_after} samples in a row got no answer")
 
     def _count_fault(self, fault: BackendFault, sample: GeoSample, draw: int, attempt: int) -> None:
         self.stats.faults[fault.label] += 1

@@ -3,6 +3,7 @@
 import os
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
@@ -12,15 +13,20 @@ _NAME: Final = "GEOSPOT_DRILL"
 
 
 class Marked:
-    """A mark that processes inherit. Whoever still has it when all should be over is an orphan."""
+    """A mark that processes inherit. Whoever still has it when all should be over is an orphan.
 
-    def __init__(self) -> None:
+    Args:
+        variables: what else is set in their environment.
+    """
+
+    def __init__(self, **variables: str | Path) -> None:
         self._mark = uuid4().hex
+        self._variables = {name: str(value) for name, value in variables.items()}
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variable to start processes with."""
-        return {_NAME: self._mark}
+        """The variables to start processes with."""
+        return {**self._variables, _NAME: self._mark}
 
     def alive(self) -> list[psutil.Process]:
         """All that carry the mark and run; one that only waits to be collected doesn't."""

@@ -4,6 +4,7 @@ import json
 import platform
 import shutil
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -65,7 +66,11 @@ def run_drill(
             shown = asdict(trial) | {"figures": dict(trial.figures)}
             record.add(drill=drill.name, seed=session.seed, again=again, **shown)
             if console is not None:
-                console.print(_progress(tally, session, trial), highlight=False, markup=False)
+                console.print(_progress(tally, trial), highlight=False, markup=False)
+    except Exception:  # noqa: BLE001 - what a drill runs into is lost, and the others go on
+        broken = Trial("the drill", 0, (traceback.format_exc(),))
+        tally.lost.append(broken)
+        record.add(drill=drill.name, seed=session.seed, **asdict(broken))
     except KeyboardInterrupt:
         tally.lost.append(Trial("the drill", 0, ("it was interrupted",)))
     tally.seconds = time.monotonic() - began_s
@@ -74,11 +79,11 @@ def run_drill(
     return tally
 
 
-def _progress(tally: Tally, session: Session, trial: Trial) -> str:
+def _progress(tally: Tally, trial: Trial) -> str:
     lost = f"LOST: {'; '.join(map(_last_line, trial.lost))}"
     state = lost if trial.lost else trial.aside or "nothing lost"
     return (
-        f"{tally.drill.name} {tally.times:,}/{session.times:,}  {tally.seconds:7.1f} s  "
+        f"{tally.drill.name} {tally.times:,}  {tally.seconds:7.1f} s  "
         f"#{trial.number}: {trial.what}: {state}"
     )
 

@@ -88,6 +88,7 @@ class VlmServer:
             unless `blind` is set.
         models: what /models lists; None gives 404 there.
         key: requests without it get 401.
+        keeps: whether the log keeps every request; without, it only counts them.
     """
 
     def __init__(
@@ -98,7 +99,9 @@ class VlmServer:
         key: str | None = None,
         blind: bool = False,
         port: int = 0,
+        keeps: bool = True,
     ) -> None:
+        self.keeps = keeps
         self.plan: Plan = plan or answer_berlin
         self.models = ["some-vlm"] if models is None else models
         self.key = key
@@ -152,8 +155,8 @@ class VlmServer:
                 self.log.paths[path] += 1
                 if not await self._respond(path, headers, body, writer):
                     break
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # whoever asked has gone, or the server is closing
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -200,8 +203,9 @@ class VlmServer:
         digest = hashlib.sha256(image).hexdigest()
         asked = Asked(request, image, headers, self.log.per_image[digest])
         self.log.per_image[digest] += 1
-        self.log.asked.append(asked)
-        self.log.times.append(time.monotonic())
+        if self.keeps:
+            self.log.asked.append(asked)
+            self.log.times.append(time.monotonic())
         return await send(writer, self.plan(asked))
 
 

@@ -1,0 +1,98 @@
+"""The hostile endpoint of the evaluation tests, many times over: outcomes are counted as it dealt them.
+
+Each behaviour alone, then all of them mixed. A server that answers nobody for long is taken for dead, and
+the evaluation ends, as it should; here it is told to be patient, so that every sample is dealt with. What the
+server was asked has to be what the records say: no request is repeated behind anybody's back.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from geospot.evaluation.harness import Settings
+from geospot.evaluation.results import read_records
+from tests.drills.dealer import dealer
+from tests.drills.drill import Session, Trial, drill
+from tests.drills.many_photos import write_many_photos
+from tests.support.dealt import DEALT
+from tests.support.evaluating import run
+
+_PATIENT: Final = Settings(
+    concurrency=96, max_retries=1, backoff_s=0.002, backoff_max_s=0.01, dead_after=1 << 40
+)
+_TIMEOUT_S: Final = 1.0
+"""Far beyond what an answer takes here, so that only what stalls runs into it."""
+
+
+@drill("hostile endpoint, samples a behaviour, alone and mixed", times=10_000, short=10)
+def hostile_endpoint(session: Session) -> Iterator[Trial]:
+    """A trial a behaviour, and one of all, which is the short form; `times` samples of each."""
+    first = len(DEALT) if session.is_short else 0
+    for number in range(first, len(DEALT) + 1):
+        if session.only not in (None, number):
+            continue
+        folder = session.folder / str(number)
+        folder.mkdir(parents=True)
+        if number < len(DEALT):
+            yield _dealt(session, number, folder, [number] * session.times)
+        else:
+            hand = [at for at in range(len(DEALT)) for _ in range(session.times)]
+            session.chance(number).shuffle(hand)
+            yield _dealt(session, number, folder, hand)
+
+
+def _dealt(session: Session, number: int, folder: Path, hand: list[int]) -> Trial:
+    """One evaluation; `hand` has the behaviour for each of its photos."""
+    digests = write_many_photos(folder / "osv", len(hand))
+    dealt = dict(zip(digests, hand, strict=True))
+    with dealer(folder, {digests[id_]: at for id_, at in dealt.items()}) as server:
+        done = run(
+            folder / "osv",
+            server.base_url,
+            folder / "out",
+            settings=_PATIENT,
+            timeout=_TIMEOUT_S,
+            canary=False,
+        )
+    lost = [
+        *_otherwise(folder / "out", dealt),
+        *_miscounted(done.summary, dealt),
+        *_asked_otherwise(folder / "out", digests, server.asked),
+    ]
+    what = "all behaviours mixed" if number == len(DEALT) else _named(number)
+    requests = sum(server.asked.values())
+    return Trial(f"{what}: {requests:,} requests", len(hand), tuple(lost[:20]), number=number)
+
+
+def _named(number: int) -> str:
+    behaviour, outcome = DEALT[number]
+    how = f"{behaviour.kind} {behaviour.status}" if behaviour.kind == "status" else behaviour.kind
+    return f"{how} {behaviour.text[:24]!r}, {outcome}"
+
+
+def _otherwise(out: Path, dealt: Mapping[str, int]) -> Iterator[str]:
+    """Samples whose outcome isn't the one that was dealt, or that have no or several lines."""
+    lines: Counter[str] = Counter()
+    for record in read_records(out / "samples.jsonl"):
+        lines[record.id] += 1
+        if record.outcome is not (due := DEALT[dealt[record.id]][1]):
+            yield f"{record.id} is {record.outcome} for {due}: {record.error or record.text[:80]}"
+    yield from (f"{id_} has {lines[id_]} lines" for id_ in dealt if lines[id_] != 1)
+
+
+def _miscounted(summary: Mapping[str, Any], dealt: Mapping[str, int]) -> Iterator[str]:
+    due = Counter(str(DEALT[at][1]) for at in dealt.values())
+    counted = {name: n for name, n in summary["outcomes"].items() if n}
+    if counted != dict(due) or summary["not_asked"] or summary["n"] != len(dealt):
+        yield f"the summary counts {counted} for {dict(due)}, {summary['not_asked']} not asked"
+
+
+def _asked_otherwise(
+    out: Path, digests: Mapping[str, str], asked: Mapping[str, int]
+) -> Iterator[str]:
+    """Samples about which the server was asked more or less often than their records say."""
+    for record in read_records(out / "samples.jsonl"):
+        if asked.get(digests[record.id], 0) != record.attempts:
+            times = asked.get(digests[record.id], 0)
+            yield f"{record.id} says {record.attempts} attempts, and was asked about {times} times"
