@@ -14,6 +14,7 @@ from benchmarks.records import FOLDER, Record, Table, load, save
 MODULES: Final = (
     "evaluation",
     "evaluation_memory",
+    "places",
     "scoring",
     "osv5m",
     "engine",
