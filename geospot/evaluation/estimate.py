@@ -25,6 +25,8 @@ _ANSWER_TOKENS: Final = 60.0
 """Five lines take about so many; reasoning models take many more, up to --max-tokens."""
 
 _SECONDS_PER_REQUEST: Final = 3.0
+_HERE: Final = "local"
+"""The backend whose model is on this machine."""
 
 
 def estimate(config: EvalConfig, progress: Progress = silent) -> str:
@@ -63,16 +65,19 @@ def estimate(config: EvalConfig, progress: Progress = silent) -> str:
         *_upload(images, requests),
         f"tokens in    about {tokens_in:,.0f} (each image about {image_tokens:,.0f})",
         f"tokens out   about {tokens_out:,.0f}, at most {requests * config.max_tokens:,}",
-        "cost         "
-        + (
-            f"about {dollars(cost)}, at most {dollars(ceiling)} if every answer runs to --max-tokens"
-            if cost is not None and ceiling is not None
-            else "unknown; give --price-in and --price-out in USD per million tokens"
-        ),
+        f"cost         {_cost(config, cost, ceiling)}",
         f"time         about {_duration(seconds)} at {_SECONDS_PER_REQUEST:g} s a request, "
         f"{config.concurrency} at a time",
     ]
     return "\n".join(lines)
+
+
+def _cost(config: EvalConfig, cost: float | None, ceiling: float | None) -> str:
+    if cost is not None and ceiling is not None:
+        return f"about {dollars(cost)}, at most {dollars(ceiling)} if every answer runs to --max-tokens"
+    if config.backend == _HERE:
+        return "nothing: this machine computes"
+    return "unknown; give --price-in and --price-out in USD per million tokens"
 
 
 def _upload(images: list[PreparedImage], requests: int) -> list[str]:

@@ -1,7 +1,7 @@
 """The launch form, driven by keys and mouse as a person would."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from geospot.errors import UsageError
 from geospot.runs.checkpoints import read_checkpoints
 from geospot.runs.control import branch_settings
 from geospot.tui.app import GeospotApp
+from geospot.tui.looking import Said
+from geospot.tui.screens import launch_estimate
 from geospot.tui.screens.launch import LaunchScreen
 from geospot.tui.screens.launch_list import FieldTable
 from tests.support.screens import drive, opened, seen, until, until_seen
@@ -709,8 +711,6 @@ def test_an_evaluation_is_started_detached_and_its_result_is_opened(
 
     async def steps(pilot: Pilot[None]) -> None:
         screen = await ready(pilot)
-        await pilot.press("u")
-        await until(pilot, lambda: "images       8 of world" in screen.dry_run, "the estimate")
         await pilot.press("ctrl+s")
         await long(pilot, lambda: bool(shown), "the result")
         assert shown == [tmp_path / "results" / "eval"]
@@ -718,6 +718,53 @@ def test_an_evaluation_is_started_detached_and_its_result_is_opened(
         assert screen not in pilot.app.screen_stack
 
     drive(form_app(tmp_path, "eval", backend="prior", dataset="world", limit=8), steps, SMALL)
+
+
+def test_what_an_evaluation_takes_is_counted_anew_for_every_change(tmp_path: Path) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await ready(pilot)
+        await long(pilot, lambda: "8 of world" in panel(screen), "the estimate, without a key")
+        assert "nothing: this machine computes" in panel(screen)
+        assert " u Estimate" not in seen(screen)
+        await fill(pilot, "limit", "5")
+        await until(pilot, lambda: "8 of world" not in panel(screen), "the old one to go")
+        await long(pilot, lambda: "5 of world" in panel(screen), "the new one")
+
+    drive(form_app(tmp_path, "eval", backend="local", dataset="world", limit=8), steps, SMALL)
+
+
+def test_data_on_the_hub_is_counted_when_somebody_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Sequence[str]] = []
+
+    async def answer(words: Sequence[str], *, limit_s: float) -> Said:
+        asked.append(words)
+        cost = "cost         unknown; give --price-in and --price-out, or --other"
+        return Said(0, f"fingerprint  abc\nimages       {len(asked)} of it\n{cost}".encode(), b"")
+
+    monkeypatch.setattr(launch_estimate, "ask_process", answer)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await ready(pilot)
+        await until_seen(pilot, "u counts photos and tokens", " u Estimate")
+        await pilot.pause(0.6)
+        assert asked == []
+        await pilot.press("u")
+        await until(pilot, lambda: "1 of it" in panel(screen))
+        assert "give price_in and price_out, or --other" in panel(
+            screen
+        )  # as the fields are called
+        await pilot.press("u")  # it is there
+        await fill(pilot, "out", "elsewhere")  # which changes nothing of it
+        await pilot.pause(0.6)
+        assert len(asked) == 1
+        assert "1 of it" in seen(screen)
+        await fill(pilot, "limit", "9")
+        await until_seen(pilot, "u counts photos and tokens")
+        assert len(asked) == 1
+
+    drive(form_app(tmp_path, "eval", backend="prior", dataset="a/b", limit=8), steps, MIDDLE)
 
 
 def test_a_place_that_is_taken_back_is_named_when_it_is_started(
@@ -767,6 +814,11 @@ def test_every_key_of_the_form_has_a_name_and_an_explanation() -> None:
             assert not isinstance(binding, tuple)
             assert binding.description, binding.key
             assert binding.tooltip, binding.key
+
+
+def panel(screen: LaunchScreen) -> str:
+    """What stands beside the fields, in one line."""
+    return " ".join(seen(screen.query_one("#launch-panel")).split())
 
 
 async def long(pilot: Pilot[None], holds: Callable[[], bool], what: str) -> None:

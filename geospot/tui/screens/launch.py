@@ -1,6 +1,6 @@
 """The screen in which a training or an evaluation is made ready and started."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,24 +16,23 @@ from geospot.errors import GeospotError
 from geospot.runs.launching import MODELS, Command, Launched, launch
 from geospot.textsafe import printable
 from geospot.tui.form import Form, fitting_kind
-from geospot.tui.looking import ask_process
 from geospot.tui.screens.launch_dialogs import AskPath, Details, PickPreset
-from geospot.tui.screens.launch_form import FOLDER_FIELD, FormScreen
+from geospot.tui.screens.launch_filling import FillingScreen
+from geospot.tui.screens.launch_form import FOLDER_FIELD
 from geospot.tui.screens.launch_looks import Page
 from geospot.tui.screens.launch_panel import panel
 from geospot.tui.screens.launch_start import Outcome, Starting
 from geospot.tui.widgets.confirm import ask
 
 _TOML_BYTES: Final = 1_000_000
-_DRY_RUN_S: Final = 120.0
-_DRY_RUN_LINES: Final = 20
 
 
-class LaunchScreen(FormScreen):
+class LaunchScreen(FillingScreen):
     """The form with its presets, files, estimate and start."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "start", "Start", tooltip="Check everything, then start", priority=True),
+        Binding("u", "dry_run", "Estimate", tooltip="Count an evaluation's photos and tokens"),
         Binding("p", "presets", "Presets", tooltip="Begin with settings that work"),
         Binding("o", "load", "Open TOML", tooltip="Fill the form from a file"),
         Binding("w", "save", "Write TOML", tooltip="Keep what is filled in as a file for --config"),
@@ -45,13 +44,6 @@ class LaunchScreen(FormScreen):
         Binding("n", "free_path", "Free path", tooltip="A directory that is free", show=False),
         Binding(
             "t", "look", "Look again", tooltip="Look at the service and the disk again", show=False
-        ),
-        Binding(
-            "u",
-            "dry_run",
-            "Estimate",
-            tooltip="Count an evaluation's photos and tokens",
-            show=False,
         ),
         Binding("s", "kind('sft')", "SFT", tooltip="Supervised fine-tuning", show=False),
         Binding("r", "kind('rl')", "RL", tooltip="Reinforcement learning with GRPO", show=False),
@@ -120,6 +112,17 @@ class LaunchScreen(FormScreen):
         kind = "SFT run" if preset.starts_from == "sft" else "run"
         return f"There is no {kind} here to go on from yet: train one first, or name one."
 
+    def action_dry_run(self) -> None:
+        """Counts what an evaluation would take, wherever its data is; nothing is asked of a model."""
+        if self.checked.config is None:
+            self.say_how_it_stands(self.wrong)
+        else:
+            self.estimate()
+
+    def is_offered(self, action: str) -> bool:
+        """A training's estimate is there by itself."""
+        return action != "dry_run" or (self.kind == "eval" and not self.around.has_data)
+
     # TOML
 
     def action_load(self) -> None:
@@ -185,29 +188,6 @@ class LaunchScreen(FormScreen):
         self.trouble = ""
         self.show()
         self.say_news(f"written to {path}", heading)
-
-    # Estimate of an evaluation
-
-    def action_dry_run(self) -> None:
-        """Runs the evaluation's own --dry-run, and shows what it says."""
-        if self.kind != "eval":
-            return
-        if self.checked.config is None:
-            self.say_how_it_stands(self.wrong)
-            return
-        self.run_worker(partial(self._count, self.form.command()), group="dry", exclusive=True)
-
-    async def _count(self, command: Sequence[str]) -> None:
-        self.dry_run = "… counting photos and tokens"
-        self.show_panel()
-        said = await ask_process([*command, "--dry-run"], limit_s=_DRY_RUN_S)
-        if said is None:
-            self.dry_run = f"it took longer than {_DRY_RUN_S:.0f} s to read the data set"
-        else:
-            text = (said.err if said.code else said.out).decode("utf-8", "replace")
-            lines = [printable(line, limit=200) for line in text.splitlines()]
-            self.dry_run = "\n".join(lines[-_DRY_RUN_LINES:])
-        self.show_panel()
 
     # Start
 

@@ -25,6 +25,7 @@ from geospot.tui.form import Form
 
 SCHEME: Final = "tinker://"
 _EVAL: Final = "eval.json"
+_REMOTE: Final = "downloaded from the hub"
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILES: Final = (".csv", ".tsv", ".jsonl", ".parquet")
 _MOST_RUNS: Final = 100
@@ -42,6 +43,8 @@ class Around:
     about: tuple[str, ...] = ()
     """Kind, service and base model of which `earlier` is a run."""
     earlier: Earlier | None = None
+    has_data: bool = False
+    """Whether the data of an evaluation is on this machine, so that it can be counted at any time."""
 
     def wrong_of(self, form: Form) -> dict[str, str]:
         """Reasons that still hold."""
@@ -90,7 +93,8 @@ def look_around(form: Form, folders: Sequence[Path], before: Around) -> Around:
             if note:
                 notes[name] = (text, note)
     if kind == "eval":
-        return Around(wrong, notes)
+        said_of_data = notes.get("dataset", ("", _REMOTE))[1]
+        return Around(wrong, notes, has_data=not said_of_data.startswith(_REMOTE))
     model = checkpoint_model(said.get("load_checkpoint_path"))
     base = said.get("model_name") or model or form.base_model
     about = (kind, form.shown("service"), base)
@@ -235,7 +239,7 @@ def _dataset(text: str, said: Mapping[str, str]) -> str:
             return f"{len(tars):,} tars on this machine"
     elif _HUB_NAME.fullmatch(text) and not text.lower().endswith(_FILES):
         is_unsaid = said.get("service") == "local" and "hf_repo" not in said
-        return "downloaded from the hub" + ("; world needs no download" if is_unsaid else "")
+        return _REMOTE + ("; world needs no download" if is_unsaid else "")
     raise UsageError(
         "There is no such folder or file here, and it is neither `world` nor OWNER/NAME on the hub."
     )

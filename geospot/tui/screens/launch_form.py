@@ -1,15 +1,13 @@
-"""The launch form itself: fields that are filled, checked as one types, and shown with what they come to."""
+"""The launch form as it is shown: fields, what is wrong with them, and what they come to."""
 
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, VerticalScroll
 from textual.timer import Timer
 from textual.widgets import Button, Static
@@ -25,7 +23,8 @@ from geospot.tui.form import Form
 from geospot.tui.screens.launch_checks import Around, checkpoint_model, free_path
 from geospot.tui.screens.launch_choices import Offers
 from geospot.tui.screens.launch_editor import FieldEditor
-from geospot.tui.screens.launch_list import BEGINS, FieldTable, rows_of
+from geospot.tui.screens.launch_estimate import DryRun
+from geospot.tui.screens.launch_list import FieldTable, rows_of
 from geospot.tui.screens.launch_looks import LooksScreen, Page
 from geospot.tui.screens.launch_panel import Beside, panel
 from geospot.tui.widgets.table import Table
@@ -42,12 +41,10 @@ _PAUSE_S: Final = 0.3
 _PARTS: Final = "#launch-bar Button, #launch-whole, #launch-fields, #launch-editor, #launch-panel"
 _PARTS_COUNT: Final = 9
 _NEWS_S: Final = 5.0
-_CARRIED: Final = ("service", "api_key_env", "model_name", "hf_repo", "split", "columns")
-"""What stays when one turns from one kind of training to the other."""
 
 
 class FormScreen(LooksScreen):
-    """One form a kind, of which one is shown; what it is to be started with comes in the subclass."""
+    """One form a kind, of which one is shown; filling and starting it come in subclasses."""
 
     DEFAULT_CSS = """
     FormScreen { layers: base edit; }
@@ -70,21 +67,11 @@ class FormScreen(LooksScreen):
     FormScreen.-wide #launch-side { width: 36%; min-width: 42; max-width: 64; height: 100%; padding: 1 2; }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "down", "to_fields", "Fields", show=False, tooltip="From the buttons to the fields"
-        ),
-        Binding("left", "app.focus_previous", "Left", show=False, tooltip="The button to the left"),
-        Binding("right", "app.focus_next", "Right", show=False, tooltip="The button to the right"),
-    ]
-
-    KEYS_IN_ORDER: ClassVar[bool] = True
-
     def __init__(self, kind: str = "sft", settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(kind)
         self._given = dict(settings or {})
         self._unfolded: frozenset[str] | None = None  # until the person says: all, if they fit
-        self.dry_run = ""
+        self.dry_run = DryRun()
         self.trouble = ""
         self._pause: Timer | None = None
         self._news: tuple[float, Sequence[str]] = (0.0, ())
@@ -101,7 +88,7 @@ class FormScreen(LooksScreen):
         with Container(id="launch-body"):
             with Container(id="launch-area"):
                 yield FieldTable()
-                yield FieldEditor(self._typed, self._left_editor)
+                yield FieldEditor(self.typed, self.left_editor)
             with VerticalScroll(id="launch-side", can_focus=False):
                 yield Static(id="launch-panel", markup=False)
 
@@ -173,7 +160,7 @@ class FormScreen(LooksScreen):
         """After another form is shown: nothing that was known is about it."""
         if not self.is_there:
             return
-        self.around, self.dry_run, self.trouble = Around(), "", trouble
+        self.around, self.trouble = Around(), trouble
         for kind, title in KINDS.items():
             button = self.query_one(f"#launch-{kind}", Button)
             button.set_class(kind == self.kind, "-on")
@@ -251,13 +238,26 @@ class FormScreen(LooksScreen):
             command=self.command(),
         )
 
-    def command(self) -> str:
+    def words(self) -> Sequence[str]:
+        """The command's arguments; none while something is wrong."""
         if self.checked.config is None:
-            return ""
+            return ()
         try:
-            return shell_line(self.form.command())
+            return self.form.command()
         except UsageError:
-            return ""
+            return ()
+
+    def command(self) -> str:
+        """The command as it can be pasted into a shell; empty while something is wrong."""
+        return shell_line(self.words())
+
+    def typed(self, name: str, text: str) -> None:
+        """Told of every change of what is typed in a field."""
+        raise NotImplementedError
+
+    def left_editor(self, name: str, text: str | None, go_on: bool) -> None:
+        """Told what was taken for a field, None where nothing was, and whether to go on to the next."""
+        raise NotImplementedError
 
     def say_news(self, *parts: str) -> None:
         """Says what has just been done, for some seconds or until something changes."""
@@ -282,151 +282,37 @@ class FormScreen(LooksScreen):
 
     def _estimate(self) -> tuple[Sequence[Line], str]:
         config = self.checked.config
-        if self.kind == "eval":
-            return (
-                (),
-                self.dry_run or "u counts photos and tokens, as --dry-run does; nothing is asked",
-            )
-        if not isinstance(config, LearnConfig):
+        if config is None:
             return (), "when nothing is wrong any more"
-        model = self.form.base_model
-        return forecast(with_recipe(config, self.kind, model), model, self.around.earlier), ""
+        if self.kind != "eval" and isinstance(config, LearnConfig):
+            model = self.form.base_model
+            return forecast(with_recipe(config, self.kind, model), model, self.around.earlier), ""
+        lines, why_none = self.dry_run.said(self.words())
+        return lines, why_none or "u counts photos and tokens, which reads the data set's index"
 
-    # Editing
+    def disk_seen(self) -> None:
+        """Counts what an evaluation of data on this machine would take; what is remote waits for u."""
+        self.refresh_bindings()  # u is offered where nothing is counted by itself
+        if self.around.has_data and not self.wrong:
+            self.estimate()
+
+    def estimate(self) -> None:
+        """Asks the evaluation's own --dry-run about the form as it is, unless it has been asked."""
+        words = self.words()
+        if self.kind == "eval" and words and not self.dry_run.is_about(words):
+            self.dry_run.begin(words)
+            self.show_panel()
+            self.run_worker(partial(self._ask, words), group="dry", exclusive=True)
+
+    async def _ask(self, words: Sequence[str]) -> None:
+        await self.dry_run.ask(words, self.form)
+        self.show_panel()
 
     def on_table_highlighted(self, event: Table.Highlighted) -> None:
         """The panel is about the field with the cursor."""
         event.stop()
         if not self.editor.is_open:
             self.show_panel()
-
-    def on_table_selected(self, event: Table.Selected) -> None:
-        """A click does what enter does."""
-        event.stop()
-        self.action_edit()
-
-    def action_edit(self) -> None:
-        """Fills a field, or unfolds a section."""
-        row = self.fields.row
-        if row is None:
-            return
-        if row.what == "more":
-            self._unfolded = self.unfolded ^ {row.name}
-            self.show()
-        elif row.what == "field":
-            self._edit(row.name)
-
-    def take_character(self, character: str) -> bool:
-        """Types it; over a field that isn't opened, it replaces what stands there."""
-        if self.editor.is_open:
-            self.editor.take_character(character)
-            return True
-        if self.focused is not self.fields or character not in BEGINS:
-            return False
-        about = self.form.by_name.get(self.fields.field or "") if self.kind in self.pages else None
-        if about is not None and not about.choices:
-            self._edit(about.name)
-            self.editor.take_character(character)
-        return True
-
-    def _edit(self, name: str) -> None:
-        form, about = self.form, self.form.by_name.get(name)
-        if about is None:
-            self.say_status(f"{name} is no setting of this command; delete leaves it out")
-            return
-        if about.is_switch:
-            self._turn(name, 1)
-            return
-        self._as_before = form.said.get(name)
-        said = form.said.get(name, "")
-        self.editor.open(
-            name,
-            form.shown(name) if about.choices else said if _is_typable(said) else "",
-            about.choices,
-            self.fields.value_region,
-            self.fields.size,
-            None if about.choices else partial(self.offers.of, form, about),
-            # What is usual; or what can't be typed in one line, and stays unless something else is typed.
-            "" if said and _is_typable(said) else form.shown(name),
-        )
-
-    def _typed(self, name: str, text: str) -> None:
-        """What is typed holds at once."""
-        self.form.say(name, text)
-        self.changed(is_settled=False)
-
-    def _left_editor(self, name: str, text: str | None, go_on: bool) -> None:
-        """What was taken holds; else it is as it was before."""
-        is_kept = text is None or (not text and not _is_typable(self._as_before))
-        self.form.say(name, (self._as_before if is_kept else text) or "")
-        self.trouble = ""
-        self.set_focus(self.fields)
-        self.changed(is_settled=True)
-        if go_on:
-            self.fields.action_next_field()
-
-    def action_take_back(self) -> None:
-        """The default holds again."""
-        if self.fields.field is not None:
-            self.form.take_back(self.fields.field)
-            self.trouble = ""
-            self.changed(is_settled=True)
-
-    def action_turn(self, by: int) -> None:
-        """The next choice, of a field that has some."""
-        if self.fields.field is not None:
-            self._turn(self.fields.field, by)
-
-    def _turn(self, name: str, by: int) -> None:
-        about = self.form.by_name.get(name)
-        if about is None or not about.choices:
-            return
-        now = self.form.shown(name)
-        at = about.choices.index(now) + by if now in about.choices else 0
-        self.form.say(name, about.choices[at % len(about.choices)])
-        self.trouble = ""
-        self.changed(is_settled=True)
-
-    # Keys
-
-    def action_kind(self, kind: Command) -> None:
-        """Another kind; each keeps what is filled in."""
-        if kind == self.kind:
-            return
-        if kind in self.pages:
-            self.kind = kind
-            self.fresh()
-            return
-        carried = {} if "eval" in (kind, self.kind) else self._carried()
-        self.run_worker(partial(self._open_page, kind, carried), group="page", exclusive=True)
-
-    def _carried(self) -> dict[str, str]:
-        return {name: self.form.said[name] for name in _CARRIED if name in self.form.said}
-
-    def action_to_fields(self) -> None:
-        """To the fields."""
-        self.fields.focus()
-
-    def action_unfold(self) -> None:
-        """Shows every setting, or folds away the unusual ones."""
-        every = self._sections
-        self._unfolded = frozenset() if self.unfolded >= every else every
-        self.show()
-
-    def action_free_path(self) -> None:
-        """Says a directory in which nothing is."""
-        self.run_worker(self._free_path, group="page")
-
-    async def _free_path(self) -> None:
-        form, name = self.form, FOLDER_FIELD[self.kind]
-        path = Path(form.shown(name) or self.kind)
-        form.say(name, str(await self.geospot.reader.do(free_path, path)))
-        self.changed(name, is_settled=True)
-
-    def action_look(self) -> None:
-        """Looks at the service and the disk again."""
-        self.asked, self.around = None, Around()
-        self.look_around(is_settled=True)
 
     def on_resize(self, event: events.Resize) -> None:
         """The panel stands beside the fields where there is room, else below."""
@@ -437,8 +323,3 @@ class FormScreen(LooksScreen):
         self.show()
         if self.is_there and self.editor.is_open:
             self.editor.place(self.fields.value_region, self.fields.size)
-
-
-def _is_typable(text: str | None) -> bool:
-    """Whether a line can hold it: no line ends, nothing that moves a cursor."""
-    return text is None or printable(text) == text

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 from geospot.config.load import nearest
@@ -69,9 +70,19 @@ class LooksScreen(GeoScreen):
         return Asked("service", form.shown("service"), None, key)
 
     def look_around(self, is_settled: bool) -> None:
-        self.run_worker(self.see_disk, group="disk", exclusive=True)
+        """Looks at what the form names; at the service only while nobody is typing its name."""
+        self.run_worker(partial(self._look_at_disk, is_settled), group="disk", exclusive=True)
         if is_settled and self.whom() != self.asked:
             self.run_worker(self.see_service, group="service", exclusive=True)
+
+    async def _look_at_disk(self, is_settled: bool) -> None:
+        await self.see_disk()
+        if is_settled:
+            self.disk_seen()
+
+    def disk_seen(self) -> None:
+        """Told when the disk was looked at, and nobody is typing."""
+        raise NotImplementedError
 
     async def see_disk(self) -> None:
         """Looks at what the form names on this machine."""

@@ -17,6 +17,8 @@ from geospot.tui.looking import Look
 
 _LABEL: Final = 8
 _LONGEST: Final = 1200
+_LINES: Final = 5
+"""So much of an estimate is shown where there is little room; what matters most comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Beside:
 def panel(shown: Beside, inks: Inks, *, is_narrow: bool) -> RenderableType:
     """The panel: with room whole sentences under headings, without it a line each, cut off at its end."""
     if is_narrow:
-        lines = [_service(shown, inks), *_estimate(shown, inks)]
+        lines = [_service(shown, inks), *_estimate(shown, inks)[:_LINES]]
         cut = [_cut(line) for line in lines]
         return Group(_meaning(shown, inks, is_narrow=True), *cut, _command(shown, inks))
     what = "Backend" if shown.form.kind == "eval" else "Service"
@@ -67,11 +69,15 @@ def _grid(shown: Beside, inks: Inks) -> RenderableType:
     """The estimate with its labels in a column of their own."""
     if not shown.lines:
         return Group(*_estimate(shown, inks))
-    grid = Table.grid(Column(width=_LABEL), Column(ratio=1), expand=True)
+    grid = Table.grid(Column(width=_label_width(shown)), Column(ratio=1), expand=True)
     for line in shown.lines:
         ink = inks.foreground if line.is_known else inks.warning
         grid.add_row(Text(line.label, _hex(inks.muted)), Text(printable(line.text), _hex(ink)))
     return grid
+
+
+def _label_width(shown: Beside) -> int:
+    return max([_LABEL, *(len(line.label) + 1 for line in shown.lines)])
 
 
 def _meaning(shown: Beside, inks: Inks, *, is_narrow: bool) -> Text:
@@ -119,7 +125,7 @@ def _estimate(shown: Beside, inks: Inks) -> Sequence[Text]:
         return [Text(line, _hex(inks.muted)) for line in shown.why_none.split("\n")]
     return [
         Text.assemble(
-            (line.label.ljust(_LABEL), _hex(inks.muted)),
+            (line.label.ljust(_label_width(shown)), _hex(inks.muted)),
             (printable(line.text), _hex(inks.foreground if line.is_known else inks.warning)),
         )
         for line in shown.lines
