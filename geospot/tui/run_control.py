@@ -68,6 +68,7 @@ class RunControls(GeoScreen):
         """Asks a run to stop after its step."""
         from geospot.runs.control import stop
 
+        self._refuse_where_over()
         self._ask_and(
             stop, "Stop {}?", "It finishes its step, saves a checkpoint and ends. R goes on with it.",
             "Stop", "{} was asked to stop: it finishes its step and saves.",
@@ -77,6 +78,7 @@ class RunControls(GeoScreen):
         """Ends a run's process."""
         from geospot.runs.control import stop_now
 
+        self._refuse_where_over()
         self._ask_and(
             stop_now, "Stop {} at once?",
             "Its process is ended without saving: steps since the last checkpoint are lost.",
@@ -107,6 +109,16 @@ class RunControls(GeoScreen):
         if (run := self.chosen_run()) is not None:
             question = "Evaluate which checkpoint?"
             self.attempt(self._from_checkpoint(run, question, _can_be_asked, self._evaluate))
+
+    def _refuse_where_over(self) -> None:
+        """Nobody is asked whether to stop what has ended.
+
+        Raises:
+            UsageError: the run is over.
+        """
+        run, standing = self.chosen_run(), self.standing_now()
+        if run is not None and standing in OVER:
+            raise UsageError(f"{run.name} is over: {standing}. There is nothing to stop.")
 
     def _ask_and(
         self, act: Callable[[Path], object], question: str, what: str, yes: str, done: str,
@@ -178,7 +190,9 @@ class RunControls(GeoScreen):
     async def _evaluate(self, run: Path, checkpoint: str) -> None:
         from geospot.runs.control import evaluation_settings
 
-        settings = await self.geospot.reader.do(evaluation_settings, run, checkpoint, {})
+        where = self.geospot.results[0] / f"{run.name}-{checkpoint}"
+        told = {"out": where}
+        settings = await self.geospot.reader.do(evaluation_settings, run, checkpoint, told)
         self.geospot.open_launch("eval", settings)
 
 

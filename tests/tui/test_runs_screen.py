@@ -560,8 +560,11 @@ def test_a_run_is_stopped_after_a_question(tmp_path: Path, stoppable: Callable[[
         assert read_heartbeat(folder).state == "running"  # pyright: ignore[reportOptionalMemberAccess]
         await pilot.press("s", "y")
         await until_seen(pilot, "■ stopped")
-        await pilot.press("s", "y")
-        await until_seen(pilot, "is over: stopped")
+        for key in ("s", "S"):  # it says so before anybody is asked
+            await pilot.press(key)
+            await until_seen(pilot, "going is over: stopped. There is nothing to stop.")
+            assert "Stop going" not in seen(pilot.app.screen)
+            pilot.app.clear_notifications()
 
     drive(app, steps)
 
