@@ -6,19 +6,16 @@ median distance of its answers. What server or network lost is no answer of a mo
 and because a server may fail just on the hard images, `lost_counted` says what it could come to.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from geospot.errors import UsageError
-from geospot.evaluation import results
 from geospot.evaluation.metrics import ACCURACIES, BoolArray, Scores
-from geospot.evaluation.records import SampleRecord
 from geospot.evaluation.standing import section
 from geospot.evaluation.statistics import (
     LEVEL,
@@ -30,9 +27,11 @@ from geospot.evaluation.statistics import (
     paired_bootstrap,
     permutation_test,
 )
-from geospot.geo import HALF_CIRCUMFERENCE_KM, FloatArray
-from geospot.outcomes import Outcome
+from geospot.geo import FloatArray
+from geospot_leaderboard.asked import Asked, Images, read_asked
 from geospot_leaderboard.collect import Result, read_result
+
+IndexArray = npt.NDArray[np.intp]
 
 SIGNIFICANT: Final = 0.05
 """A p-value below this is called significant."""
@@ -143,96 +142,6 @@ class Comparison:
         )
 
 
-@dataclass(slots=True)
-class _Asked:
-    """An image that was asked: its answers, and how many were lost. Points are GeoScore's."""
-
-    truth: tuple[float, float]
-    points: float = 0.0
-    distances_km: list[float] = field(default_factory=list[float])
-    outcome: str = ""
-    """The last one; `ok` where some answer is."""
-    said: tuple[float, float] = (np.nan, np.nan)
-    lost: int = 0
-
-    @property
-    def answers(self) -> int:
-        """How many answers there are."""
-        return len(self.distances_km)
-
-    def add(self, record: SampleRecord) -> None:
-        """Counts an answer in."""
-        if record.outcome is Outcome.TRANSPORT_ERROR:
-            self.lost += 1
-            return
-        is_answered = record.outcome is Outcome.OK
-        self.points += record.geoscore if is_answered else 0.0
-        self.distances_km.append(record.distance_km if is_answered else HALF_CIRCUMFERENCE_KM)
-        if self.outcome != Outcome.OK:
-            self.outcome = str(record.outcome)
-            if record.latitude is not None and record.longitude is not None:
-                self.said = (record.latitude, record.longitude)
-
-
-@dataclass(frozen=True, slots=True)
-class _All:
-    """Every image that was asked, also those without any answer: M of them."""
-
-    row: Mapping[str, int]
-    """Where each id stands in the arrays."""
-    true_M_C: FloatArray
-    lost_M: npt.NDArray[np.int64]
-    """How many answers were lost."""
-    worst_M: FloatArray
-    """Mean GeoScore of the answers, a lost one a failure."""
-
-    @classmethod
-    def of(cls, asked: Mapping[str, _Asked]) -> "_All":
-        """Arrays, since there may be hundreds of thousands."""
-        images = list(asked.values())
-        lost = np.array([image.lost for image in images], np.int64)
-        points = np.array([image.points for image in images])
-        answers = np.array([image.answers for image in images], np.int64)
-        row = {name: place for place, name in enumerate(asked)}
-        return cls(row, _points(image.truth for image in images), lost, points / (answers + lost))
-
-
-_NOTHING: Final = _All({}, np.empty((0, 2)), np.empty(0, np.int64), np.empty(0))
-
-
-@dataclass(frozen=True)
-class Images:
-    """The answers of one result, an image a row; `true_N_C` are latitudes and longitudes."""
-
-    ids: list[str]
-    scores: Scores
-    true_N_C: FloatArray
-    said_N_C: FloatArray
-    """Where the first answer with coordinates lies; NaN where there is none."""
-    outcomes: list[str]
-    all: _All = _NOTHING
-    """Every image, also those without any answer."""
-
-    @property
-    def lost(self) -> set[str]:
-        """Images without any answer."""
-        return set(self.all.row) - set(self.ids)
-
-    def take(self, index_N: npt.NDArray[np.intp]) -> "Images":
-        """Some of the images, without what is only known of all."""
-        return Images(
-            [self.ids[int(i)] for i in index_N],
-            Scores(
-                self.scores.distance_km_N[index_N],
-                self.scores.geoscore_N[index_N],
-                self.scores.answered_N[index_N],
-            ),
-            self.true_N_C[index_N],
-            self.said_N_C[index_N],
-            [self.outcomes[int(i)] for i in index_N],
-        )
-
-
 @dataclass(frozen=True)
 class Pairs:
     """Two results on the images that both answered for with equal truth, in the order of the ids."""
@@ -273,11 +182,10 @@ def pair_up(a: Path, b: Path) -> Pairs:
         UsageError: they have no image in common.
     """
     result_a, result_b = read_result(a), read_result(b)
-    all_a, all_b = _images(a), _images(b)
-    paired_a, paired_b = _common(all_a, all_b)
-    apart = np.abs(paired_a.true_N_C - paired_b.true_N_C).max(axis=1, initial=0.0)
-    same = np.flatnonzero(apart <= _SAME_TRUTH_DEGREES)
-    if same.size == 0:
+    asked_a, asked_b = read_asked(a), read_asked(b)
+    index_a, index_b = _common(asked_a.images.ids, asked_b.images.ids)
+    same = _same_truth(asked_a.images.true_N_C[index_a], asked_b.images.true_N_C[index_b])
+    if not same.any():
         raise UsageError(
             f"{a} and {b} have no image in common.",
             "Compare two evaluations of the same data set; an equal --seed chooses the same images.",
@@ -285,14 +193,14 @@ def pair_up(a: Path, b: Path) -> Pairs:
     return Pairs(
         a=result_a,
         b=result_b,
-        images_a=paired_a.take(same),
-        images_b=paired_b.take(same),
-        only_a=len(set(all_a.ids) - set(all_b.ids) - all_b.lost),
-        only_b=len(set(all_b.ids) - set(all_a.ids) - all_a.lost),
-        other_truth=len(paired_a.ids) - same.size,
-        lost_a=len(all_a.lost),
-        lost_b=len(all_b.lost),
-        lost_counted=_lost_counted(all_a.all, all_b.all),
+        images_a=asked_a.images.take(index_a[same]),
+        images_b=asked_b.images.take(index_b[same]),
+        only_a=_lacking(asked_a.images.ids, asked_b.ids),
+        only_b=_lacking(asked_b.images.ids, asked_a.ids),
+        other_truth=int(np.count_nonzero(~same)),
+        lost_a=asked_a.lost,
+        lost_b=asked_b.lost,
+        lost_counted=_lost_counted(asked_a, asked_b),
     )
 
 
@@ -321,61 +229,38 @@ def judge(pairs: Pairs, *, seed: int = 0) -> Comparison:
     )
 
 
-def _common(a: Images, b: Images) -> tuple[Images, Images]:
-    """The images that both have, in the order of their ids."""
-    row_a = {name: row for row, name in enumerate(a.ids)}
-    row_b = {name: row for row, name in enumerate(b.ids)}
-    ids = sorted(row_a.keys() & row_b.keys())
-    return (
-        a.take(np.array([row_a[name] for name in ids], np.intp)),
-        b.take(np.array([row_b[name] for name in ids], np.intp)),
-    )
+def _common(a: Sequence[str], b: Sequence[str]) -> tuple[IndexArray, IndexArray]:
+    """Where the ids that both have stand in each, in the order of the ids."""
+    row_b = {name: row for row, name in enumerate(b)}
+    rows_a = [row for row in sorted(range(len(a)), key=a.__getitem__) if a[row] in row_b]
+    return np.array(rows_a, np.intp), np.array([row_b[a[row]] for row in rows_a], np.intp)
 
 
-def _images(path: Path) -> Images:
-    """The answers of a result; several answers to an image become one row."""
-    asked: dict[str, _Asked] = {}
-    for record in results.read_records(path / results.SAMPLES):
-        image = asked.get(record.id)
-        if image is None:
-            image = asked[record.id] = _Asked((record.true_latitude, record.true_longitude))
-        image.add(record)
-    answered = {name: image for name, image in asked.items() if image.answers}
-    images = list(answered.values())
-    per_image = Scores(
-        distance_km_N=np.array([median(image.distances_km) for image in images]),
-        geoscore_N=np.array([image.points / image.answers for image in images]),
-        answered_N=np.array([image.outcome == Outcome.OK for image in images], np.bool_),
-    )
-    return Images(
-        ids=list(answered),
-        scores=per_image,
-        true_N_C=_points(image.truth for image in images),
-        said_N_C=_points(image.said for image in images),
-        outcomes=[image.outcome for image in images],
-        all=_All.of(asked),
-    )
+def _lacking(ids: Sequence[str], others: Sequence[str]) -> int:
+    """How many of the ids are not among the others."""
+    known = set(others)
+    return sum(name not in known for name in ids)
 
 
-def _points(pairs: Iterable[tuple[float, float]]) -> FloatArray:
-    return np.array(list(pairs), dtype=np.float64).reshape(-1, 2)
+def _same_truth(a_N_C: FloatArray, b_N_C: FloatArray) -> BoolArray:
+    return np.abs(a_N_C - b_N_C).max(axis=1, initial=0.0) <= _SAME_TRUTH_DEGREES
 
 
-def _lost_counted(a: _All, b: _All) -> LostCounted | None:
-    common = sorted(a.row.keys() & b.row.keys())
-    a_C = np.array([a.row[name] for name in common], np.intp)
-    b_C = np.array([b.row[name] for name in common], np.intp)
-    apart = np.abs(a.true_M_C[a_C] - b.true_M_C[b_C]).max(axis=1, initial=0.0)
-    a_C, b_C = a_C[apart <= _SAME_TRUTH_DEGREES], b_C[apart <= _SAME_TRUTH_DEGREES]
-    lost_a, lost_b = int(a.lost_M[a_C].sum()), int(b.lost_M[b_C].sum())
+def _lost_counted(a: Asked, b: Asked) -> LostCounted | None:
+    if not (a.lost_M.any() or b.lost_M.any()):
+        return None
+    index_a, index_b = _common(a.ids, b.ids)
+    same = _same_truth(a.true_M_C[index_a], b.true_M_C[index_b])
+    index_a, index_b = index_a[same], index_b[same]
+    lost_a, lost_b = int(a.lost_M[index_a].sum()), int(b.lost_M[index_b].sum())
     if lost_a == lost_b == 0:
         return None
     return LostCounted(
-        images=a_C.size,
+        images=index_a.size,
         lost_answers_a=lost_a,
         lost_answers_b=lost_b,
-        a=float(np.mean(a.worst_M[a_C])),
-        b=float(np.mean(b.worst_M[b_C])),
+        a=float(np.mean(a.worst_M[index_a])),
+        b=float(np.mean(b.worst_M[index_b])),
     )
 
 

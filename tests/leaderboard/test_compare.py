@@ -2,6 +2,7 @@
 
 import json
 import random
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from geospot.errors import UsageError
 from geospot.evaluation.records import SampleRecord
 from geospot.outcomes import Outcome
-from geospot_leaderboard.compare import Comparison, compare, to_json
+from geospot_leaderboard.compare import Comparison, compare, pair_up, to_json
 from geospot_leaderboard.compare_text import as_text
 from tests.support.approx import approx
 from tests.support.result_dirs import answered, failed, write_result
@@ -225,3 +226,16 @@ def test_hostile_ids_are_harmless_on_a_terminal(tmp_path: Path) -> None:
     text = as_text(_compare(tmp_path, [_off(evil, 0)], [_off(evil, 5)]))
     assert "\x1b" not in text
     assert "\u202e" not in text
+
+
+def test_an_image_takes_some_hundred_bytes_while_results_are_paired(tmp_path: Path) -> None:
+    images = 3_000
+    for name in ("a", "b"):
+        write_result(tmp_path / name, _noisy(1, 1.0, images), model=name)
+    pair_up(tmp_path / "a", tmp_path / "b")  # what is imported and cached at the first time
+    tracemalloc.start()
+    pairs = pair_up(tmp_path / "a", tmp_path / "b")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(pairs.images_a.ids) == images
+    assert peak / images < 700  # of two whole test splits of OSV-5M, 210,122 images each: 150 MB
