@@ -22,6 +22,7 @@ MODULES: Final = (
     "accelerator",
     "trl_peer",
     "learning",
+    "learning_cpu",
     "tui",
     "demo",
 )

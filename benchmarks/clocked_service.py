@@ -38,7 +38,7 @@ from geospot_backends.local.api import (
     SampleResult,
     ServedModel,
 )
-from geospot_backends.local.checkpoints import CheckpointStore
+from geospot_backends.local.checkpoints import CheckpointPath, CheckpointStore
 from geospot_backends.local.failures import EngineDiedError
 from geospot_backends.local.http import Request, Response
 from geospot_backends.local.server import TinkerServer, address_of, open_listener
@@ -53,8 +53,9 @@ _VARIABLE: Final = re.compile(r"(?<=/)([0-9a-f-]{30,}|[^/]*:[^/]*)(?=/|$)")
 class Answers(ScriptedEngine):
     """Says something about each photo, mostly a place; its trainer agrees with its sampler."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: CheckpointStore) -> None:
         super().__init__()
+        self._store = store
         self._tokenizer = Tokenizer.from_file(str(tiny_vlm.FOLDER / "tokenizer.json"))
         self._end = self._tokenizer.encode(tiny_vlm.IM_END).ids[0]
 
@@ -70,6 +71,20 @@ class Answers(ScriptedEngine):
     ) -> None:
         """See `api.Engine`."""
         self.models[model_id] = lora
+
+    def save_weights(self, model_id: str, name: str, *, optimizer: bool = True) -> str:
+        """See `api.Engine`."""
+        self._keep(CheckpointPath(model_id, "weights", name))
+        return super().save_weights(model_id, name, optimizer=optimizer)
+
+    def save_for_sampler(self, model_id: str, name: str) -> str:
+        """See `api.Engine`."""
+        self._keep(CheckpointPath(model_id, "sampler_weights", name))
+        return super().save_for_sampler(model_id, name)
+
+    def _keep(self, path: CheckpointPath) -> None:
+        """A checkpoint without weights: the server asks for it when it is to expire."""
+        self._store.write(path, MODEL, self.models[path.run], lambda _folder: None)
 
     def info(self, model_id: str) -> ModelInfo:
         """See `api.Engine`."""
@@ -200,7 +215,7 @@ class CountingServer(TinkerServer):
     """Notes when each request comes, where to, and how long its body is."""
 
     def __init__(self, clock: Clock, store: CheckpointStore) -> None:
-        super().__init__(Answers(), store)
+        super().__init__(Answers(store), store)
         self._clock = clock
         self._seen: list[tuple[float, str, int]] = []
 

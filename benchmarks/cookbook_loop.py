@@ -54,14 +54,27 @@ class _Group(_types.EnvGroupBuilder):
 
 
 class _Groups(_types.RLDataset):
-    def __init__(self, photos: GeoRLDataset) -> None:
+    """The photos of each step; a step begins when they are asked for."""
+
+    def __init__(self, photos: GeoRLDataset, measured: Measured) -> None:
         self._photos = photos
+        self._measured = measured
 
     def get_batch(self, index: int) -> list[_Group]:
+        self._measured.step_done()
         return [_Group(builder) for builder in self._photos.get_batch(index)]
 
     def __len__(self) -> int:
         return len(self._photos)
+
+
+def _ahead(config: RLConfig) -> Any:
+    """Its asynchronous mode, where ours samples ahead of the weights."""
+    if not config.max_steps_off_policy:
+        return None
+    return _train.AsyncConfig(
+        max_steps_off_policy=config.max_steps_off_policy, groups_per_batch=config.batch_size
+    )
 
 
 def run(config: RLConfig) -> Measured:
@@ -70,7 +83,7 @@ def run(config: RLConfig) -> Measured:
 
     class Builder(_types.RLDatasetBuilder):
         async def __call__(self) -> tuple[_Groups, None]:
-            return _Groups(await open_photos(config)), None
+            return _Groups(await open_photos(config), measured), None
 
     bypass_proxy(config.service)
     os.environ["TINKER_API_KEY"] = "tml-bench"
@@ -86,6 +99,7 @@ def run(config: RLConfig) -> Measured:
         log_path=str(config.log_path),
         eval_every=0,
         save_every=config.save_every,
+        async_config=_ahead(config),
     )
     asyncio.run(_train.main(settings))
     return measured.end()

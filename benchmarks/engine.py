@@ -3,15 +3,16 @@
 Each figure is the median of alternating runs on one thread.
 """
 
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from benchmarks.records import Figure, Table
 from geospot.data.world import open_world
 from geospot_backends.local import forward, tiny_vlm
 from geospot_backends.local.api import (
@@ -32,8 +33,8 @@ GROUP: Final = 8
 MAX_TOKENS: Final = 64
 
 
-def main(quick: bool) -> str:
-    """The table, as Markdown."""
+def main(quick: bool) -> Table:
+    """The table."""
     rounds = 1 if quick else 7
     with tempfile.TemporaryDirectory() as state:
         engine = LocalEngine(Path(state), device="cpu")
@@ -50,29 +51,27 @@ def main(quick: bool) -> str:
         together, single = _alternate(
             rounds, lambda: _ask(engine, prompts), lambda: [_ask(engine, [one]) for one in prompts]
         )
-    rows = [
-        ("training pass, 16 × 8", "shared prefix", shared, "each sequence whole", flat),
-        ("16 single-image samples", "one batch", together, "one by one", single),
-    ]
-    lines = ["| work | ours | s | beside | s | ratio |", "| --- | --- | --- | --- | --- | --- |"]
-    lines += [
-        f"| {work} | {ours} | {fast:.3f} | {other} | {slow:.3f} | {slow / fast:.1f} |"
-        for work, ours, fast, other, slow in rows
-    ]
-    return "\n".join(lines)
+    return Table(
+        [
+            Figure("training pass, 16 × 8", "s", shared, "each sequence whole", flat),
+            Figure("16 single-image samples", "s", together, "one by one", single),
+        ],
+        {"torch": version("torch")},
+        "Our own engine both ways: ours shares prefixes and batches, the other is the obvious way.",
+    )
 
 
 def _alternate(
     rounds: int, first: Callable[[], object], second: Callable[[], object]
-) -> tuple[float, float]:
-    """Median seconds of each, run in turns so that a busy machine slows both alike."""
+) -> tuple[list[float], list[float]]:
+    """Seconds of each, run in turns so that a busy machine slows both alike."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds + 1):
         for run, seconds in zip((first, second), times, strict=True):
             began = time.perf_counter()
             run()
             seconds.append(time.perf_counter() - began)
-    return statistics.median(times[0][1:]), statistics.median(times[1][1:])
+    return times[0][1:], times[1][1:]
 
 
 def _ask(engine: LocalEngine, prompts: list[Chunks], samples: int = 1) -> list[SampleResult]:

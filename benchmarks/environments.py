@@ -34,8 +34,13 @@ class Pins:
     @property
     def versions(self) -> dict[str, str]:
         """Of the pinned packages, by name."""
-        pins = (pin.split("==") for pin in (*self.packages, *self.first, *self.last))
-        return {pin[0]: pin[1] for pin in pins}
+        return versions_of((*self.packages, *self.first, *self.last))
+
+
+def versions_of(pins: Sequence[str]) -> dict[str, str]:
+    """Versions by name of requirements with `==`."""
+    parts = [pin.partition("==") for pin in pins]
+    return {name: version for name, _, version in parts}
 
 
 # Ours pins the same openai SDK, so that all ask through the same one.

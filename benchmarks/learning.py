@@ -1,39 +1,51 @@
-"""`geospot rl` on a service that keeps time like the hosted one: waiting, requests, bytes, CPU.
+"""`geospot rl` on a service that keeps time like the hosted one: waiting, requests and bytes.
 
 The service (`benchmarks.clocked_service`) trains in clock cycles of 10 s and samples with a latency that
 each photo draws. The critical path follows from the same schedule: what a loop would take that answers
-in no time. Beside ours stand a naive loop on the SDK and tinker-cookbook's own, on the same photos.
+in no time. Beside ours stand a naive loop on the SDK and tinker-cookbook's own, synchronous and asynchronous,
+on the same photos.
 """
 
 import importlib.util
-import os
-import shutil
-import statistics
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.clock import Clock, Seen, latency_s, look, services
-from benchmarks.photos import make_photos
+from benchmarks.records import Figure, Table
 from benchmarks.training_loops import Measured, measure, settings
 from geospot.config.learning import RLConfig
 from geospot.learning.order import steps
 from geospot.learning.photos import open_training_data, read_photo
 
-NAME: Final = "Learning (scripted Tinker service, every loop in a process of its own)"
+NAME: Final = "Learning on a scripted Tinker service"
+OURS: Final = "geospot"
+COOKBOOK: Final = "tinker-cookbook rl/train.py"
+
+_SYNC: Final = "synchronous"
+_ASYNC: Final = "one step off policy"
+_NOTES: Final = """\
+A service that trains in clock cycles of {cycle_s:g} s and samples with a latency that each photo draws;
+{steps} steps of {groups} × {size} rollouts, every loop in a process of its own with a service of its own,
+all at the same time: they wait nearly all of it. Wall begins when the model is asked for and ends with the
+session. The critical path is what a loop would take on the same schedule that answers in no time. The first
+loop on the SDK is what one writes who has read its first page: one call a rollout, one request after the
+other.
+"""
 
 _SNAPSHOT: Final = "save_weights_for_sampler"
 
 
 @dataclass(frozen=True, slots=True)
 class _Loop:
-    """One loop to be run: who, how it is called, and how long."""
+    """One loop to be run: who, synchronous or not, how it is called, and how long."""
 
     who: str
+    mode: str
     title: str
     steps: int
     more: Mapping[str, Any]
@@ -73,34 +85,42 @@ class _Sizes:
     groups: int
     size: int
     loops: Sequence[_Loop]
-    cpu: tuple[int, int, int]
-    """Steps, groups and rollouts a group where CPU time is measured."""
 
 
 def _sizes(quick: bool) -> _Sizes:
-    count, beside = (2, 2) if quick else (6, 3)
+    count = 2 if quick else 4
+    ahead = {"max_steps_off_policy": 1}
     loops = [
-        _Loop("ours", "geospot", count, {}),
-        _Loop("ours", "geospot, `max_steps_off_policy=1`", count, {"max_steps_off_policy": 1}),
-        _Loop("naive", "naive loop", beside, {}),
-        _Loop("cookbook", "tinker-cookbook's `rl/train.py`", beside, {}),
+        _Loop("ours", _SYNC, OURS, count, {}),
+        _Loop("ours", _ASYNC, OURS, count, ahead),
+        _Loop("cookbook", _SYNC, COOKBOOK, count, {}),
+        _Loop("cookbook", _ASYNC, COOKBOOK, count, ahead),
+        _Loop("naive", _SYNC, "first loop on the SDK", count, {}),
     ]
     if importlib.util.find_spec("tinker_cookbook") is None:
-        loops.pop()
-    if quick:
-        return _Sizes(0.5, 0.05, 4, 4, loops[::3], (4, 8, 4))
-    return _Sizes(10.0, 1.0, 16, 8, loops, (9, 64, 8))
+        loops = [loop for loop in loops if loop.who != "cookbook"]
+    return _Sizes(0.5, 0.05, 4, 4, loops) if quick else _Sizes(10.0, 1.0, 16, 8, loops)
 
 
-def main(quick: bool) -> str:
-    """The tables. A full run takes seven minutes, most of it waiting."""
+def main(quick: bool) -> Table:
+    """The table. A full run takes four minutes, nearly all of it waiting."""
     sizes = _sizes(quick)
     clocks = [(sizes.cycle_s, sizes.scale)] * len(sizes.loops)
-    with tempfile.TemporaryDirectory() as folder, services(*clocks, (0.0, 0.0)) as urls:
-        *clocked, instant = urls
-        ran = _run(sizes, clocked, Path(folder))
-        cpu = _cpu(sizes, instant, Path(folder), quick=quick)
-    return "\n\n".join([_waiting(sizes, ran), _requests(sizes, ran), cpu])
+    with tempfile.TemporaryDirectory() as folder, services(*clocks) as urls:
+        ran = _run(sizes, urls, Path(folder))
+    figures: list[Figure] = []
+    for mode in (_SYNC, _ASYNC):
+        figures += _beside(mode, [one for one in ran if one.loop.mode == mode])
+    notes = _NOTES.format(
+        cycle_s=sizes.cycle_s, groups=sizes.groups, size=sizes.size, steps=sizes.loops[0].steps
+    )
+    return Table(figures, cookbook_versions(), notes)
+
+
+def cookbook_versions() -> dict[str, str]:
+    """Of the SDK and, where it is installed, the cookbook."""
+    names = ("tinker", "tinker_cookbook")
+    return {name: version(name) for name in names if importlib.util.find_spec(name) is not None}
 
 
 def _run(sizes: _Sizes, urls: Sequence[str], folder: Path) -> list[_Ran]:
@@ -149,31 +169,40 @@ def _slowest_s(config: RLConfig, scale: float) -> list[float]:
     return slowest
 
 
-def _waiting(sizes: _Sizes, ran: Sequence[_Ran]) -> str:
-    lines = [
-        f"Clock cycles of {sizes.cycle_s:g} s, {sizes.groups} × {sizes.size} rollouts a step. Wall "
-        "time and critical path begin when the model is asked for, and end with the session.",
-        "",
-        "| loop | steps | start-up, s | critical path, s | wall, s | ratio | last answer to step "
-        "sent, ms | weights to last sample call, ms |",
-        "| --- |" + " ---: |" * 7,
+def _beside(mode: str, ran: Sequence[_Ran]) -> list[Figure]:
+    """Ours beside the critical path and the others of the same mode."""
+    ours, *others = ran
+    assert ours.loop.who == "ours"
+    figures = [
+        Figure(f"{mode}: wall", "s", [ours.wall_s], "critical path", [ours.critical_s]),
+        *(
+            Figure(f"{mode}: {what}", unit, [value(ours)], other.loop.title, [value(other)])
+            for (what, unit), value in _VALUES.items()
+            for other in others
+        ),
     ]
-    for one in ran:
-        sent, asked = _reactions_ms(one)
-        lines.append(
-            f"| {one.loop.title} | {one.loop.steps} | {one.start_up_s:.1f} | {one.critical_s:.1f} "
-            f"| {one.wall_s:.1f} | {one.wall_s / one.critical_s:.3f} | {sent} | {asked} |"
-        )
-    return "\n".join(lines)
+    sent_ms, asked_ms = _reactions_ms(ours) if mode == _SYNC else ([], [])
+    if sent_ms:
+        figures.append(Figure(f"{mode}: last answer to step sent", "ms", sent_ms))
+        figures.append(Figure(f"{mode}: weights to last sample call", "ms", asked_ms))
+    return figures
 
 
-def _reactions_ms(ran: _Ran) -> tuple[str, str]:
-    """Median milliseconds from a step's last answer to its last request of training, and from the end
-    of the cycle to the last sample call; blank where a loop works on several steps at once, or sends
-    its requests in several cycles.
+_VALUES: Final[Mapping[tuple[str, str], Callable[[_Ran], float]]] = {
+    ("wall", "s"): lambda ran: ran.wall_s,
+    ("start-up", "s"): lambda ran: ran.start_up_s,
+    ("requests a step", "1"): lambda ran: _a_step(ran, None)[0],
+    ("sample calls a step", "1"): lambda ran: _a_step(ran, "asample")[0],
+    ("up a step", "MB"): lambda ran: _a_step(ran, None)[1] / 1e6,
+    ("up for sampling a step", "MB"): lambda ran: _a_step(ran, "asample")[1] / 1e6,
+    ("up for training a step", "MB"): lambda ran: _a_step(ran, "forward_backward")[1] / 1e6,
+}
+
+
+def _reactions_ms(ran: _Ran) -> tuple[list[float], list[float]]:
+    """Milliseconds from a step's last answer to its last request of training, and from the end of the
+    cycle to the last sample call, step by step.
     """
-    if ran.loop.who != "ours" or ran.loop.more:
-        return "", ""
     asked, clock = ran.seen.moments_s("asample"), ran.seen.clock
     sent: list[float] = []
     begun: list[float] = []
@@ -182,30 +211,7 @@ def _reactions_ms(ran: _Ran) -> tuple[str, str]:
         answered_s = max(moment for moment in ran.seen.answered_s if moment < snapshot_s)
         sent.append(1000 * (snapshot_s - answered_s))
         begun.append(1000 * (last_s - clock.tick_after(last_s - clock.cycle_s)))
-    return f"{statistics.median(sent):.0f}", f"{statistics.median(begun):.0f}"
-
-
-def _requests(sizes: _Sizes, ran: Sequence[_Ran]) -> str:
-    """Counts and bytes a step, beside those of our loop."""
-    lines = [
-        "| a step of "
-        + f"{sizes.groups} × {sizes.size} | requests | ratio | sample calls | their MB "
-        "up | ratio | training MB up | all MB up | ratio |",
-        "| --- |" + " ---: |" * 8,
-    ]
-    first = ran[0]
-    for one in ran:
-        calls, up = _a_step(one, None)
-        samples, sample_up = _a_step(one, "asample")
-        _, training_up = _a_step(one, "forward_backward")
-        our_calls, our_up = _a_step(first, None)
-        _, our_sample_up = _a_step(first, "asample")
-        lines.append(
-            f"| {one.loop.title} | {calls:.0f} | {calls / our_calls:.1f} | {samples:.0f} "
-            f"| {sample_up / 1e6:.3f} | {sample_up / our_sample_up:.1f} | {training_up / 1e6:.3f} "
-            f"| {up / 1e6:.3f} | {up / our_up:.1f} |"
-        )
-    return "\n".join(lines)
+    return sent, begun
 
 
 _POLLED: Final = ("session_heartbeat", "telemetry")
@@ -217,51 +223,3 @@ def _a_step(ran: _Ran, route: str | None) -> tuple[float, float]:
     routes = {to for _, to, _ in ran.seen.requests} - set(_POLLED) if route is None else {route}
     calls = sum(ran.seen.count(to) for to in routes)
     return calls / ran.loop.steps, sum(map(ran.seen.up_bytes, routes)) / ran.loop.steps
-
-
-def _cpu(sizes: _Sizes, url: str, folder: Path, *, quick: bool) -> str:
-    count, groups, size = sizes.cpu
-    kinds = {"`world`, 96 px": "world"}
-    if not quick:
-        large = str(_large_photos(folder, count * groups))
-        kinds["JPEGs of 683 × 512, 65 kB, shrunk to 512 px"] = large
-    lines = [
-        f"CPU time of the process for a step of {groups} × {size}, service at once: median of the "
-        "steps after the first two.",
-        "",
-        "| photos | geospot, s | of it the SDK's own calls, s | the rest, s | peak memory, MB |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for title, source in kinds.items():
-        configs = [
-            settings(url, folder / f"{who}-{len(lines)}", count, groups, size, hf_repo=source)
-            for who in ("ours", "bare")
-        ]
-        with ThreadPoolExecutor(2 if quick else 1) as pool:
-            both = list(pool.map(measure, ("ours", "bare"), configs))
-        ours, bare = map(_step_s, both)
-        peak = both[0].peak_mb
-        lines.append(f"| {title} | {ours:.2f} | {bare:.2f} | {ours - bare:.2f} | {peak:.0f} |")
-    return "\n".join(lines)
-
-
-def _step_s(measured: Measured) -> float:
-    """Median CPU seconds of a step, the first two left out."""
-    marks = measured.cpu_s[1:]
-    return statistics.median(after - before for before, after in pairwise(marks))
-
-
-def _large_photos(folder: Path, count: int) -> Path:
-    """A folder of as many photos, each with a place."""
-    made, photos = folder / "made", folder / "photos"
-    made.mkdir()
-    photos.mkdir()
-    make_photos(made)
-    sources = sorted(made.iterdir())
-    with (photos / "metadata.csv").open("w") as table:
-        table.write("file_name,latitude,longitude\n")
-        for number in range(count):
-            os.link(sources[number % len(sources)], photos / f"{number:05d}.jpg")
-            table.write(f"{number:05d}.jpg,{number % 120 - 60},{number % 340 - 170}\n")
-    shutil.rmtree(made)
-    return photos

@@ -39,8 +39,8 @@ _NOTES: Final = """\
 First image: a fresh program with empty caches, until an image and its label are there, interpreter and
 imports included. The server is on loopback and sends as fast as it is read: on a line of 100 Mbit/s each
 100 MB take 8 s more. The zips of OSV-5M have some gigabytes each. Requests and bytes of the 20 images are
-those for the zip alone; downloading it is one request. Rows: a CSV with columns as long as the real ones and ten zips; the real train split
-has 4,890,000.
+those for the zip alone; downloading it is one request. Rows: a CSV with columns as long as the real ones
+and ten zips; the real train split has 4,890,000.
 """
 
 _PREPARE: Final = """

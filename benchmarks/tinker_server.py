@@ -5,10 +5,10 @@ sampler, through the real SDK over a loopback socket, with a clock in the engine
 """
 
 import asyncio
-import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -16,6 +16,7 @@ import numpy as np
 import tinker
 from tinker import types
 
+from benchmarks.records import Figure, Table
 from geospot.data.world import open_world
 from geospot.images import prepare_image
 from geospot.prompts import COORDINATES
@@ -43,27 +44,23 @@ _NO_STOP: Final[list[int]] = []
 """Every answer has MAX_TOKENS tokens, so that both ways compute the same."""
 
 
-def main(quick: bool) -> str:
-    """The tables, as Markdown."""
+def main(quick: bool) -> Table:
+    """The table."""
     rounds = 2 if quick else 9
     prompts = _prompts()
     with tempfile.TemporaryDirectory() as state:
         engine = _Timed(Path(state), device="cpu")
         with EmbeddedServer(engine, engine.checkpoints) as server:
-            whole, above = asyncio.run(_steps(engine, server.base_url, prompts, rounds))
+            whole, alone = asyncio.run(_steps(engine, server.base_url, prompts, rounds))
             together, single = asyncio.run(_samples(server.base_url, prompts, rounds))
-    return "\n".join(
+    return Table(
         [
-            "| work | in all, s | of it not the engine's, ms | share |",
-            "| --- | --- | --- | --- |",
-            f"| step of {IMAGES} × {GROUP} | {whole:.3f} | {1000 * above:.0f} "
-            f"| {above / whole:.0%} |",
-            "",
-            "| 16 single-image samples | s | beside | s | ratio |",
-            "| --- | --- | --- | --- | --- |",
-            f"| asked at once, coalesced | {together:.3f} | one after the other | {single:.3f} "
-            f"| {single / together:.1f} |",
-        ]
+            Figure(f"a step of {IMAGES} × {GROUP}", "s", whole, "the engine's part of it", alone),
+            Figure("16 single-image samples", "s", together, "one after the other", single),
+        ],
+        {"tinker": version("tinker"), "torch": version("torch")},
+        "Client and server are one process. The first ratio is the engine's share of a step: what is missing "
+        "to 1 are SDK, sockets and protocol. In the second, samples that come at once are put together.",
     )
 
 
@@ -121,19 +118,19 @@ class _Timed(LocalEngine):
 
 async def _steps(
     engine: _Timed, url: str, prompts: list[types.ModelInput], rounds: int
-) -> tuple[float, float]:
-    """Median seconds of a step: in all, and what of it was not the engine's work."""
+) -> tuple[list[float], list[float]]:
+    """Seconds of a step: in all, and what of it was the engine's work."""
     service = await asyncio.to_thread(tinker.ServiceClient, base_url=url, api_key="tml-bench")
     client = await service.create_lora_training_client(tiny_vlm.NAME, rank=32, seed=0)
     whole: list[float] = []
-    above: list[float] = []
+    alone: list[float] = []
     for _ in range(rounds + 1):
         engine.spent_s, began = 0.0, time.perf_counter()
         await _sdk_step(client, prompts)
         whole.append(time.perf_counter() - began)
-        above.append(whole[-1] - engine.spent_s)
+        alone.append(engine.spent_s)
     await service.close("success")
-    return statistics.median(whole[1:]), statistics.median(above[1:])
+    return whole[1:], alone[1:]
 
 
 async def _sdk_step(client: tinker.TrainingClient, prompts: list[types.ModelInput]) -> None:
@@ -169,8 +166,10 @@ def _arrays(
     }
 
 
-async def _samples(url: str, prompts: list[types.ModelInput], rounds: int) -> tuple[float, float]:
-    """Median seconds of 16 single-image samples, asked at once and one after the other."""
+async def _samples(
+    url: str, prompts: list[types.ModelInput], rounds: int
+) -> tuple[list[float], list[float]]:
+    """Seconds of 16 single-image samples, asked at once and one after the other."""
     service = await asyncio.to_thread(tinker.ServiceClient, base_url=url, api_key="tml-bench")
     sampler = await service.create_sampling_client(base_model=tiny_vlm.NAME)
     params = types.SamplingParams(max_tokens=MAX_TOKENS, seed=0, stop=_NO_STOP)
@@ -189,12 +188,12 @@ async def _samples(url: str, prompts: list[types.ModelInput], rounds: int) -> tu
 
 async def _alternate(
     rounds: int, first: Callable[[], Awaitable[None]], second: Callable[[], Awaitable[None]]
-) -> tuple[float, float]:
-    """Median seconds of each, run in turns so that a busy machine slows both alike."""
+) -> tuple[list[float], list[float]]:
+    """Seconds of each, run in turns so that a busy machine slows both alike."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds + 1):
         for run, seconds in zip((first, second), times, strict=True):
             began = time.perf_counter()
             await run()
             seconds.append(time.perf_counter() - began)
-    return statistics.median(times[0][1:]), statistics.median(times[1][1:])
+    return times[0][1:], times[1][1:]

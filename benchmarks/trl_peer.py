@@ -8,14 +8,15 @@ has the packages of this one below.
 """
 
 import shutil
-import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from benchmarks.environments import environment
+from benchmarks.environments import environment, versions_of
+from benchmarks.records import Figure, Table
 from benchmarks.trl_task import GROUP, IMAGES, MAX_TOKENS, write_photos
 from benchmarks.turns import Facts, Peer, Turn
 
@@ -27,21 +28,21 @@ _WARM_UP: Final = 2
 _ROOT: Final = Path(__file__).parents[1]
 
 
-def main(quick: bool) -> str:
-    """The table, as Markdown."""
+def main(quick: bool) -> Table:
+    """The table."""
     rounds = 3 if quick else 25
     folder = Path(tempfile.mkdtemp())
     try:
         python = environment(folder / "environment", _PACKAGES)
         if isinstance(python, str):
-            return f"TRL can't be installed here, so nothing was measured: {python}"
+            return Table(notes=f"Not measured: TRL can't be installed here: {python}")
         write_photos(folder, IMAGES * (rounds + _WARM_UP))
         return _measured(folder, python, rounds)
     finally:
         shutil.rmtree(folder)
 
 
-def _measured(folder: Path, python: Path, rounds: int) -> str:
+def _measured(folder: Path, python: Path, rounds: int) -> Table:
     steps = rounds + _WARM_UP
     settings = {"GEOSPOT_STATE_DIR": str(folder / "state"), "PYTHONPATH": str(_ROOT)}
 
@@ -72,35 +73,26 @@ def _largest_difference(ours: Facts, theirs: Facts) -> float:
     )
 
 
-def _table(turns: Sequence[tuple[Turn, Turn]], said: tuple[Facts, Facts], apart: float) -> str:
+def _table(turns: Sequence[tuple[Turn, Turn]], said: tuple[Facts, Facts], apart: float) -> Table:
     rollouts = IMAGES * GROUP
 
-    def row(what: str, figure: Callable[[Turn], float], digits: int, *, less: bool) -> str:
+    def line(task: str, unit: str, figure: Callable[[Turn], float], *, more: bool) -> Figure:
         ours, theirs = ([figure(turn) for turn in side] for side in zip(*turns, strict=True))
-        ratios = [b / a if less else a / b for a, b in zip(ours, theirs, strict=True)]
-        cells = (_span(ours, digits), _span(theirs, digits), _span(ratios, 2))
-        return f"| {what} | {' | '.join(cells)} |"
+        return Figure(task, unit, ours, "TRL", theirs, more_is_better=more)
 
-    def facts(what: str, figure: Callable[[Facts], float], digits: int) -> str:
-        a, b = (figure(one) for one in said)
-        return f"| {what} | {a:.{digits}f} | {b:.{digits}f} | {a / b:.2f} |"
+    def facts(figure: Callable[[Facts], float], digits: int) -> str:
+        return " and ".join(f"{figure(one):.{digits}f}" for one in said)
 
-    return "\n".join(
+    tokens = facts(lambda one: one["tokens"] / one["rollouts"], 1)
+    return Table(
         [
-            f"| median (range) of {len(turns)} steps in turns | geospot | TRL | ratio, by pairs |",
-            "| --- | ---: | ---: | ---: |",
-            row("rollouts/s", lambda turn: rollouts / turn.wall_s, 0, less=False),
-            row("processor time of a step, s", lambda turn: turn.cpu_s, 2, less=True),
-            facts("tokens a rollout", lambda one: one["tokens"] / one["rollouts"], 1),
-            facts("mean reward", lambda one: one["reward"], 3),
-            "",
-            f"Rollouts of at most {MAX_TOKENS} tokens, temperature 1; processor time is of client, "
-            "server and engine together. Log-probabilities of the same "
-            f"{IMAGES} answers differ by {apart:.0e} at most, before the first step.",
-        ]
+            line("rollouts", "1/s", lambda turn: rollouts / turn.wall_s, more=True),
+            line("a step", "CPU s", lambda turn: turn.cpu_s, more=False),
+        ],
+        versions_of(_PACKAGES)
+        | {"torch": version("torch"), "transformers": version("transformers")},
+        f"{IMAGES} photos × {GROUP} rollouts of at most {MAX_TOKENS} tokens, temperature 1, one torch thread "
+        "each. Processor time is of client, server and engine together. Ours and TRL's had "
+        f"{tokens} tokens a rollout and mean rewards of {facts(lambda one: one['reward'], 3)}. "
+        f"Before the first step log-probabilities of the same {IMAGES} answers differ by {apart:.0e} at most.",
     )
-
-
-def _span(values: Sequence[float], digits: int) -> str:
-    low, high = min(values), max(values)
-    return f"{statistics.median(values):.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"

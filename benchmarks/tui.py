@@ -10,10 +10,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from benchmarks import tui_redraw
+from benchmarks.records import Table
 from benchmarks.tui_data import (
     ROLLOUTS_A_STEP,
     STEPS,
@@ -26,7 +28,7 @@ from benchmarks.tui_data import (
 )
 from benchmarks.tui_terminal import REWARD, Terminal, plain
 
-NAME: Final = "The terminal app on large runs (120 × 40, pseudo-terminal)"
+NAME: Final = "The terminal app"
 
 _ROWS: Final = 1_000_000
 _RUNS: Final = 2000
@@ -35,8 +37,8 @@ _DOWN: Final = b"\x1b[B"
 _LEFT: Final = b"\x1b[D"
 
 
-def main(quick: bool) -> str:
-    """The tables, as Markdown: three minutes and two more to write the runs; `quick` on a tenth."""
+def main(quick: bool) -> Table:
+    """The table: three minutes and two more to write the runs; `quick` on a tenth."""
     share = 10 if quick else 1
     folder = Path(tempfile.mkdtemp())
     try:
@@ -73,7 +75,8 @@ def main(quick: bool) -> str:
         live = _live(folder / "long", _ROWS // share, 5.0 if quick else 20.0)
     finally:
         shutil.rmtree(folder)
-    return "\n".join([*rows, "", live, "", tui_redraw.tables(quick)])
+    redraws = tui_redraw.table(quick)
+    return replace(redraws, notes="\n".join([redraws.notes, "", *rows, "", live]))
 
 
 def _line(what: str, screen: str, folder: Path, key: bytes, newest: str) -> str:

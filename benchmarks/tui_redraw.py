@@ -6,56 +6,73 @@ environment of their own, which has the packages of this one below.
 """
 
 import shutil
-import statistics
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from benchmarks.environments import environment
+from benchmarks.environments import environment, versions_of
+from benchmarks.records import Figure, Table
 from benchmarks.turns import Peer
 
 _PACKAGES: Final = (
     *("textual-plotext==1.0.1", "plotext==5.3.2"),
     *("textual-plot==0.10.1", "textual-hires-canvas==0.14.0"),
 )
+_ALONE: Final = ("heatmap", "histogram", "map")
+_ROWS: Final = (200, 2000)
 _THEIRS: Final = ("textual-plotext", "textual-plot")
 _POINTS: Final = (200, 2000, 20_000, 1_000_000)
 _ROOT: Final = Path(__file__).parents[1]
 
 
-def tables(quick: bool) -> str:
-    """Both tables, as Markdown."""
+def table(quick: bool) -> Table:
+    """Processor time of a redraw, widget by widget."""
     rounds = 3 if quick else 15
     folder = Path(tempfile.mkdtemp())
     try:
         python = environment(folder / "environment", _PACKAGES)
         others = () if isinstance(python, str) else _THEIRS
         interpreter = Path(sys.executable) if isinstance(python, str) else python
-        lines = [
-            f"Processor time of a redraw at 120 × 40, ms, median of {rounds} in turns:",
-            "",
-            "| points | chart | textual-plotext (× ours) | textual-plot (× ours) | heat map | "
-            "histogram | map | table |",
-            "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-        ]
-        for points in _POINTS[: 3 if quick else None]:
-            names = ("chart", *others, "heatmap", "histogram", "map", "table")
-            lines.append(_plots(points, measure(names, points, rounds, interpreter, folder)))
-        table = measure(("table", "DataTable"), 2000, rounds, interpreter, folder)
-        ours, plain = (statistics.median(table[name]) for name in ("table", "DataTable"))
-        lines += [
-            "",
-            f"2,000 rows put into our table and painted: {ours:.1f} ms; into a DataTable: {plain:.0f} ms "
-            f"({plain / ours:.0f} × ours).",
-        ]
-        if isinstance(python, str):
-            lines.append(f"The others can't be installed here: {python}")
+        figures: list[Figure] = []
+        for points in _POINTS[: 2 if quick else None]:
+            taken = measure(("chart", *others, *_ALONE), points, rounds, interpreter, folder)
+            figures += _beside("chart", taken, others, points, "points")
+            figures += [
+                Figure(f"{name} redrawn", "CPU ms", taken[name], size=points, axis="points")
+                for name in _ALONE
+            ]
+        for rows in _ROWS[: 1 if quick else None]:
+            taken = measure(("table", "DataTable"), rows, rounds, interpreter, folder)
+            figures += _beside("table", taken, ("DataTable",), rows, "rows")
     finally:
         shutil.rmtree(folder)
-    return "\n".join(lines)
+    notes = "Redraws at 120 × 40; each widget is in a process of its own, and they take turns."
+    if isinstance(python, str):
+        notes += f" The plotting widgets of others can't be installed here: {python}"
+    versions = versions_of(_PACKAGES if others else ())
+    return Table(figures, versions | {"textual": version("textual")}, notes)
+
+
+def _beside(
+    name: str, taken: Mapping[str, Sequence[float]], others: Sequence[str], size: int, axis: str
+) -> list[Figure]:
+    """Ours beside each of the others, round by round as far as the slower one has come."""
+    return [
+        Figure(
+            task=f"{name} redrawn",
+            unit="CPU ms",
+            ours=taken[name][: len(taken[other])],
+            peer=other,
+            theirs=taken[other],
+            size=size,
+            axis=axis,
+        )
+        for other in others
+    ]
 
 
 def measure(
@@ -84,16 +101,3 @@ def measure(
                 if turn:  # the first one imports and warms up
                     taken[name].append(took_ms)
     return taken
-
-
-def _plots(points: int, taken: Mapping[str, Sequence[float]]) -> str:
-    median = {name: statistics.median(times) for name, times in taken.items()}
-
-    def beside(name: str) -> str:
-        if name not in median:
-            return "–"
-        return f"{median[name]:.0f} ({median[name] / median['chart']:.0f})"
-
-    ours = [f"{median[name]:.1f}" for name in ("heatmap", "histogram", "map", "table")]
-    cells = [f"{median['chart']:.1f}", *map(beside, _THEIRS), *ours]
-    return f"| {points:,} | {' | '.join(cells)} |"
