@@ -1,12 +1,13 @@
 """Whether a figure stays flat over a long run: noise is not taken for growth, nor growth for noise.
 
-Two things are looked at, over the share of the work that is done:
+Two things are looked at in the later half of the work, when caches that have a bound are full:
 
-- `ratio`: median of the last tenth beside that of the second. The first is left out: caches fill in it.
-- `growth`: the slope of the later half, from a line through the medians of ten blocks, over that half and as
-  a share of the level; with half the width of its 95% interval, from how far the medians lie off the line.
+- `ratio`: median of its last fifth beside that of its first.
+- `growth`: the slope of a line through the medians of ten blocks, over the half and as a share of the level;
+  with half the width of its 95% interval, from how far the medians lie off the line.
 
-It isn't flat if the ratio is beyond 1 + limit, or if the whole interval of the growth is beyond the limit.
+It isn't flat if the ratio is beyond 1 + limit, or if the whole interval of the growth is beyond the limit. The
+second tenth of the whole is told as well: what came on top of it until the middle is what caches hold.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ class Flatness:
     name: str
     limit: float
     second: float
-    """Median of the second tenth, in the figure's unit."""
+    """Median of the second tenth, in the figure's unit; those of the sixth and the last follow."""
+    middle: float
     last: float
     growth: float
     """Over the later half, as a share of its level."""
@@ -37,8 +39,8 @@ class Flatness:
 
     @property
     def ratio(self) -> float:
-        """The last tenth beside the second; 1 where both are nothing."""
-        return self.last / self.second if self.second else 1.0 + self.last
+        """The last tenth beside the sixth; 1 where both are nothing."""
+        return self.last / self.middle if self.middle else 1.0 + self.last
 
     @property
     def is_flat(self) -> bool:
@@ -47,8 +49,8 @@ class Flatness:
 
     def __str__(self) -> str:
         return (
-            f"{self.name} {self.second:.4g} → {self.last:.4g} (×{self.ratio:.3f}), "
-            f"later half {self.growth:+.2%} ± {self.error:.2%}"
+            f"{self.name} {self.second:.4g} → {self.middle:.4g} → {self.last:.4g} (×{self.ratio:.3f}, "
+            f"{self.growth:+.1%} ± {self.error:.1%})"
         )
 
 
@@ -73,6 +75,7 @@ def flatness(name: str, done_N: Floats, value_N: Floats, *, limit: float) -> Fla
         name,
         limit,
         _median(done_N, value_N, 0.1, 0.2),
+        _median(done_N, value_N, 0.5, 0.6),
         _median(done_N, value_N, 0.9, 1.0),
         float(slope) / mean,
         float(_STUDENT_T * spread) / mean,

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.drills.drill import Attempt, Drill, Session, Trial, all_drills
+from tests.drills.flatness import Floats, flatness
 from tests.drills.running import Record, run_drill
 
 SHORT = [drill for drill in all_drills().values() if drill.short]
@@ -57,3 +59,32 @@ def test_a_trial_is_repeated_with_the_same_dice(tmp_path: Path) -> None:
     [again] = session(tmp_path / "b", 5, only=3).repeat(one)
     assert again.what == drawn[3]
     assert len(set(drawn.values())) == 5
+
+
+@pytest.mark.parametrize(
+    ("grown", "is_flat"),
+    [(0.0, True), (0.02, True), (0.4, False)],
+    ids=["nothing", "little", "a leak"],
+)
+def test_a_leak_is_told_from_noise(grown: float, is_flat: bool) -> None:
+    done_N = np.linspace(0.0, 1.0, 400)
+    assert flatness("MB", done_N, noisy(done_N, grown), limit=0.05).is_flat is is_flat
+
+
+def test_a_cache_that_fills_up_is_no_leak() -> None:
+    done_N = np.linspace(0.0, 1.0, 400)
+    filling_N = noisy(done_N, 0.0) + 80.0 * np.minimum(done_N, 0.3) / 0.3
+    judged = flatness("MB", done_N, filling_N, limit=0.05)
+    assert judged.is_flat
+    assert judged.middle > judged.second * 1.2
+
+
+def test_what_was_not_looked_at_is_not_judged() -> None:
+    done_N = np.linspace(0.0, 0.8, 50)
+    with pytest.raises(ValueError, match="Nobody looked between 80%"):
+        flatness("MB", done_N, noisy(done_N, 0.0), limit=0.05)
+
+
+def noisy(done_N: Floats, grown: float) -> Floats:
+    """A figure of 100 that grows by this share, with a scatter of 3%."""
+    return 100.0 * (1.0 + grown * done_N) + np.random.default_rng(5).normal(0.0, 3.0, len(done_N))
