@@ -9,6 +9,7 @@ from rich.text import Text
 
 from geospot.evaluation.following import OUTCOMES
 from geospot.evaluation.metrics import ACCURACIES
+from geospot.evaluation.textsearch import TextSearch
 from geospot.textsafe import printable
 from geospot.tui.inks import Inks
 from geospot.tui.query import Query, Value
@@ -175,14 +176,29 @@ def _worst_case(comparison: Comparison) -> Text:
     return text
 
 
-def order_of(pairs: Pairs, sort: str, *, descending: bool, query: Query) -> IntArray:
-    """The photos that a query keeps, in an order; by default those on which B lost most come first."""
-    rows = np.arange(len(pairs.images_a.ids))
+def order_of(
+    pairs: Pairs, sort: str, *, descending: bool, query: Query, searches: Sequence[TextSearch]
+) -> IntArray:
+    """The photos that a query keeps, in an order; by default those on which B lost most come first.
+
+    Args:
+        searches: look for the query's words in what A wrote, and in what B wrote.
+    """
+    ids = pairs.images_a.ids
+    rows = np.arange(len(ids))
     change = change_km(pairs)
     if query.terms:
+        written: dict[str, set[str]] = {word: set() for word in query.words}
+        for search in searches:
+            for word, hits in search.look(query.words).items():
+                written[word].update(hits.ids)
+
+        def text(row: int) -> str:
+            words = (word for word, names in written.items() if ids[row] in names)
+            return "\n".join([ids[row].casefold(), *words])
+
         keep = [
-            query.matches(_fields(pairs, change, r), lambda r=r: pairs.images_a.ids[r].casefold())
-            for r in range(len(rows))
+            query.matches(_fields(pairs, change, r), lambda r=r: text(r)) for r in range(len(ids))
         ]
         rows = rows[np.array(keep, np.bool_)]
     by: Mapping[str, FloatArray] = {

@@ -66,6 +66,11 @@ class Query:
 
     terms: Sequence[Term] = ()
 
+    @property
+    def words(self) -> frozenset[str]:
+        """What is looked for in a row's text, casefolded."""
+        return frozenset(term.value for term in self.terms if not term.key)
+
     def matches(self, row: Row, text: Callable[[], str] = str) -> bool:
         """Whether the row fulfils the query; `text` is asked only where a term looks through it."""
         return all(term.holds(row, text) for term in self.terms)

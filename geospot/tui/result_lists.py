@@ -11,12 +11,14 @@ import numpy.typing as npt
 from geospot.evaluation.following import OUTCOMES, Answers
 from geospot.evaluation.metrics import HEADLINE, Scores
 from geospot.evaluation.standing import section
+from geospot.evaluation.textsearch import TextSearch
 from geospot.textsafe import printable
 from geospot.tui.query import Query, Value
 from geospot.tui.result_view import Document, numbers
 from geospot.tui.widgets.table import Cell, Cells, Column
 
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 Order = Literal["worst", "best", "typical", "as answered"]
 ORDERS: Final[tuple[Order, ...]] = ("worst", "best", "typical", "as answered")
@@ -70,16 +72,23 @@ class Country:
 # The answers
 
 
-def order_of(answers: Answers, sort: str, *, descending: bool, query: Query) -> IntArray:
+def order_of(
+    answers: Answers, sort: str, *, descending: bool, query: Query, search: TextSearch
+) -> IntArray:
     """The rows that a query keeps, in an order. With many answers it takes a while: for a thread.
 
     Args:
         sort: one of `ORDERS` or a column's key.
+        search: looks for the query's words in what the model wrote.
     """
     rows = np.arange(len(answers))
     if query.terms:
+        written = {
+            word: np.isin(answers.columns_N["offset"], hits.offsets)
+            for word, hits in search.look(query.words).items()
+        }
         keep = [
-            query.matches(_fields(answers, row), lambda r=row: _searched(answers, r))
+            query.matches(_fields(answers, row), lambda r=row: _searched(answers, r, written))
             for row in range(len(answers))
         ]
         rows = rows[np.array(keep, np.bool_)]
@@ -124,8 +133,9 @@ def _fields(answers: Answers, row: int) -> dict[str, Value]:
     }
 
 
-def _searched(answers: Answers, row: int) -> str:
-    return f"{answers.ids[row]} {answers.said[row]} {answers.country(row)}".casefold()
+def _searched(answers: Answers, row: int, written: Mapping[str, BoolArray]) -> str:
+    listed = f"{answers.ids[row]} {answers.said[row]} {answers.country(row)}".casefold()
+    return "\n".join([listed, *(word for word, is_there_N in written.items() if is_there_N[row])])
 
 
 def answer_cells(answers: Answers, row: int) -> Cells:

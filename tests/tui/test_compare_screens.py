@@ -105,6 +105,13 @@ def test_photos_come_regressions_first_and_are_filtered(tmp_path: Path) -> None:
         await pilot.press("slash", *"is:worse", "space", *"boutcome:ok", "enter")
         await until(pilot, lambda: order() == ["down"])
         await until_seen(pilot, "1 shown by the filter")
+        for words, found in (
+            ("won't", ["refused"]),
+            ('"a knew"', ["refused"]),
+            ("2jfar", ["down"]),
+        ):
+            await pilot.press("slash", "ctrl+u", *words, "enter")  # in what either of them wrote
+            await until(pilot, lambda found=found: order() == found, words)
         await pilot.press("slash", "escape", "escape")
         await until(pilot, lambda: len(order()) == 11)
         await pilot.press("S")

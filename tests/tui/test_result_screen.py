@@ -112,6 +112,18 @@ def test_a_filter_keeps_what_it_says(tmp_path: Path) -> None:
     drive(on(small(tmp_path / "r")), steps, (80, 24))
 
 
+def test_words_are_looked_for_in_what_the_model_wrote(tmp_path: Path) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await filled(pilot)
+        await pilot.press("slash", *'"i think"', "enter")  # in no name or id
+        await until(pilot, lambda: len(screen.order_N) == 1)
+        assert screen.answers.ids[int(screen.order_N[0])] == "hostile"
+        await pilot.press("slash", "ctrl+u", *'-"i think" -"latitude 2"', "enter")
+        await until(pilot, lambda: len(screen.order_N) == 7)
+
+    drive(on(small(tmp_path / "r")), steps, (80, 24))
+
+
 def test_enter_shows_the_text_made_harmless(tmp_path: Path) -> None:
     async def steps(pilot: Pilot[None]) -> None:
         await filled(pilot)

@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from geospot.errors import GeospotError
 from geospot.evaluation.following import find_answers
+from geospot.evaluation.textsearch import TextSearch
 from geospot.textsafe import printable
 from geospot.tui.atlas.classes import CHANGES
 from geospot.tui.compare_view import (
@@ -71,7 +72,7 @@ class CompareResultsScreen(GeoScreen):
             "filter",
             "Filter",
             key_display="/",
-            tooltip="is:worse change>2500 boutcome:refusal",
+            tooltip="is:worse change>2500 boutcome:refusal, or words of the answers",
         ),
     ]
 
@@ -84,6 +85,7 @@ class CompareResultsScreen(GeoScreen):
         self._problem = ""
         self._sort, self._descending = "points", False
         self._query = Query()
+        self._searches = (TextSearch(a), TextSearch(b))
 
     def compose_body(self) -> ComposeResult:
         """Who is compared, then the views."""
@@ -166,9 +168,17 @@ class CompareResultsScreen(GeoScreen):
         pairs = self.pairs
         if pairs is None:
             return
+        asked = (self._sort, self._descending, self._query)
         order = await self.geospot.reader.do(
-            order_of, pairs, self._sort, descending=self._descending, query=self._query
+            order_of,
+            pairs,
+            self._sort,
+            descending=self._descending,
+            query=self._query,
+            searches=self._searches,
         )
+        if pairs is not self.pairs or asked != (self._sort, self._descending, self._query):
+            return  # another order was wanted meanwhile, and comes by itself
         gain = pairs.gain_N
         self.order_N = order
         self.query_one("#photos", Table).show(
@@ -246,6 +256,8 @@ class CompareResultsScreen(GeoScreen):
     def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
         """Shows what the filter keeps."""
         self._query = event.query
+        if event.query.words:
+            self.say_status("looking through what the models wrote…")
         self._reorder()
 
     def on_table_selected(self, event: Table.Selected) -> None:

@@ -17,6 +17,7 @@ from textual.widgets import Static
 from geospot.evaluation.following import OUTCOMES, Answers, AnswersTail, ResultFiles, read_answer
 from geospot.evaluation.results import EVAL
 from geospot.evaluation.standing import section
+from geospot.evaluation.textsearch import TextSearch
 from geospot.textsafe import printable
 from geospot.tui.query import Query
 from geospot.tui.result_lists import (
@@ -82,7 +83,7 @@ class ResultScreen(GeoScreen):
             "filter",
             "Filter",
             key_display="/",
-            tooltip="outcome:refusal km>2500 country:BR",
+            tooltip="outcome:refusal km>2500 country:BR, or words of the answers",
         ),
         Binding("M", "full_map", "Full map", show=False, tooltip="The map on a screen of its own"),
     ]
@@ -95,6 +96,7 @@ class ResultScreen(GeoScreen):
         self.countries: list[Country] = []
         self._files = ResultFiles(result)
         self._tail = AnswersTail(result)
+        self._search = TextSearch(result)
         self._mapped = -1
         """Which revision of the answers the map has."""
         self._summary: Mapping[str, Any] | None = None
@@ -223,9 +225,17 @@ class ResultScreen(GeoScreen):
         answers = self.answers
         kept = int(self.order_N[table.cursor]) if table.cursor < len(self.order_N) else -1
         was_first = table.cursor == 0
+        asked = (self._sort, self._descending, self._query)
         order = await self.geospot.reader.do(
-            order_of, answers, self._sort, descending=self._descending, query=self._query
+            order_of,
+            answers,
+            self._sort,
+            descending=self._descending,
+            query=self._query,
+            search=self._search,
         )
+        if asked != (self._sort, self._descending, self._query):
+            return  # another order was wanted meanwhile, and comes by itself
         self.order_N = order
         place = np.flatnonzero(order == kept if kept >= 0 and not was_first else ())
         sorted_by = ("km" if self._sort in ("worst", "best") else self._sort, self._descending)
@@ -347,6 +357,8 @@ class ResultScreen(GeoScreen):
     def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
         """Shows what the filter keeps."""
         self._query = event.query
+        if event.query.words:
+            self.say_status("looking through what the model wrote…")
         self._reorder()
 
     def action_full_map(self) -> None:
