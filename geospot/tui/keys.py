@@ -64,7 +64,8 @@ def key_groups(screen: "Screen[Any]") -> Sequence[KeyGroup]:
             first, other = (
                 (key, before) if key.is_common and not before.is_common else (before, key)
             )
-            key = replace(first, shown=f"{first.shown} {other.shown}")
+            shown = dict.fromkeys((*first.shown.split(), *other.shown.split()))
+            key = replace(first, shown=" ".join(shown))
         merged[place] = key
     titles: dict[str, list[KeyHelp]] = {}
     for key in merged.values():

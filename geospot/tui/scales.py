@@ -33,7 +33,9 @@ class Scale:
         if log:
             room = max((high / low) ** 0.03, 1.05)
             return cls(low / room, high * room, size, log)
-        room = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
+        if low == high == 0:  # a count or a share that has been nothing so far
+            return cls(-0.04, 1.0, size, log)
+        room = (high - low) * 0.04 or abs(high) * 0.1
         return cls(low - room, high + room, size, log)
 
     def place(self, value_N: Any) -> FloatArray:

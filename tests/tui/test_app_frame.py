@@ -14,9 +14,11 @@ from textual.widgets import Button, Input, Static
 from geospot.errors import UsageError
 from geospot.tui.app import GeospotApp
 from geospot.tui.inks import DARK, LIGHT
+from geospot.tui.keys import key_groups
 from geospot.tui.screen import GeoScreen
 from geospot.tui.screens.jump import JumpScreen
 from geospot.tui.screens.keys import KeysScreen
+from geospot.tui.screens.map import MapScreen
 from geospot.tui.screens.runs import RunsScreen
 from geospot.tui.widgets.choose import Choose
 from geospot.tui.widgets.confirm import Confirm, ask
@@ -105,6 +107,23 @@ def test_the_foot_drops_what_does_not_fit_and_a_click_presses_a_key(tmp_path: Pa
         assert isinstance(app.focused, Input)
 
     drive(app, steps, (80, 40))
+
+
+def test_two_keys_that_are_read_alike_stand_once(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs" / "one")
+    run.close("finished", "")
+    app = GeospotApp(
+        [tmp_path / "runs"], first=lambda app: app.open_run_map(tmp_path / "runs" / "one")
+    )
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: isinstance(app.screen, MapScreen), "the map")
+        await until(pilot, lambda: app.focused is not None, "the focus")
+        keys = {key.action: key.shown for g in key_groups(app.screen) for key in g.keys}
+        assert keys["zoom(1)"] == "+"
+        assert keys["zoom(-1)"] == "-"
+
+    drive(app, steps)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])

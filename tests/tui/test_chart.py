@@ -10,6 +10,7 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from geospot.tui.inks import DARK
+from geospot.tui.scales import Scale
 from geospot.tui.widgets.chart import SMOOTHING, Chart
 from geospot.tui.widgets.series import Series
 from tests.support.approx import approx
@@ -431,3 +432,10 @@ def test_a_million_points_with_a_cursor_on_them() -> None:
         assert sum(dots(row) > 0 for row in painted(chart).split("\n")) > 10
 
     charted(steps, Series("a", np.arange(count), y))
+
+
+def test_a_count_that_has_been_nothing_so_far_is_not_drawn_around_nothing() -> None:
+    scale = Scale.over(np.zeros(9), 40)
+    assert -0.1 < scale.low < 0
+    assert scale.high == 1
+    assert min(scale.ticks(5)) == 0

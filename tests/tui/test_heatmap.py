@@ -395,3 +395,40 @@ def test_without_any_step_nothing_happens() -> None:
         assert heat_map.step is None
 
     assert mapped(steps, built([])) == []
+
+
+@pytest.mark.parametrize("width", [30, 34, 60])
+def test_words_of_the_histogram_are_never_cut(width: int) -> None:
+    """As beside the ridges at 80 columns, where axis, bars, numbers and words share 30 cells."""
+    answers = [0.7234, 0.5, -0.1], [1234.0, 9004.0, FAILED_KM]
+    builder = built([row(23_456, *answers), row(23_457, [0.2, 0.3, 0.4], [1.0, 2.0, 9.0])])
+
+    async def steps(pilot: Pilot[None], heat_map: HeatMap, histogram: StepHistogram) -> None:
+        heat_map.styles.width, histogram.styles.width = 100 - width, width
+        await pilot.pause()
+        spreads = builder.spreads("distance_km")
+        rows = rows_of(spreads, "distance_km", 20)
+        histogram.show(spreads, rows, 23_457, " km", labelled=True)
+        lines = painted(histogram)
+        assert len(lines[0]) == width
+        assert "step 23,457" in lines[0]
+        words = [line.strip() for line in lines if line.strip().startswith(("mean", "median"))]
+        assert len(words) == 2
+        assert all(line.endswith(")") for line in words)
+
+    mapped(steps, builder)
+
+
+def test_without_colours_the_histogram_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    builder = many(3)
+
+    async def steps(pilot: Pilot[None], heat_map: HeatMap, histogram: StepHistogram) -> None:
+        heat_map.action_newest()
+        await pilot.pause()
+        strips = histogram.render_lines(histogram.size.region)
+        styles = {segment.style for strip in strips for segment in strip}
+        inks = {style.color.triplet for style in styles if style and style.color}
+        assert all(ink is None or ink.red == ink.green == ink.blue for ink in inks)
+
+    mapped(steps, builder)

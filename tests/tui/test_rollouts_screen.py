@@ -28,6 +28,7 @@ from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.photo import Photo
 from geospot.tui.widgets.rollout_bars import GroupStrip, Scrubber
 from tests.support.rollouts import HOSTILE_TEXT, rollout, step_rollouts
+from tests.support.screens import seen
 from tests.support.watchdog import watchdog
 
 SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
@@ -171,6 +172,24 @@ def test_answers_stand_side_by_side_as_they_fit(
         assert "#0 ✓ ok" in shown.painted
 
     _show(_run(tmp_path), look, size)
+
+
+def test_nothing_is_hidden_below_a_scroll_bar(tmp_path: Path) -> None:
+    folder = _run(tmp_path, ())
+    text = "\n".join(["word " * 40] * 60)
+    _write(folder, {0: [rollout(0, 0, index, text=text) for index in range(4)]})
+
+    async def look(shown: Shown) -> None:
+        await shown.at(0, 0, 0)
+        for column in shown.screen.query(AnswerColumn):
+            if column.has_class("-shown"):
+                assert column.show_vertical_scrollbar
+                rows = seen(column).split("\n")
+                assert " km" in rows[0]
+                body = " ".join(row[:-1].rstrip() for row in rows[2:] if "word" in row)
+                assert set(body.split()) == {"word"}
+
+    _show(folder, look)
 
 
 def test_hostile_text_is_escaped_on_the_terminal(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class AnswerColumn(ScrollView, can_focus=False):
     DEFAULT_CSS = """
     AnswerColumn {
         width: 1fr; height: 1fr; display: none;
-        overflow-x: hidden; scrollbar-size-vertical: 1;
+        overflow-x: hidden; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
     }
     AnswerColumn.-shown { display: block; }
     """

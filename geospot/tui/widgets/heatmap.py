@@ -12,19 +12,19 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from geospot.runs.columns import FloatArray
 from geospot.runs.histograms import Quantity
 from geospot.runs.spreads import Spreads, empty
-from geospot.tui.inks import inks_for
+from geospot.tui.inks import Inks
 from geospot.tui.widgets.bins import Binned, BinRow, bin_steps, mean_by_column, rows_of
+from geospot.tui.widgets.drawn import Drawn
 from geospot.tui.widgets.heatpicture import GROUPS, GUTTER, HEAD, HeatPicture, draw_heat
 
 __all__ = ["GROUPS", "GUTTER", "HEAD", "HeatMap"]
 
 
-class HeatMap(Widget, can_focus=True):
+class HeatMap(Drawn, can_focus=True):
     """A heat map of histograms over steps; `show` gives them, and cursor and zoom stay."""
 
     DEFAULT_CSS = """
@@ -84,7 +84,6 @@ class HeatMap(Widget, can_focus=True):
         self._bin: int | None = None
         """The bin that the person chose; None stays on the fullest one of the cursor's column."""
         self._binned: Binned | None = None
-        self._strips: list[Strip] | None = None
 
     def show(self, spreads: Spreads, quantity: Quantity, groups: Mapping[str, FloatArray]) -> None:
         """Shows how a quantity was spread.
@@ -134,7 +133,7 @@ class HeatMap(Widget, can_focus=True):
     def follow(self, step: int | None) -> None:
         """Puts the cursor on a step's column; None follows the newest. Tells nobody."""
         self._step = step
-        self._redraw()
+        self.redraw()
 
     @property
     def reading(self) -> str:
@@ -187,7 +186,7 @@ class HeatMap(Widget, can_focus=True):
         """Moves the cursor over rows."""
         row = min(max(self.cursor[1] + rows, 0), len(self.binned.rows) - 1)
         self._bin = self.binned.rows[row].start
-        self._redraw()
+        self.redraw()
         self._tell()
 
     def action_open(self) -> None:
@@ -225,7 +224,7 @@ class HeatMap(Widget, can_focus=True):
     def action_lines(self) -> None:
         """Shows or hides the quantile lines."""
         self.has_lines = not self.has_lines
-        self._redraw()
+        self.redraw()
 
     def _fitted(self, low: int, high: int) -> tuple[int, int] | None:
         first, last = int(self.spreads.steps_S[0]), int(self.spreads.steps_S[-1])
@@ -237,7 +236,7 @@ class HeatMap(Widget, can_focus=True):
 
     def _put_step(self, step: int | None) -> None:
         self._step = step
-        self._redraw()
+        self.redraw()
         self._tell()
 
     def _tell(self) -> None:
@@ -281,31 +280,14 @@ class HeatMap(Widget, can_focus=True):
     # Drawing
 
     def on_resize(self) -> None:
-        """Bins and draws anew; who shows what is under the cursor learns that it is another cell."""
+        """Bins anew; who shows what is under the cursor learns that it is another cell."""
         self._again()
         if len(self.spreads):
             self._tell()
 
-    def on_focus(self) -> None:
-        """Shows that keys go here."""
-        self._redraw()
-
-    def on_blur(self) -> None:
-        """Shows that they don't any more."""
-        self._redraw()
-
-    def notify_style_update(self) -> None:
-        """Another theme has other colours."""
-        super().notify_style_update()
-        self._strips = None
-
     def _again(self) -> None:
         self._binned = None
-        self._redraw()
-
-    def _redraw(self) -> None:
-        self._strips = None
-        self.refresh()
+        self.redraw()
 
     @property
     def _left_C(self) -> NDArray[np.int64]:
@@ -316,11 +298,9 @@ class HeatMap(Widget, can_focus=True):
     def _shown_groups(self) -> list[str]:
         return [name for name in GROUPS if name in self._groups] if self.size.height >= 12 else []
 
-    def render_line(self, y: int) -> Strip:
-        """One row of what was drawn last."""
-        if self._strips is None or len(self._strips) != self.size.height:
-            self._strips = draw_heat(self._picture(), *self.size, inks_for(self), self.rich_style)
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
+    def draw(self, inks: Inks) -> Sequence[Strip]:
+        """Cells, lines, shares of groups, the cursor."""
+        return draw_heat(self._picture(), *self.size, inks, self.rich_style)
 
     def _picture(self) -> HeatPicture:
         return HeatPicture(

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
 
 from geospot.runs.histograms import QUANTILES
 from geospot.runs.spreads import Spreads, empty
 from geospot.tui.canvas import BOLD, NONE, Canvas
-from geospot.tui.inks import Inks, inks_for
+from geospot.tui.inks import Inks
 from geospot.tui.scales import compact
 from geospot.tui.widgets.bins import BinRow, IntArray, step_counts
+from geospot.tui.widgets.drawn import Drawn
 
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 _MARK: Final = "┃"
@@ -23,7 +22,7 @@ _GUTTER: Final = 9
 _MEDIAN: Final = QUANTILES.index(0.5)
 
 
-class StepHistogram(Widget):
+class StepHistogram(Drawn):
     """Bars of a step, row by row beside a heat map; `show` says of which step."""
 
     DEFAULT_CSS = """
@@ -55,14 +54,10 @@ class StepHistogram(Widget):
         """
         self._spreads, self._rows, self._step, self._unit = spreads, rows, step, unit
         self._gutter = _GUTTER if labelled else 0
-        self.refresh()
+        self.redraw()
 
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Draws the whole of it."""
-        strips = self._draw(inks_for(self))
-        return [strip.crop(crop.x, crop.right) for strip in strips[crop.y : crop.bottom]]
-
-    def _draw(self, inks: Inks) -> list[Strip]:
+    def draw(self, inks: Inks) -> Sequence[Strip]:
+        """The two steps' names, bars row by row, mean and median."""
         canvas = Canvas(*self.size)
         place = None if self._step is None else self._spreads.place(self._step)
         if place is None or self._step is None:
@@ -104,12 +99,10 @@ class StepHistogram(Widget):
             canvas.text(canvas.width - len(change), y, change, inks.muted)
 
     def _draw_words(self, canvas: Canvas, place: int, before: int | None, inks: Inks) -> None:
-        head = f"█ step {self._step:,}"
-        canvas.text(self._gutter, 0, head, inks.series[0], NONE, BOLD)
-        if before is not None:
-            canvas.text(
-                self._gutter + len(head) + 2, 0, f"{_MARK} step {before:,}", inks.accent, NONE, BOLD
-            )
+        head, other = f"█ step {self._step:,}", "" if before is None else f"{_MARK} step {before:,}"
+        x = self._left_of(canvas, f"{head}  {other}")
+        canvas.text(x, 0, head, inks.series[0], NONE, BOLD)
+        canvas.text(x + len(head) + 2, 0, other, inks.accent, NONE, BOLD)
         y = len(self._rows) + 1
         for name, value_S in (
             ("mean", self._spreads.mean_S),
@@ -120,8 +113,12 @@ class StepHistogram(Widget):
             if place and np.isfinite(was := float(value_S[place - 1])) and np.isfinite(now):
                 sign = "+" if now >= was else "−"
                 text += f"  ({sign}{compact(abs(now - was))})"
-            canvas.text(self._gutter, y, text, inks.foreground)
+            canvas.text(self._left_of(canvas, text), y, text, inks.foreground)
             y += 1
+
+    def _left_of(self, canvas: Canvas, text: str) -> int:
+        """Where a line of words begins: above the bars, further left where it wouldn't fit."""
+        return max(min(self._gutter, canvas.width - len(text)), 0)
 
 
 def _bar(length: float) -> str:

@@ -9,13 +9,13 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from geospot.runs.histograms import Quantity
 from geospot.runs.spreads import Spreads, empty
 from geospot.tui.canvas import BOLD, NONE, REVERSE, Canvas, blend
-from geospot.tui.inks import Inks, inks_for
+from geospot.tui.inks import Inks
 from geospot.tui.widgets.bins import Binned, bin_steps, rows_of
+from geospot.tui.widgets.drawn import Drawn
 
 _GUTTER: Final = 9
 _HEAD: Final = 1
@@ -28,7 +28,7 @@ _HEIGHT: Final = 4
 _NOBODY: Final = -1
 
 
-class Ridgeline(Widget, can_focus=True):
+class Ridgeline(Drawn, can_focus=True):
     """A ridge a step, or a few steps; `show` gives the histograms, and the cursor stays."""
 
     DEFAULT_CSS = """
@@ -60,13 +60,12 @@ class Ridgeline(Widget, can_focus=True):
         self.quantity: Quantity = "reward"
         self._step: int | None = None
         self._binned: Binned | None = None
-        self._strips: list[Strip] | None = None
 
     def show(self, spreads: Spreads, quantity: Quantity) -> None:
         """Shows how a quantity was spread."""
         self.spreads, self.quantity = spreads, quantity
         self._binned = None
-        self._redraw()
+        self.redraw()
 
     @property
     def binned(self) -> Binned:
@@ -114,7 +113,7 @@ class Ridgeline(Widget, can_focus=True):
 
     def _put(self, step: int | None) -> None:
         self._step = step
-        self._redraw()
+        self.redraw()
         self.post_message(self.Moved())
 
     def on_click(self, event: events.Click) -> None:
@@ -132,39 +131,16 @@ class Ridgeline(Widget, can_focus=True):
     def on_resize(self) -> None:
         """Another height has room for other ridges, so that the cursor is on another one."""
         self._binned = None
-        self._redraw()
         if len(self.spreads):
             self.post_message(self.Moved())
-
-    def on_focus(self) -> None:
-        """Shows that keys go here."""
-        self._redraw()
-
-    def on_blur(self) -> None:
-        """Shows that they don't any more."""
-        self._redraw()
-
-    def notify_style_update(self) -> None:
-        """Another theme has other colours."""
-        super().notify_style_update()
-        self._strips = None
-
-    def _redraw(self) -> None:
-        self._strips = None
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        """One row of what was drawn last."""
-        if self._strips is None or len(self._strips) != self.size.height:
-            self._strips = self._draw(inks_for(self))
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
 
     def _foot(self, ridge: int) -> int:
         """The row of cells that a ridge stands on; the newest one stands just above the axis."""
         behind = len(self.binned.counts_C_R) - 1 - ridge
         return self.size.height - 2 - behind * _SPACING
 
-    def _draw(self, inks: Inks) -> list[Strip]:
+    def draw(self, inks: Inks) -> Sequence[Strip]:
+        """The ridges from the back to the front, and the axis."""
         canvas = Canvas(*self.size)
         what = "reward" if self.quantity == "reward" else "distance in km"
         mode = BOLD | (REVERSE if self.has_focus else 0)

@@ -2,54 +2,38 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
 import numpy as np
-from rich.style import Style
+from numpy.typing import NDArray
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from geospot.tui.canvas import BOLD, UNDERLINE, Canvas
 from geospot.tui.inks import Inks
 from geospot.tui.rollout_groups import Group
-
-if TYPE_CHECKING:
-    from geospot.tui.app import GeospotApp
+from geospot.tui.widgets.drawn import Drawn
 
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 _LABEL: Final = 14
 
 
-class _Line(Widget):
+class _Line(Drawn):
     """One line: a name at the left, a picture that can be clicked, a remark at the right."""
 
     DEFAULT_CSS = """
     _Line { height: 1; padding: 0 1; }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self._drawn: tuple[object, Strip] | None = None
+    def draw(self, inks: Inks) -> Sequence[Strip]:
+        """The line."""
+        canvas = Canvas(self.size.width, 1)
+        self.draw_line(canvas, inks)
+        return canvas.strips(self.rich_style)
 
-    def render_line(self, y: int) -> Strip:
-        """The line, drawn anew when something changed."""
-        inks = cast("GeospotApp", self.app).inks
-        key = (self.size.width, inks)
-        if self._drawn is None or self._drawn[0] != key:
-            canvas = Canvas(self.size.width, 1)
-            self.draw(canvas, inks)
-            self._drawn = (key, canvas.strips(self.rich_style)[0])
-        return self._drawn[1] if y == 0 else Strip.blank(self.size.width, Style.null())
-
-    def changed(self) -> None:
-        """Draws anew."""
-        self._drawn = None
-        self.refresh()
-
-    def draw(self, canvas: Canvas, inks: Inks) -> None:
-        """Draws the line."""
+    def draw_line(self, canvas: Canvas, inks: Inks) -> None:
+        """Draws what is on it."""
         raise NotImplementedError
 
 
@@ -73,9 +57,9 @@ class Scrubber(_Line):
         """Shows where `step` is among the steps that have rollouts."""
         if (steps, step, remark) != (self.steps, self.step, self.remark):
             self.steps, self.step, self.remark = steps, step, remark
-            self.changed()
+            self.redraw()
 
-    def draw(self, canvas: Canvas, inks: Inks) -> None:
+    def draw_line(self, canvas: Canvas, inks: Inks) -> None:
         """A line of steps with the shown one on it."""
         left, width = self._room
         name = "step –" if self.step is None else f"step {self.step}"
@@ -85,9 +69,7 @@ class Scrubber(_Line):
             return
         first, last = self.steps[0], self.steps[-1]
         span = max(last - first, 1)
-        cell = (np.asarray(self.steps, np.int64) - first) * (width - 1) // span
-        has = np.zeros(width, bool)
-        has[cell] = True
+        has = _cells_with_steps(np.asarray(self.steps, np.int64), width)
         canvas.text(left, 0, "".join(np.where(has, "━", "─").tolist()), inks.muted)
         if self.step is not None:
             at = min(max((self.step - first) * (width - 1) // span, 0), width - 1)
@@ -111,6 +93,18 @@ class Scrubber(_Line):
         return _LABEL, max(self.size.width - _LABEL - len(self.remark) - 1, 0)
 
 
+def _cells_with_steps(steps_S: NDArray[np.int64], width: int) -> NDArray[np.bool_]:
+    """Which of the cells from the first step to the last one stand for steps that have rollouts.
+
+    Where there are more cells than steps, a cell between two stands for the nearer one.
+    """
+    first, span = int(steps_S[0]), max(int(steps_S[-1] - steps_S[0]), 1)
+    has_W = np.zeros(width, bool)
+    has_W[(steps_S - first) * (width - 1) // span] = True
+    near_W = first + np.rint(np.arange(width) * span / max(width - 1, 1)).astype(np.int64)
+    return has_W | np.isin(near_W, steps_S)
+
+
 class GroupStrip(_Line):
     """The groups of a step in the order in which they are gone through: a bar each, as high as its reward."""
 
@@ -131,9 +125,9 @@ class GroupStrip(_Line):
         """Shows which of the groups is looked at."""
         if groups is not self.groups or (place, remark) != (self.place, self.remark):
             self.groups, self.place, self.remark = groups, place, remark
-            self.changed()
+            self.redraw()
 
-    def draw(self, canvas: Canvas, inks: Inks) -> None:
+    def draw_line(self, canvas: Canvas, inks: Inks) -> None:
         """Bars of the groups that fit, the shown one underlined."""
         name = f"group {self.place + 1}/{len(self.groups)}" if self.groups else "no group"
         canvas.text(0, 0, name, inks.foreground, attributes=BOLD)

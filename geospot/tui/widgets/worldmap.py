@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +10,14 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from geospot.tui.atlas import legend
 from geospot.tui.atlas.classes import ERRORS, Classes
 from geospot.tui.atlas.projection import REGIONS, Box, View, box_around
 from geospot.tui.atlas.scene import Mode, Plotted, Scene, Shades, paint
 from geospot.tui.canvas import Canvas
-
-if TYPE_CHECKING:
-    from geospot.tui.app import GeospotApp
+from geospot.tui.inks import Inks
+from geospot.tui.widgets.drawn import Drawn
 
 FloatArray = NDArray[np.float64]
 Order = Literal["worst", "best", "as read"]
@@ -31,7 +29,7 @@ _ORDERS: Final[tuple[Order, ...]] = ("worst", "best", "as read")
 _NEAR_CELLS: Final = 3
 
 
-class WorldMap(Widget, can_focus=True):
+class WorldMap(Drawn, can_focus=True):
     """A map of answers. It fills whatever room it has; its last row is the legend.
 
     `show` hands it answers, `shade` colours countries; everything else are its keys and the mouse.
@@ -106,8 +104,6 @@ class WorldMap(Widget, can_focus=True):
         """Name of what is zoomed to; empty after the view was moved by hand."""
         self.order: Order = "worst"
         self._box: Box = REGIONS["world"]
-        self._strips: list[Strip] = []
-        self._stale = True
         self._order_N: NDArray[np.int64] | None = None
         self._held: tuple[int, int] | None = None
         self._dragged = False
@@ -147,12 +143,12 @@ class WorldMap(Widget, can_focus=True):
         )
         self.scene = replace(self.scene, answers=answers, selected=selected)
         self._order_N = None
-        self._redraw()
+        self.redraw()
 
     def shade(self, shades: Shades | None) -> None:
         """Colours countries by a number of km instead of drawing answers; None draws answers again."""
         self.scene = replace(self.scene, shades=shades)
-        self._redraw()
+        self.redraw()
 
     def select(self, answer: int | None) -> None:
         """Chooses an answer by its number, and brings it into sight."""
@@ -161,7 +157,7 @@ class WorldMap(Widget, can_focus=True):
         self.scene = replace(self.scene, selected=answer)
         if answer is not None:
             self._bring_into_sight(answer)
-        self._redraw()
+        self.redraw()
         self.post_message(self.Highlighted(self, answer))
 
     def look_at(self, box: Box, name: str = "") -> None:
@@ -169,7 +165,7 @@ class WorldMap(Widget, can_focus=True):
         self.looks_at, self._box = name, box
         room = 0.0 if name == "world" else 0.08
         self.view = View.of(box, self.view.width, self.view.height, room)
-        self._redraw()
+        self.redraw()
         self.post_message(self.Changed(self))
 
     @property
@@ -186,43 +182,25 @@ class WorldMap(Widget, can_focus=True):
 
     # Drawing
 
-    def render_line(self, y: int) -> Strip:
-        """One row of the map; the whole is drawn when anything has changed."""
-        if self._stale:
-            self._draw()
-        base = self.rich_style
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, base)
-
-    def _draw(self) -> None:
-        width, height = self.size
-        canvas = Canvas(width, height)
-        view, inks = self.view, cast("GeospotApp", self.app).inks
+    def draw(self, inks: Inks) -> Sequence[Strip]:
+        """The map with its answers, and its legend."""
+        canvas, view = Canvas(*self.size), self.view
         if view.width >= 4 and view.height >= 4:
             note = paint(canvas, view, self.scene, inks)
             legend.paint_scale(canvas, view, inks)
             legend.paint_note(canvas, note, inks)
             legend.paint_legend(canvas, self.scene, inks)
-        self._strips = canvas.strips(self.rich_style)
-        self._stale = False
+        return canvas.strips(self.rich_style)
 
-    def _redraw(self) -> None:
-        self._stale = True
-        self.refresh()
-
-    def notify_style_update(self) -> None:
-        """Another theme has other colours."""
-        self._stale = True
-        super().notify_style_update()
-
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self) -> None:
         """The map keeps what it shows."""
-        width, height = 2 * event.size.width, 4 * max(event.size.height - 1, 0)
+        width, height = 2 * self.size.width, 4 * max(self.size.height - 1, 0)
         if self.looks_at:
             self.view = replace(self.view, width=width, height=height)
             self.look_at(self._box, self.looks_at)
         else:
             self.view = self.view.resized(width, height)
-        self._redraw()
+        self.redraw()
 
     # Moving
 
@@ -259,7 +237,7 @@ class WorldMap(Widget, can_focus=True):
 
     def _set_view(self, view: View) -> None:
         self.view, self.looks_at = view, ""
-        self._redraw()
+        self.redraw()
         self.post_message(self.Changed(self))
 
     def _bring_into_sight(self, answer: int) -> None:
@@ -284,7 +262,7 @@ class WorldMap(Widget, can_focus=True):
         modes = list(Mode)
         mode = modes[(modes.index(self.scene.mode) + 1) % len(modes)]
         self.scene = replace(self.scene, mode=mode)
-        self._redraw()
+        self.redraw()
         self.post_message(self.Changed(self))
 
     def action_step(self, answers: int) -> None:
