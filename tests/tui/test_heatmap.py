@@ -401,7 +401,7 @@ def test_without_any_step_nothing_happens() -> None:
 def test_words_of_the_histogram_are_never_cut(width: int) -> None:
     """As beside the ridges at 80 columns, where axis, bars, numbers and words share 30 cells."""
     answers = [0.7234, 0.5, -0.1], [1234.0, 9004.0, FAILED_KM]
-    builder = built([row(23_456, *answers), row(23_457, [0.2, 0.3, 0.4], [1.0, 2.0, 9.0])])
+    builder = built([row(23_456, [0.2, 0.3, 0.4], [1.0, 2.0, 9.0]), row(23_457, *answers)])
 
     async def steps(pilot: Pilot[None], heat_map: HeatMap, histogram: StepHistogram) -> None:
         heat_map.styles.width, histogram.styles.width = 100 - width, width
