@@ -2,7 +2,7 @@
 
 After a kill each name has what the last finished act left there, or what the act under way would have left,
 whole to the byte and never a mixture. What the kill left lying is gone when the next process has tidied,
-which then goes on saving under the same names. A power cut isn't drilled: what the kernel has, a kill can't take.
+which then goes on saving under the same names. A power cut isn't drilled.
 """
 
 import signal

@@ -6,8 +6,8 @@ Two things are looked at in the later half of the work, when caches that have a 
 - `growth`: the slope of a line through the medians of ten blocks, over the half and as a share of the level;
   with half the width of its 95% interval, from how far the medians lie off the line.
 
-It isn't flat if the ratio is beyond 1 + limit, or if the whole interval of the growth is beyond the limit. The
-second tenth of the whole is told as well: what came on top of it until the middle is what caches hold.
+It isn't flat if the ratio is beyond 1 + limit, or if the whole interval of the growth is beyond the limit.
+The second tenth of the whole is told as well: what came on top until the middle is what caches hold.
 """
 
 from dataclasses import dataclass
