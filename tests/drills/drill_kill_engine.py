@@ -1,9 +1,9 @@
 """The engine killed under a run that trains on it; or the run, and the engine has to follow.
 
-Three victims: the engine that a run with `service=local` has started, that run itself, and `geospot serve`. A
-run whose engine has gone ends by itself, with a sentence and no traceback. The same command then goes on from
-the last checkpoint that the engine had saved, and comes to what an uninterrupted run does. An engine whose run
-has gone ends.
+Three victims: the engine that a run with `service=local` has started, that run itself, and `geospot serve`.
+A run whose engine has gone ends by itself, with a sentence and no traceback. The same command then goes on
+from the last checkpoint that the engine had saved, and comes to what an uninterrupted run does. An engine
+whose run has gone ends.
 """
 
 import socket
