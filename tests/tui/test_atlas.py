@@ -9,10 +9,10 @@ import pytest
 from geospot.errors import DataError
 from geospot.geo import haversine_km
 from geospot.places.countries import country_codes
+from geospot.places.outlines import PATH, outlines, packed, unpacked
 from geospot.tui.atlas import land, pack
 from geospot.tui.atlas.arcs import arc_dots
 from geospot.tui.atlas.classes import CHANGES, ERRORS
-from geospot.tui.atlas.outlines import PATH, outlines, packed, unpacked
 from geospot.tui.atlas.projection import REGIONS, View, box_around
 from tests.support.approx import approx
 

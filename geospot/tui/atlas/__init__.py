@@ -1,1 +1,1 @@
-"""The world as it is drawn in a terminal: outlines, the projection, great circles, countries. No widgets."""
+"""The world as it is drawn in a terminal: the projection, great circles, countries. No widgets."""

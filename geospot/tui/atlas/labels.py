@@ -5,8 +5,8 @@ from functools import cache
 from typing import Final
 
 from geospot.places.capitals import CAPITALS
+from geospot.places.outlines import outlines
 from geospot.tui.atlas import land
-from geospot.tui.atlas.outlines import outlines
 from geospot.tui.atlas.projection import View
 from geospot.tui.canvas import Canvas
 from geospot.tui.inks import Inks

@@ -6,8 +6,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from geospot.places.outlines import Outlines, outlines
 from geospot.tui.atlas.arcs import line_dots
-from geospot.tui.atlas.outlines import Outlines, outlines
 from geospot.tui.atlas.projection import View
 
 FloatArray = NDArray[np.float64]

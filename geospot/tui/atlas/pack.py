@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from geospot.errors import DataError, GeospotError
 from geospot.places import country_code
-from geospot.tui.atlas.outlines import PATH, packed
+from geospot.places.outlines import PATH, packed
 
 _POLYGON: Final = 5
 _NAMES: Final = {"N. Cyprus": "CY", "Somaliland": "SO"}

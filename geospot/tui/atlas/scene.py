@@ -9,10 +9,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from geospot.places.outlines import outlines
 from geospot.tui.atlas import labels, land
 from geospot.tui.atlas.arcs import arc_dots
 from geospot.tui.atlas.classes import ERRORS, Classes
-from geospot.tui.atlas.outlines import outlines
 from geospot.tui.atlas.projection import View
 from geospot.tui.canvas import BOLD, DIM, NONE, REVERSE, Canvas, blend
 from geospot.tui.inks import Inks

@@ -14,9 +14,9 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
 from geospot.evaluation.following import OUTCOMES
+from geospot.places.outlines import outlines
 from geospot.textsafe import printable
 from geospot.tui.atlas.classes import ERRORS
-from geospot.tui.atlas.outlines import outlines
 from geospot.tui.atlas.scene import Shades
 from geospot.tui.map_sources import EvaluationSource, RunSource, Source
 from geospot.tui.placed import EMPTY, FEW, KEYS, CountryFigures, Placed, by_country, kept

@@ -14,7 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from geospot.places import country_code, country_name
-from geospot.tui.atlas.outlines import outlines
+from geospot.places.outlines import outlines
 from geospot.tui.atlas.projection import REGIONS, Box
 
 if TYPE_CHECKING:

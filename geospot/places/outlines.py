@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-PATH: Final = Path(__file__).parents[1] / "data" / "outlines.npz"
+PATH: Final = Path(__file__).with_name("outlines.npz")
 UNITS: Final = 100
 """Stored units in a degree."""
 
