@@ -36,6 +36,13 @@ def haversine_km(
     The four arguments broadcast against each other; scalars give a float, arrays a float64 array of
     the broadcast shape. NaN in, NaN out.
     """
+    if (
+        isinstance(latitude_a, float)
+        and isinstance(longitude_a, float)
+        and isinstance(latitude_b, float)
+        and isinstance(longitude_b, float)
+    ):
+        return _haversine_pair(latitude_a, longitude_a, latitude_b, longitude_b)
     points = np.broadcast_arrays(
         *(
             np.asarray(a, dtype=np.float64)
@@ -50,6 +57,21 @@ def haversine_km(
         block = slice(start, start + _BLOCK)
         distance_km[block] = _haversine_block(*(p[block] for p in flat))
     return distance_km.reshape(points[0].shape)
+
+
+def _haversine_pair(
+    latitude_a: float, longitude_a: float, latitude_b: float, longitude_b: float
+) -> float:
+    """One pair by plain floats: ten times as fast as an array of one."""
+    half_dlambda = math.radians(longitude_b - longitude_a) / 2.0
+    phi_a, phi_b = math.radians(latitude_a), math.radians(latitude_b)
+    if not math.isfinite(half_dlambda + phi_a + phi_b):
+        return math.nan
+    h = (
+        math.sin((phi_b - phi_a) / 2.0) ** 2
+        + math.cos(phi_a) * math.cos(phi_b) * math.sin(half_dlambda) ** 2
+    )
+    return 2.0 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(max(h, 0.0), 1.0)))
 
 
 def _haversine_block(
