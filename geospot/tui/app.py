@@ -1,5 +1,6 @@
 """The app: which screen is shown, what every screen can do, and the way from one to another."""
 
+import gc
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,8 @@ from geospot.tui.screen import GeoScreen
 
 RUNS: Final = Path("runs")
 RESULTS: Final = Path("results")
+_NEW_OBJECTS: Final = 5000
+"""After so many the garbage collector looks through the new ones; Python's usual 700 are a line's cells."""
 
 
 class GeospotApp(App[None]):
@@ -78,7 +81,25 @@ class GeospotApp(App[None]):
             self.register_theme(theme)
         self.theme = (DARK if dark else LIGHT).name
         self._first = first
+        self._has_process_to_itself = False
         self._filter_histories: dict[str, list[str]] = {}
+
+    def run(self, *args: Any, **kwargs: Any) -> None:
+        """Runs the app to its end, as all that this process does.
+
+        What is loaded stays, so it is taken out of the garbage collector's sight. While files are read it
+        would look through all objects every second or so, and keys wait for it: for 40 ms, or for 200 where
+        the processors have other work.
+        """
+        self._has_process_to_itself = True
+        gc.set_threshold(_NEW_OBJECTS, 10, 10)
+        gc.freeze()
+        super().run(*args, **kwargs)
+
+    def on_ready(self) -> None:
+        """The first frame is shown; styles and the list of runs stay as well."""
+        if self._has_process_to_itself:
+            gc.freeze()
 
     @property
     def inks(self) -> Inks:
