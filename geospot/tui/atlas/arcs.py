@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geospot.greatcircle import angle_between, points_along, unit_vectors
 from geospot.tui.atlas.projection import View
 
 FloatArray = NDArray[np.float64]
@@ -36,7 +37,7 @@ def arc_dots(from_A_L: FloatArray, to_A_L: FloatArray, view: View) -> ArcDots:
     arc_K = np.repeat(np.arange(len(pieces_A)), pieces_A + 1)
     first_K = np.repeat(np.cumsum(pieces_A + 1) - pieces_A - 1, pieces_A + 1)
     share_K = (np.arange(len(arc_K)) - first_K) / pieces_A[arc_K]
-    latitude_K, longitude_K = _between(from_A_L, to_A_L, arc_K, share_K)
+    latitude_K, longitude_K = points_along(from_A_L, to_A_L, arc_K, share_K)
     x_K, y_K = view.x(longitude_K), view.y(latitude_K)
     joined_S = np.flatnonzero(arc_K[1:] == arc_K[:-1])
     return _lines(
@@ -56,51 +57,12 @@ def line_dots(
 
 def _pieces(from_A_L: FloatArray, to_A_L: FloatArray, view: View) -> IntArray:
     """Into how many straight pieces an arc is cut: by its length on the map, and finer around a pole."""
-    a, b = _vectors(from_A_L), _vectors(to_A_L)
+    a, b = unit_vectors(from_A_L), unit_vectors(to_A_L)
     across = np.cross(a, b, axis=0)
     flatness = np.abs(across[2]) / np.maximum(np.linalg.norm(across, axis=0), 1e-12)
-    pieces = np.degrees(_angle(a, b)) / view.degrees / _DOTS_A_PIECE
+    pieces = np.degrees(angle_between(a, b)) / view.degrees / _DOTS_A_PIECE
     pieces = pieces * np.where(flatness < _STEEP, _FINER, 1)
     return np.clip(pieces, 1, _MOST_PIECES).astype(np.int64) + 1
-
-
-def _vectors(place_A_L: FloatArray) -> FloatArray:
-    latitude, longitude = np.radians(place_A_L).T
-    flat = np.cos(latitude)
-    return np.stack([flat * np.cos(longitude), flat * np.sin(longitude), np.sin(latitude)])
-
-
-def _angle(a_3_A: FloatArray, b_3_A: FloatArray) -> FloatArray:
-    across = np.linalg.norm(np.cross(a_3_A, b_3_A, axis=0), axis=0)
-    return np.arctan2(across, np.sum(a_3_A * b_3_A, axis=0))
-
-
-def _across(a_3_A: FloatArray) -> FloatArray:
-    """Some direction at right angles to each vector."""
-    x, y, z = a_3_A[0], a_3_A[1], a_3_A[2]
-    none = np.zeros_like(x)
-    across = np.where(abs(z) < 0.9, np.stack([y, -x, none]), np.stack([none, z, -y]))
-    return across / np.linalg.norm(across, axis=0)
-
-
-def _between(
-    from_A_L: FloatArray, to_A_L: FloatArray, arc_K: IntArray, share_K: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Latitude and longitude of points on the arcs, at a share of the way.
-
-    From the start one goes along the direction at right angles to it in which the end lies: this is
-    exact for near and far ends, and where the end is opposite any such direction will do.
-    """
-    a, b = _vectors(from_A_L), _vectors(to_A_L)
-    angle = _angle(a, b)
-    direction = b - a * np.sum(a * b, axis=0)
-    length = np.linalg.norm(direction, axis=0)
-    spare = _across(a)
-    direction = np.where(length > 1e-9, direction / np.maximum(length, 1e-9), spare)
-    turn = angle[arc_K] * share_K
-    point = a[:, arc_K] * np.cos(turn) + direction[:, arc_K] * np.sin(turn)
-    x, y, z = point[0], point[1], point[2]
-    return np.degrees(np.arcsin(np.clip(z, -1, 1))), np.degrees(np.arctan2(y, x))
 
 
 def _unwrapped(
