@@ -4,6 +4,7 @@ from typing import ClassVar, Final
 
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -63,6 +64,9 @@ class Overview(VerticalScroll, can_focus=False):
         self._charts: dict[str, Chart] = {}
         self._state: RunState | None = None
         self._drawn: tuple[int, bool, str, int, bool] | None = None
+        self._waiting: list[Figure] = []
+        """Figures whose charts don't show yet what is known of them."""
+        self._draws_on: Timer | None = None
         self._leading: Chart | None = None
         """The chart whose cursor and zoom the others are about to take over."""
 
@@ -98,14 +102,27 @@ class Overview(VerticalScroll, can_focus=False):
         self.set_class(not figures, "-nothing")
         if not figures:
             self.query_one("#overview-nothing", Static).update(_why_nothing(state))
-        for figure in figures:
-            self._charts[figure.name].show(
-                curves_of(figure, state.columns),
+        # Those that still wait come first: with news coming fast, none would ever have its turn.
+        waiting = [one.name for one in self._waiting]
+        self._waiting = sorted(figures, key=lambda one: one.name not in waiting)
+        if self._draws_on is None:
+            self._draw_on()
+
+    def _draw_on(self) -> None:
+        """Gives charts what they show; of long runs a few at a time, so that keys come in between."""
+        points = 0
+        while self._waiting and self._state is not None and points < _POINTS_AT_ONCE:
+            figure = self._waiting.pop(0)
+            chart = self._charts[figure.name]
+            chart.show(
+                curves_of(figure, self._state.columns),
                 y_label=figure.unit,
                 log_y=figure.log,
                 title=figure.title,
                 x_text=whole_step,
             )
+            points += sum(map(len, chart.series))
+        self._draws_on = self.set_timer(_BREATH_S, self._draw_on) if self._waiting else None
 
     def add(self, key: str) -> None:
         """Shows a chart of any key as large as the screen; it stays among the others."""

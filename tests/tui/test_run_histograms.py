@@ -1,0 +1,180 @@
+"""The histograms of a run: heat map, ridges, and the rollouts that they open."""
+
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from geospot.tui.app import GeospotApp
+from geospot.tui.screens.run import RunScreen
+from geospot.tui.screens.run_histograms import Histograms
+from geospot.tui.widgets.heatmap import GUTTER, HEAD
+from geospot.tui.widgets.ridgeline import Ridgeline
+from tests.support.run_screens import SIZES, SMALL, calls_of, do_step, going, shown
+from tests.support.screens import seen, until, until_seen
+from tests.support.written_runs import write_run
+
+RECORDINGS = Path(__file__).parents[1] / "recordings"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_cell_of_the_heat_map_opens_exactly_its_rollouts(
+    tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = calls_of(monkeypatch, GeospotApp, "open_rollouts")
+    folder = tmp_path / "run"
+    with going(folder):
+
+        async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
+            await until_seen(pilot, "reward 0.35")
+            await pilot.press("h")
+            view = screen.query_one(Histograms)
+            assert view.heat_map.has_focus
+            await pilot.press(*["down"] * 60)
+            await until_seen(pilot, "step 5 · failures · 1 of 4 (25.0%)", "⏎ opens step 5")
+            await pilot.press("enter")
+            await pilot.press("left", "enter", "t", *["down"] * 60, "enter")
+            assert view.quantity == "distance_km"
+            await pilot.press("r")
+            assert "distance in km" in seen(screen)
+
+        shown(folder, steps, size)
+    assert opened == [
+        ("open_rollouts", folder, 5, "reward<0"),
+        ("open_rollouts", folder, 4, "reward<0"),
+        ("open_rollouts", folder, 4, "km>20015"),
+        ("open_rollouts", folder, 4),
+    ]
+
+
+def test_of_several_steps_the_newest_on_record_is_opened_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = calls_of(monkeypatch, GeospotApp, "open_rollouts")
+    folder = tmp_path / "run"
+    with going(folder, steps=0) as run:
+        for step in range(400):
+            do_step(run, step, rollouts=step % 7 == 0)
+
+        async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
+            await until_seen(pilot, "step 400 of 10")
+            await pilot.press("h", *["down"] * 60, "home")
+            view = screen.query_one(Histograms)
+            stride = view.heat_map.binned.stride
+            assert stride > 2
+            await pilot.press("right", "right", "enter")
+            low, high = 2 * stride, 3 * stride - 1
+            newest = max(step for step in range(low, high + 1) if step % 7 == 0)
+            assert [call[2] for call in opened] == [newest]
+            await until_seen(pilot, f"step {newest}, the newest of {stride} steps")
+
+        shown(folder, steps)
+
+
+def test_steps_without_rollouts_on_record_open_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = calls_of(monkeypatch, GeospotApp, "open_rollouts")
+    folder = tmp_path / "run"
+    with going(folder, steps=0) as run:
+        do_step(run, 0, rollouts=False)
+
+        async def steps(pilot: Pilot[None], _screen: RunScreen) -> None:
+            await until_seen(pilot, "reward 0.3")
+            await pilot.press("h", *["down"] * 60, "enter")
+            await until_seen(pilot, "No rollouts of it are on record.")
+            await pilot.press("up", "up", "up", "enter")
+            assert opened == []
+
+        shown(folder, steps)
+
+
+def test_a_click_on_a_cell_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = calls_of(monkeypatch, GeospotApp, "open_rollouts")
+    with going(tmp_path / "run"):
+
+        async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
+            await until_seen(pilot, "reward 0.35")
+            await pilot.press("h")
+            heat_map = screen.query_one(Histograms).heat_map
+            failed = HEAD + len(heat_map.binned.rows) - 1
+            await pilot.click(heat_map, offset=(GUTTER, failed))
+
+        shown(tmp_path / "run", steps)
+    assert [call[2:] for call in opened] == [(0, "reward<0")]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_ridges_stand_one_behind_another_and_open_their_steps(
+    tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = calls_of(monkeypatch, GeospotApp, "open_rollouts")
+    folder = tmp_path / "run"
+    with going(folder, steps=4) as run:
+
+        async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
+            await until_seen(pilot, "reward 0.33")
+            await pilot.press("h", "g")
+            ridges = screen.query_one(Ridgeline)
+            assert ridges.has_focus
+            text = await until_seen(pilot, "the newest in front", "█ step 3")
+            lines = [line[:10].strip() for line in text.split("\n")]
+            feet = [lines.index(label) for label in ("0", "1", "2", "3◆")]
+            assert feet == sorted(feet)
+            assert sum("\u2801" <= c <= "\u28ff" for c in seen(ridges)) > 40
+            await pilot.press("up", "enter")
+            await until_seen(pilot, "█ step 2", "⏎ opens step 2")
+            await pilot.press("home", "enter", "r")
+            do_step(run, 4)
+            await until_seen(pilot, "step 5 of 10")
+            assert "█ step 0" in seen(screen)
+            await pilot.press("end")
+            await until_seen(pilot, "█ step 4")
+            await pilot.press("t")
+            await until_seen(pilot, "distance in km", "<20,015" if size != SMALL else "failed")
+            await pilot.press("g")
+            assert screen.query_one(Histograms).heat_map.has_focus
+
+        shown(folder, steps, size)
+    assert opened == [
+        ("open_rollouts", folder, 2, ""),
+        ("open_rollouts", folder, 0, ""),
+        ("open_rollouts", folder, 0),
+    ]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_recorded_run_of_tinker_cookbook_has_its_histograms(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = calls_of(monkeypatch, GeospotApp, "open_rollouts")
+    folder = RECORDINGS / "cookbook" / "rl"
+
+    async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
+        await until_seen(pilot, "no heartbeat", "reward 0")
+        await pilot.press("h")
+        view = screen.query_one(Histograms)
+        await until(pilot, lambda: len(view.heat_map.spreads) > 0)
+        rows = len(view.heat_map.binned.rows)
+        for _ in range(rows):
+            await pilot.press("up")
+        for _ in range(rows):
+            await pilot.press("enter", "down")
+        assert opened
+        assert {call[2] for call in opened} == {view.heat_map.step}
+
+    shown(folder, steps, size)
+
+
+def test_supervised_runs_say_why_there_are_no_histograms(tmp_path: Path) -> None:
+    folder = tmp_path / "sft"
+    write_run(folder, "sft", steps=5).close("finished")
+
+    async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
+        await until_seen(pilot, "NLL 5", "✓ finished", "nats a token")
+        await pilot.press("h")
+        text = await until_seen(pilot, "there are no rewards to be spread")
+        assert "(o)" in text
+        await pilot.press("t", "enter", "f")
+
+    shown(folder, steps)
