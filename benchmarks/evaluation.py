@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.environments import INSPECT, LMMS, isolated
+from benchmarks.environments import INSPECT, LMMS, is_installed, isolated
 from benchmarks.evaluation_stub import Seen, look, stub
 from benchmarks.evaluation_task import CONCURRENCY
 from benchmarks.photos import make_photos
@@ -70,27 +70,29 @@ def main(quick: bool) -> Table:
     with tempfile.TemporaryDirectory() as folder:
         photos = Path(folder)
         make_inputs(photos)
-        figures: list[Figure] = []
+        found: list[Figure] = []
         with stub(0.0) as port:
             for n in sizes:
-                figures += _figures(turns(others, photos, port, n, rounds), n)
+                found += figures(turns(others, photos, port, n, rounds), n)
         with stub(_LATENCY_S) as port:
             slow = turns(others, photos, port, 640 if quick else 1280, rounds)
-            figures += _compare(slow, "answers/s at 1 s of latency (64 at best)", "1/s", Run.per_s)
-        kinds = _agree(slow)
+            found += _compare(slow, "answers/s at 1 s of latency (64 at best)", "1/s", Run.per_s)
+        kinds = same_work(slow)
     versions = {"openai": version("openai")}
     for name, pins in _PEERS.items():
         if name in slow:
             versions |= pins.versions
-    return Table(figures, versions, f"{_NOTES}{kinds}\n{notes}")
+    return Table(found, versions, f"{_NOTES}{kinds}\n{notes}")
 
 
 def sides(*, install: bool = True) -> tuple[list[Side], str]:
-    """Ours first, and which of the peers can't be had here."""
+    """Ours first, and which of the peers can't be had here; without `install`, those that are there."""
     program = (sys.executable, "-m", "benchmarks.evaluation_sides")
     found = [Side(OURS, (*program, "ours")), Side(BARE, (*program, "bare"))]
     missing: list[str] = []
-    for name, pins in _PEERS.items() if install else ():
+    for name, pins in _PEERS.items():
+        if not install and not is_installed(pins):
+            continue
         python = isolated(pins)
         if isinstance(python, str):
             missing.append(f"{name} can't be installed here: {python}")
@@ -145,7 +147,7 @@ def measure(side: Side, folder: Path, port: int, n: int) -> Run:
     return Run(wall_s, usage.ru_utime + usage.ru_stime, found["peak_mb"], seen)
 
 
-def _figures(runs: Mapping[str, list[Run]], n: int) -> list[Figure]:
+def figures(runs: Mapping[str, list[Run]], n: int) -> list[Figure]:
     at: Mapping[str, Any] = {"size": n, "axis": "samples"}
     return [
         *_compare(runs, "whole run", "s", lambda run: run.wall_s, **at),
@@ -176,7 +178,7 @@ def _compare(
     ]
 
 
-def _agree(runs: Mapping[str, list[Run]]) -> str:
+def same_work(runs: Mapping[str, list[Run]]) -> str:
     """That all asked the same, by what the endpoint kept.
 
     Raises:

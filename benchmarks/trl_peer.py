@@ -94,5 +94,5 @@ def _table(turns: Sequence[tuple[Turn, Turn]], said: tuple[Facts, Facts], apart:
         f"{IMAGES} photos × {GROUP} rollouts of at most {MAX_TOKENS} tokens, temperature 1, one torch thread "
         "each. Processor time is of client, server and engine together. Ours and TRL's had "
         f"{tokens} tokens a rollout and mean rewards of {facts(lambda one: one['reward'], 3)}. "
-        f"Before the first step log-probabilities of the same {IMAGES} answers differ by {apart:.0e} at most.",
+        f"Before the first step log-probabilities of {IMAGES} equal answers differ by {apart:.0e} at most.",
     )
