@@ -1,5 +1,6 @@
 """The curves of a run: as many charts as fit, one cursor for all, any figure."""
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -192,7 +193,7 @@ def test_charts_of_a_long_run_are_drawn_a_few_at_a_time_and_none_waits_for_ever(
             lengths = [len(chart.series[0]) for chart in overview.charts]
             at_once = [max(pair) for pair in zip(at_once, lengths, strict=True)]
             assert sum(length == 600_000 + news for length in lengths) <= 2
-            await pilot.pause(0.03)
+            await asyncio.sleep(0.03)
         assert min(at_once) > 10
         await until(
             pilot, lambda: all(len(chart.series[0]) == 600_005 for chart in overview.charts)
