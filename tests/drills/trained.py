@@ -19,6 +19,8 @@ Kind = Literal["sft", "rl"]
 
 _CLOSE: Final[Mapping[Kind, float]] = {"sft": 1e-6, "rl": 1e-4}
 """How near two runs' figures are: in RL, what is decoded together changes the last digits."""
+_ASIDE: Final = (".pre_resume_", ".aside-unfinished", "output.log")
+"""Steps done again; an evaluation that asked an engine which has gone; what a launched run prints."""
 _OF_SFT: Final = ("test_size", "nll_every")
 _OF_RL: Final = {
     "model_name": "geospot/tiny-vlm",  # whose answers earn rewards that differ
@@ -136,9 +138,9 @@ def _other_rollouts(run: Path, whole: Path) -> Iterator[str]:
 
 
 def _other_files(run: Path, whole: Path) -> Iterator[str]:
-    """Files that one has and the other hasn't, but for what going on sets aside."""
+    """Files that one has and the other hasn't, but for what going on sets aside on purpose."""
     ours, theirs = ({str(p.relative_to(one)) for p in one.rglob("*")} for one in (run, whole))
-    extra = {name for name in ours - theirs if ".pre_resume_" not in name and name != "output.log"}
+    extra = {name for name in ours - theirs if not any(mark in name for mark in _ASIDE)}
     if extra:
         yield f"files that nobody needs: {sorted(extra)}"
     if theirs - ours:
