@@ -39,6 +39,7 @@ class Commands(LazyGroup):
         "rescore": ("geospot.cli.rescore", "Read a result's stored answers again, offline."),
         "parse": ("geospot.cli.parse", "Show what is read from a model's answer."),
         "leaderboard": ("geospot.cli.leaderboard", "Rank, export and compare results."),
+        "report": ("geospot.cli.report", "Write results and runs as one page."),
         "serve": ("geospot.cli.serve", "Serve models over the Tinker protocol, without a key."),
         "checkpoints": ("geospot.cli.checkpoints", "List, export and delete trained checkpoints."),
         "data": ("geospot.cli.data", "Check and prepare data sets."),

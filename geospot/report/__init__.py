@@ -1,0 +1,1 @@
+"""`geospot report`: results and runs as one page that needs nothing else."""

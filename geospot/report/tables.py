@@ -1,0 +1,216 @@
+"""The tables of a report: figures, outcomes, countries, names, comparisons. Words and numbers only."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from geospot.errors import GeospotError
+from geospot.evaluation.metrics import ACCURACIES
+from geospot.evaluation.report import facts, figure_rows
+from geospot.evaluation.standing import flaws, section
+from geospot.places import country_name
+from geospot.report.charts import letter
+from geospot.report.sources import Scored
+from geospot.textsafe import printable
+from geospot_leaderboard.compare import Comparison, Difference, compare
+
+_LEVELS: Final = (
+    ("country", "country"),
+    ("region", "region"),
+    ("sub_region", "sub-region"),
+    ("city", "city"),
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; its first column is a heading for each row, the others are numbers at the right."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+    words: int = 1
+    """How many columns from the left are words."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two results, pair by pair; or why they can't be compared."""
+
+    title: str
+    verdict: str
+    caveats: Sequence[str] = ()
+    tables: Sequence[Table] = field(default_factory=list[Table])
+
+
+def overview(scored: Sequence[Scored]) -> Table:
+    """Every result in a row."""
+    rows: list[list[str]] = []
+    for place, one in enumerate(scored):
+        summary, over_all = one.summary, section(one.summary, "all")
+        marks = ", ".join(flaw.mark for flaw in flaws(one.manifest, summary))
+        interval = section(section(summary, "ci"), "all").get("geoscore")
+        rows.append(
+            [
+                letter(place),
+                printable(one.result.label, limit=60),
+                printable(one.result.name, limit=60),
+                f"{over_all['geoscore']:,.0f}",
+                f"{interval[0]:,.0f} – {interval[1]:,.0f}" if interval else "–",
+                f"{over_all['median_km']:,.0f}",
+                _share(over_all.get("acc_25km")),
+                _share(over_all.get("acc_750km")),
+                _share(summary.get("coverage")),
+                f"{summary['n']:,}",
+                marks or "–",
+            ]
+        )
+    head = ["", "model", "result", "GeoScore", "95% interval", "median km", "< 25 km", "< 750 km",
+            "coverage", "images", "marks"]  # fmt: skip
+    return Table(head, rows, words=3)
+
+
+def headline(one: Scored) -> Table:
+    """Every headline figure: over all, with its interval, and over what was answered."""
+    head, *rows = figure_rows(one.summary)
+    return Table(head, rows)
+
+
+def all_facts(one: Scored) -> Sequence[tuple[str, str]]:
+    """What else there is to say of a result, and how it was asked."""
+    described, prompt = section(one.manifest, "dataset"), section(one.manifest, "prompt")
+    said = [(name, printable(value, limit=300)) for name, value in facts(one.summary)]
+    said.append(
+        (
+            "images",
+            printable(
+                f"{described.get('name')}, {described.get('split')}: {described.get('n'):,} of"
+                f" {described.get('available') or '?'}, fingerprint {str(one.result.fingerprint)[:12]}",
+                limit=300,
+            ),
+        )
+    )
+    said.append(("prompt", printable(str(prompt.get("text") or "–"), limit=400)))
+    canary = section(one.summary, "canary") or section(one.manifest, "canary")
+    verdict = {True: "passed: images reach the model", False: "FAILED"}.get(canary.get("passed"))  # pyright: ignore[reportArgumentType]
+    said.append(("canary", verdict or "not asked"))
+    made = f"{one.manifest.get('created') or '?'}, geospot {one.manifest.get('geospot_version') or '?'}"
+    said.append(("made", printable(made, limit=100)))
+    return said
+
+
+def countries(one: Scored) -> Table | None:
+    """Figures by the country where photos were taken, the most photographed first."""
+    groups = section(one.summary, "by_country")
+    if not groups:
+        return None
+    ordered = sorted(groups.items(), key=lambda item: (-item[1]["n"], item[0]))
+    rows = [
+        [
+            printable(country_name(code) or code or "(none)", limit=40),
+            f"{group['n']:,}",
+            f"{group['geoscore']:,.0f}",
+            f"{group['median_km']:,.0f}",
+            _share(group.get("acc_25km")),
+            _share(group.get("acc_200km")),
+            _share(group.get("acc_750km")),
+            _share(group.get("coverage")),
+        ]
+        for code, group in ordered
+    ]
+    head = [
+        "country",
+        "images",
+        "GeoScore",
+        "median km",
+        "< 25 km",
+        "< 200 km",
+        "< 750 km",
+        "coverage",
+    ]
+    return Table(head, rows)
+
+
+def names(one: Scored) -> Table | None:
+    """Places that were named, beside the places in which the coordinates lie."""
+    said, admin = section(one.summary, "said"), section(one.summary, "admin")
+    fixed, official = section(admin, "fixed"), section(admin, "official")
+    rows = [
+        [title, _share(said.get(level)), _share(fixed.get(level)), _share(official.get(level))]
+        for level, title in _LEVELS
+        if any(part.get(level) is not None for part in (said, fixed, official))
+    ]
+    if not rows:
+        return None
+    head = ["right", "as named", "by coordinates", "by coordinates, official rule"]
+    return Table(head, rows)
+
+
+def comparisons(scored: Sequence[Scored]) -> Iterator[Compared]:
+    """Every result beside the first one, on the images that both were asked."""
+    for place, one in enumerate(scored[1:], start=1):
+        title = f"A and {letter(place)}"
+        try:
+            found = compare(scored[0].result.path, one.result.path)
+        except GeospotError as error:
+            yield Compared(title, f"Not compared: {printable(str(error), limit=400)}")
+            continue
+        yield _compared(found, title, letter(place))
+
+
+def _compared(found: Comparison, title: str, other: str) -> Compared:
+    def named(text: str) -> str:
+        """The comparison calls the second one B, the page by its own letter."""
+        if other == "B":
+            return text
+        words = {"B": other}
+        return " ".join(words.get(word.rstrip(":"), word) if word.rstrip(":") == "B" else word
+                        for word in text.split(" "))  # fmt: skip
+
+    differences = [("GeoScore", found.geoscore), ("median distance (km)", found.median_km)]
+    table = Table(
+        ["", "A", other, f"{other} − A", "95% interval", "p (permutation)"],
+        [_difference(title, one) for title, one in differences],
+        f"{found.common:,} images that both were asked. {other} is nearer on {found.wins:,}, as near on"
+        f" {found.ties:,}, farther on {found.losses:,}.",
+    )
+    radii = Table(
+        ["within", "A", other, "only A", f"only {other}", "p (McNemar, mid)", "p (Holm)"],
+        [
+            [
+                f"{ACCURACIES[name]:g} km", _share(test.a), _share(test.b), f"{test.only_a:,}",
+                f"{test.only_b:,}", f"{test.p_mid:.3g}", f"{test.p_holm:.3g}",
+            ]
+            for name, test in found.thresholds.items()
+        ],
+    )  # fmt: skip
+    worst = Table(
+        ["image", "points lost", "A (km)", f"{other} (km)", "A", other],
+        [
+            [
+                printable(one.id, limit=60), f"{one.loss:,.0f}", f"{one.a_km:,.0f}", f"{one.b_km:,.0f}",
+                one.a_outcome, one.b_outcome,
+            ]
+            for one in found.regressions
+        ],
+        f"Where {other} lost most",
+    )  # fmt: skip
+    caveats = [printable(named(caveat), limit=400) for caveat in found.caveats]
+    tables = [table, radii, worst] if worst.rows else [table, radii]
+    return Compared(title, named(found.verdict), caveats, tables)
+
+
+def _difference(title: str, one: Difference) -> list[str]:
+    interval = f"{one.interval.low:+,.1f} – {one.interval.high:+,.1f}" if one.interval else "–"
+    return [
+        title,
+        f"{one.a:,.1f}",
+        f"{one.b:,.1f}",
+        f"{one.difference:+,.1f}",
+        interval,
+        f"{one.p:.3g}",
+    ]
+
+
+def _share(value: Any) -> str:
+    return f"{value:.1%}" if isinstance(value, int | float) else "–"
