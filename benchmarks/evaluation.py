@@ -64,7 +64,7 @@ class Run:
 
 
 def main(quick: bool) -> Table:
-    """The table. A full run takes about seven minutes, and two more where peers are installed first."""
+    """The table. A full run takes about twelve minutes, and two more where peers are installed first."""
     sizes, rounds = ((300,), 1) if quick else ((250, 1000, 4000), 3)
     others, notes = sides()
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +75,7 @@ def main(quick: bool) -> Table:
             for n in sizes:
                 found += figures(turns(others, photos, port, n, rounds), n)
         with stub(_LATENCY_S) as port:
-            slow = turns(others, photos, port, 640 if quick else 1280, rounds)
+            slow = turns(others, photos, port, 640, rounds)
             found += _compare(slow, "answers/s at 1 s of latency (64 at best)", "1/s", Run.per_s)
         kinds = same_work(slow)
     versions = {"openai": version("openai")}

@@ -66,6 +66,7 @@ def _draw(path: Path) -> None:
         place.set_title(task, fontsize=9, wrap=True)
         place.set_xlabel(axis)
         place.set_ylabel(unit)
+        place.minorticks_off()
         place.grid(visible=True, which="major", alpha=0.3)
         place.legend(fontsize=7)
     figure.tight_layout()
