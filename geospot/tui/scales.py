@@ -2,14 +2,16 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+N = TypeVar("N", int, float)
 
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
+_FAR: Final = 0.5
 _UNITS: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -62,6 +64,29 @@ class Scale:
         if self.log and self.high / self.low >= 10:
             return _log_ticks(self.low, self.high, most)
         return _linear_ticks(self.low, self.high, most)
+
+
+def without_outliers(value_N: "NDArray[Any]", *, log: bool = False) -> FloatArray:
+    """The values without the few that lie far above or below all others; finite ones, above 0 for `log`.
+
+    Far is more than half the distance from the 5% to the 95% quantile beyond either.
+    """
+    value_N = np.asarray(value_N, np.float64)
+    if not value_N.size:
+        return value_N
+    place_N = np.log(value_N) if log else value_N
+    low, high = np.quantile(place_N, (0.05, 0.95))
+    room = _FAR * (high - low)
+    return value_N[(place_N >= low - room) & (place_N <= high + room)]
+
+
+def moved_within(low: N, high: N, first: N, last: N) -> tuple[N, N] | None:
+    """What is seen from `low` to `high`, moved to lie between `first` and `last`; None where it is all."""
+    width = high - low
+    if width >= last - first:
+        return None
+    low = min(max(low, first), last - width)
+    return low, low + width
 
 
 def _linear_ticks(low: float, high: float, most: int) -> list[float]:

@@ -10,7 +10,7 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from geospot.tui.inks import DARK
-from geospot.tui.scales import Scale
+from geospot.tui.scales import Scale, without_outliers
 from geospot.tui.widgets.chart import SMOOTHING, Chart
 from geospot.tui.widgets.series import Series
 from tests.support.approx import approx
@@ -439,3 +439,40 @@ def test_a_count_that_has_been_nothing_so_far_is_not_drawn_around_nothing() -> N
     assert -0.1 < scale.low < 0
     assert scale.high == 1
     assert min(scale.ticks(5)) == 0
+
+
+def test_a_spike_need_not_flatten_what_one_looks_at() -> None:
+    """The axis is that of what is in sight, and on demand that of all but a few values of it."""
+    values = 2 + 0.5 * np.sin(np.arange(200) / 9)
+    values[0], values[120] = 900.0, -700.0
+
+    async def steps(pilot: Pilot[None], chart: Chart) -> None:
+        assert "500" in painted(chart)
+        flat = rows_with_dots(chart)
+        await pilot.press("v")
+        text = painted(chart)
+        assert "without outliers" in text
+        assert "2.2" in text
+        assert "500" not in text
+        assert rows_with_dots(chart) > 2 * flat
+        await pilot.press("y")
+        assert "without outliers" in painted(chart)
+        await pilot.press("y", "v")
+        assert "without outliers" not in painted(chart)
+        assert rows_with_dots(chart) == flat
+
+    charted(steps, Series("a", np.arange(200), values))
+
+
+def rows_with_dots(chart: Chart) -> int:
+    """Rows in which the curve is more than the line of a spike that passes through."""
+    return sum(dots(row) > 4 for row in painted(chart).split("\n"))
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_values_without_outliers_are_all_values_where_there_are_none(log: bool) -> None:
+    even = np.linspace(1.0, 2.0, 60)
+    assert without_outliers(even, log=log).tolist() == even.tolist()
+    assert without_outliers(np.append(even, [1e9, 1e-9]), log=log).tolist() == even.tolist()
+    assert without_outliers(np.full(5, 3.0), log=log).tolist() == [3.0] * 5
+    assert not len(without_outliers(np.empty(0), log=log))

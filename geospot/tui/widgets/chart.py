@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
 import numpy as np
-from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
@@ -18,8 +16,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from geospot.tui.inks import Inks, inks_for
+from geospot.tui.scales import moved_within
 from geospot.tui.widgets.legend import draw_legend, legend_rows
-from geospot.tui.widgets.picture import Body, Picture, cursor_cell, draw_body, plain_number
+from geospot.tui.widgets.picture import Body, Picture, crossed, cursor_cell, draw_body, plain_number
 from geospot.tui.widgets.series import Reading, Series
 
 SMOOTHING: Final = (0.0, 0.6, 0.9, 0.97, 0.99)
@@ -65,6 +64,13 @@ class Chart(Widget, can_focus=True):
             "a", "smooth", "Smooth", tooltip="Stronger smoothing, then none; the raw line stays"
         ),
         Binding("y", "log", "Log axis", tooltip="Logarithmic or linear values"),
+        Binding(
+            "v",
+            "outliers",
+            "Outliers",
+            show=False,
+            tooltip="The axis without the few values far from all others, and with them again",
+        ),
     ]
 
     class CursorMoved(Message):
@@ -99,6 +105,7 @@ class Chart(Widget, can_focus=True):
         """From which x to which x is shown; None shows all."""
         self.smoothing = 0.0
         self.log_y = False
+        self.without_outliers = False
         self.small = small
         self._title = title
         self._log_chosen = False
@@ -195,11 +202,8 @@ class Chart(Widget, can_focus=True):
 
     def _look_at(self, low: float, high: float) -> None:
         """Sets the window, within what there is; one that holds all is none."""
-        first, last = self.extent
-        width = min(high - low, last - first)
-        low = min(max(low, first), last - width)
-        self.window = (low, low + width) if width < last - first else None
-        self._follows = self.window is not None and self.window[1] >= last
+        self.window = moved_within(low, high, *self.extent)
+        self._follows = self.window is not None and self.window[1] >= self.extent[1]
 
     # What the person does
 
@@ -300,6 +304,11 @@ class Chart(Widget, can_focus=True):
         self.log_y, self._log_chosen = not self.log_y, True
         self._redraw()
 
+    def action_outliers(self) -> None:
+        """Leaves the few values out of the axis that lie far from all others, or has them in it again."""
+        self.without_outliers = not self.without_outliers
+        self._redraw()
+
     def _changed(self) -> None:
         self._redraw()
         self.post_message(self.ViewChanged(self))
@@ -395,23 +404,9 @@ class Chart(Widget, can_focus=True):
         if row >= len(body.strips):
             return Strip.blank(self.size.width, self.rich_style)
         column = self._cursor_column()
-        return body.strips[row] if column is None else self._crossed(body, y, column)
-
-    def _crossed(self, body: Body, y: int, column: int) -> Strip:
-        """A row of the curves with the cursor's column of another colour, and a mark below it."""
-        strip, inks = body.strips[y - body.box.top], self._inks
-        if y > body.foot:
-            return strip
-        before, cell, after = strip.divide([column, column + 1, self.size.width])
-        if y == body.foot:
-            accent = self.rich_style + Style(color=f"#{inks.accent:06x}", bold=True)
-            cell = Strip([Segment("▲", accent)])
-        elif inks.has_colour:
-            paper = Style(bgcolor=f"#{inks.faint:06x}")
-            cell = Strip([Segment(s.text, (s.style or Style.null()) + paper) for s in cell])
-        elif not cell.text.strip():
-            cell = Strip([Segment("┊", self.rich_style)])
-        return Strip.join([before, cell, after])
+        if column is None:
+            return body.strips[row]
+        return crossed(body, y, column, self.size.width, self._inks, self.rich_style)
 
     def _picture(self) -> Picture:
         return Picture(
@@ -424,6 +419,7 @@ class Chart(Widget, can_focus=True):
             is_zoomed=self.window is not None,
             log_y=self.log_y,
             smoothing=self.smoothing,
+            without_outliers=self.without_outliers,
             cursor=self.cursor,
             has_focus=self.has_focus,
         )

@@ -17,6 +17,7 @@ from geospot.runs.columns import FloatArray
 from geospot.runs.histograms import Quantity
 from geospot.runs.spreads import Spreads, empty
 from geospot.tui.inks import Inks
+from geospot.tui.scales import moved_within
 from geospot.tui.widgets.bins import Binned, BinRow, bin_steps, mean_by_column, rows_of
 from geospot.tui.widgets.drawn import Drawn
 from geospot.tui.widgets.heatpicture import GROUPS, GUTTER, HEAD, HeatPicture, draw_heat
@@ -227,12 +228,8 @@ class HeatMap(Drawn, can_focus=True):
         self.redraw()
 
     def _fitted(self, low: int, high: int) -> tuple[int, int] | None:
-        first, last = int(self.spreads.steps_S[0]), int(self.spreads.steps_S[-1])
-        width = high - low
-        if width >= last - first:
-            return None
-        low = min(max(low, first), last - width)
-        return low, low + width
+        steps_S = self.spreads.steps_S
+        return moved_within(low, high, int(steps_S[0]), int(steps_S[-1]))
 
     def _put_step(self, step: int | None) -> None:
         self._step = step

@@ -104,6 +104,7 @@ def _notes(picture: Picture, width: int) -> str:
         picture.y_label,
         f"smoothed {picture.smoothing:g}" if picture.smoothing else "",
         "zoomed" if picture.is_zoomed else "",
+        "without outliers" if picture.without_outliers else "",
     )
     text = ""
     for note in notes:

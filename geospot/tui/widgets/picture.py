@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
 from geospot.tui.canvas import BOLD, NONE, Canvas, blend
 from geospot.tui.inks import Inks
-from geospot.tui.scales import Scale, compact
+from geospot.tui.scales import Scale, compact, without_outliers
 from geospot.tui.widgets.plot import (
     PATTERNS,
     Box,
@@ -47,6 +48,8 @@ class Picture:
     is_zoomed: bool
     log_y: bool
     smoothing: float
+    without_outliers: bool
+    """Whether the axis leaves out the few values that lie far from all others."""
     cursor: float | None
     has_focus: bool
 
@@ -97,6 +100,22 @@ def draw_body(
     return Body(canvas.strips(base), where, head + box.height if foot else height)
 
 
+def crossed(body: Body, y: int, column: int, width: int, inks: Inks, base: Style) -> Strip:
+    """A row of the chart with the cursor's column of another colour, and a mark below it."""
+    strip = body.strips[y - body.box.top]
+    if y > body.foot:
+        return strip
+    before, cell, after = strip.divide([column, column + 1, width])
+    if y == body.foot:
+        cell = Strip([Segment("▲", base + Style(color=f"#{inks.accent:06x}", bold=True))])
+    elif inks.has_colour:
+        paper = Style(bgcolor=f"#{inks.faint:06x}")
+        cell = Strip([Segment(s.text, (s.style or Style.null()) + paper) for s in cell])
+    elif not cell.text.strip():
+        cell = Strip([Segment("┊", base)])
+    return Strip.join([before, cell, after])
+
+
 def cursor_cell(picture: Picture, box: Box) -> int | None:
     """The column of cells that the cursor is in; None where it isn't in sight."""
     low, high = picture.seen
@@ -135,6 +154,8 @@ def _y_scale(picture: Picture, box: Box, curves: Sequence[Reduced]) -> Scale:
     seen = np.concatenate([np.empty(0), *values])
     seen = seen[np.isfinite(seen)]
     seen = np.clip(seen, _SMALLEST if picture.log_y else -_LARGEST, _LARGEST)
+    if picture.without_outliers:
+        seen = without_outliers(seen, log=picture.log_y)
     if len(seen) and np.ptp(seen) <= _SAME * np.abs(seen).max():
         seen = seen[:1]
     return Scale.over(seen, box.rows, log=picture.log_y)
