@@ -163,6 +163,26 @@ class Pairs:
         """GeoScore points by which B is better on each image; below 0 is a regression."""
         return self.images_b.scores.geoscore_N - self.images_a.scores.geoscore_N
 
+    def swapped(self) -> "Pairs":
+        """The same pairs with A as B and B as A; nothing is read again."""
+        counted = self.lost_counted
+        return Pairs(
+            a=self.b,
+            b=self.a,
+            images_a=self.images_b,
+            images_b=self.images_a,
+            only_a=self.only_b,
+            only_b=self.only_a,
+            other_truth=self.other_truth,
+            lost_a=self.lost_b,
+            lost_b=self.lost_a,
+            lost_counted=None
+            if counted is None
+            else LostCounted(
+                counted.images, counted.lost_answers_b, counted.lost_answers_a, counted.b, counted.a
+            ),
+        )
+
 
 def compare(a: Path, b: Path, *, seed: int = 0) -> Comparison:
     """Compares two result directories on their common images.

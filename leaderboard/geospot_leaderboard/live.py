@@ -159,12 +159,13 @@ def seconds_since(moment: float) -> float:
 
 
 def _stamp(path: Path) -> _Stamp:
-    return tuple(_file_stamp(path / name) for name in (results.EVAL, results.SUMMARY))
+    # A text and no path: of thousands of results, the paths would take as long as the disk.
+    return tuple(_file_stamp(f"{path}{os.sep}{name}") for name in (results.EVAL, results.SUMMARY))
 
 
-def _file_stamp(path: Path) -> tuple[int, int, int]:
+def _file_stamp(path: str) -> tuple[int, int, int]:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116
     except OSError:
         return (0, 0, 0)
     return (status.st_ino, status.st_mtime_ns, status.st_size)

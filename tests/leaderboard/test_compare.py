@@ -10,7 +10,7 @@ import pytest
 from geospot.errors import UsageError
 from geospot.evaluation.records import SampleRecord
 from geospot.outcomes import Outcome
-from geospot_leaderboard.compare import Comparison, compare, pair_up, to_json
+from geospot_leaderboard.compare import Comparison, compare, judge, pair_up, to_json
 from geospot_leaderboard.compare_text import as_text
 from tests.support.approx import approx
 from tests.support.result_dirs import answered, failed, write_result
@@ -239,3 +239,14 @@ def test_an_image_takes_some_hundred_bytes_while_results_are_paired(tmp_path: Pa
     tracemalloc.stop()
     assert len(pairs.images_a.ids) == images
     assert peak / images < 700  # of two whole test splits of OSV-5M, 210,122 images each: 150 MB
+
+
+def test_swapped_pairs_are_those_of_the_other_way_round(tmp_path: Path) -> None:
+    lost = [failed("8", BERN, Outcome.TRANSPORT_ERROR), _off("9", 2), _off("1", 3)]
+    write_result(tmp_path / "a", [_off("1", 1), _off("2", 1), _off("3", 0), _off("8", 1)])
+    write_result(tmp_path / "b", [*lost, _off("2", 2), _off("4", 0), _off("5", 0)])
+    pairs = pair_up(tmp_path / "a", tmp_path / "b")
+    there, back = judge(pairs.swapped()), compare(tmp_path / "b", tmp_path / "a")
+    assert to_json(there) == to_json(back)
+    assert there.lost_counted is not None
+    assert to_json(judge(pairs.swapped().swapped())) == to_json(judge(pairs))

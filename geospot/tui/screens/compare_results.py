@@ -111,22 +111,15 @@ class CompareResultsScreen(GeoScreen):
 
     def _begin(self) -> None:
         self.say_title("leaderboard", "compare", f"A {self.a.name}", f"B {self.b.name}")
-        self.pairs, self.comparison, self._problem = None, None, ""
+        self.comparison, self._problem = None, ""
         self.order_N = np.empty(0, np.int64)
         self._draw()
         self.run_worker(self._work(), exclusive=True, group="compare")
 
     async def _work(self) -> None:
         """Pairs first, so that photos are there at once; then what takes long."""
-        do = self.geospot.reader.do
-        self.say_status("reading the answers of both…")
-        try:
-            self.pairs = await do(_pair_up, self.a, self.b)
-        except GeospotError as error:
-            self._problem = str(error)
-        except (ValueError, TypeError) as error:
-            # Lines that look like records and hold something else; who wrote them has to know.
-            self._problem = f"The answers can't be compared, a line is no sample record: {error}."
+        if self.pairs is None:
+            await self._read()
         if self.pairs is None:
             self._draw()
             self.say_status("nothing to compare")
@@ -135,9 +128,19 @@ class CompareResultsScreen(GeoScreen):
         self._show_map()
         self._draw()
         self._say()
-        self.comparison = await do(judge, self.pairs)
+        self.comparison = await self.geospot.reader.do(judge, self.pairs)
         self._draw()
         self._say()
+
+    async def _read(self) -> None:
+        self.say_status("reading the answers of both…")
+        try:
+            self.pairs = await self.geospot.reader.do(_pair_up, self.a, self.b)
+        except GeospotError as error:
+            self._problem = str(error)
+        except (ValueError, TypeError) as error:
+            # Lines that look like records and hold something else; who wrote them has to know.
+            self._problem = f"The answers can't be compared, a line is no sample record: {error}."
 
     def _draw(self) -> None:
         if self.pairs is None:
@@ -221,6 +224,7 @@ class CompareResultsScreen(GeoScreen):
     def action_swap(self) -> None:
         """A becomes B, and B becomes A; figures are computed anew."""
         self.a, self.b = self.b, self.a
+        self.pairs = self.pairs and self.pairs.swapped()
         self._begin()
 
     def _reorder(self) -> None:
