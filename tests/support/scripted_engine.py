@@ -156,6 +156,9 @@ class ScriptedEngine:
         self._note("delete_sampler", sampler_id)
         self.samplers.discard(sampler_id)
 
+    def read_ahead(self, request: SampleRequest) -> None:
+        assert request.sampler_id
+
     def sample(self, requests: Sequence[SampleRequest]) -> list[SampleResult | EngineError]:
         self._note("sample", list(requests))
         time.sleep(self.sample_s)

@@ -268,6 +268,10 @@ class Engine(Protocol):
         """Forgets a sampler."""
         ...
 
+    def read_ahead(self, request: SampleRequest) -> None:
+        """Reads what a request holds while others are still on their way; `sample` finds it there."""
+        ...
+
     def sample(self, requests: Sequence[SampleRequest]) -> list[SampleResult | EngineError]:
         """Answers many requests in shared batches. A bad request yields its error in its place."""
         ...

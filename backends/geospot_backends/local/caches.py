@@ -16,6 +16,9 @@ _STATES: Final = (
 )
 """What a layer of linear attention keeps, in dictionaries whose values are replaced."""
 
+_ROOM: Final = 64
+"""Positions for which room is made at least."""
+
 
 def has_linear_attention(network: Any) -> bool:
     """Whether some layers keep a recurrent state instead of keys and values (Gated DeltaNet)."""
@@ -48,6 +51,19 @@ def fork(cache: Any) -> Any:
     return made
 
 
+def with_room(cache: Any) -> None:
+    """Lets keys and values grow in place, where they would be copied for each token.
+
+    Nothing that was forked from the cache may be in use any more, and no gradient is kept.
+    """
+    plain: Any = untyped("transformers.cache_utils").DynamicLayer
+    for layer in cache.layers:
+        if type(layer) is plain and layer.is_initialized:
+            end = layer.keys.shape[-2]
+            layer.__class__ = _roomy_layer()
+            layer.room = (_larger(layer.keys, end), _larger(layer.values, end))
+
+
 def masks_padded_left(mask_H_L: torch.Tensor) -> dict[str, torch.Tensor]:
     """Masks for both kinds of layers where sequences are padded on the left.
 
@@ -78,3 +94,36 @@ def _replacing_layer() -> Any:
         return recurrent_states
 
     return type("ReplacedStates", (plain,), {"update_recurrent_state": update})
+
+
+@cache
+def _roomy_layer() -> Any:
+    """The class, made when transformers is first needed. `room` are two buffers, (N, H, more, D)."""
+    plain: Any = untyped("transformers.cache_utils").DynamicLayer
+
+    def update(
+        self: Any, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        start = self.keys.shape[-2]
+        end = start + key_states.shape[-2]
+        if end > self.room[0].shape[-2]:
+            self.room = (_larger(self.keys, end), _larger(self.values, end))
+        for buffer, states in zip(self.room, (key_states, value_states), strict=True):
+            buffer[:, :, start:end] = states
+        self.keys, self.values = (buffer[:, :, :end] for buffer in self.room)
+        return self.keys, self.values
+
+    def reorder_cache(self: Any, beam_idx: torch.Tensor) -> None:
+        length = self.keys.shape[-2]
+        self.room = tuple(buffer.index_select(0, beam_idx) for buffer in self.room)
+        self.keys, self.values = (buffer[:, :, :length] for buffer in self.room)
+
+    return type("RoomyLayer", (plain,), {"update": update, "reorder_cache": reorder_cache})
+
+
+def _larger(states: torch.Tensor, end: int) -> torch.Tensor:
+    """A buffer that begins with these states and has room up to `end` and beyond."""
+    count, heads, length, width = states.shape
+    buffer = states.new_empty(count, heads, end + max(_ROOM, end // 2), width)
+    buffer[:, :, :length] = states
+    return buffer

@@ -24,6 +24,8 @@ from geospot.services.endpoint import ServiceOptions
 from geospot.textsafe import printable
 
 _ENDS_WITHIN_S: Final = 15.0
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
+"""As torch has here (`embedded.make_engine`); numpy's library reads it when it is loaded."""
 _SIGNATURE: Final = "geospot-engine "
 """In front of the answer, should a library print something of its own before it."""
 
@@ -49,6 +51,7 @@ class Companion:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            env=_ONE_THREAD | os.environ,
         )
         try:
             self.base_url = self._ask(wanted)

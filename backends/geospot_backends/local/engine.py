@@ -243,6 +243,13 @@ class LocalEngine:
             self._sampler(sampler_id)
             del self._samplers[sampler_id]
 
+    def read_ahead(self, request: SampleRequest) -> None:
+        """Decodes images that a request holds. What is wrong with it is said when it is answered."""
+        with self._lock:
+            sampler = self._samplers.get(request.sampler_id)
+            if sampler is not None:
+                sampler.reader.read_ahead(request.prompt)
+
     def sample(self, requests: Many[SampleRequest]) -> list[SampleResult | EngineError]:
         """Answers the requests, those to the same weights in shared batches."""
         with self._lock:

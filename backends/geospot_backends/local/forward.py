@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from geospot_backends.local import quick_ops, quick_text
 from geospot_backends.local.caches import fork
 from geospot_backends.local.families import Heads
 from geospot_backends.local.models import BaseModel
@@ -162,6 +163,12 @@ def target_logprobs(
 
     Logits of a large vocabulary are made a part at a time and made again for the gradient.
     """
+    if quick_text.is_quick(network):
+        masked = base.unspeakable_V.nonzero()[:, 0]
+        weight_V_D = network.lm_head.weight
+        return quick_ops.target_logprobs(
+            hidden_T_D, weight_V_D, target_T, masked, UNSPEAKABLE_LOGPROB
+        )
     at_once = max(1, _LOGITS_AT_ONCE // base.vocabulary)
     if len(target_T) <= at_once:
         return _target_logprobs(base, hidden_T_D, target_T, network)
@@ -186,4 +193,8 @@ def _target_logprobs(
 def logprobs(base: BaseModel, hidden_T_D: torch.Tensor, network: Any) -> torch.Tensor:
     """Log-probabilities (T, V) of the next token, float32, over what can be sampled."""
     logit_T_V = base.family.logits(network, hidden_T_D)
-    return logit_T_V.masked_fill(base.unspeakable_V, UNSPEAKABLE_LOGPROB).log_softmax(-1)
+    if not torch.is_grad_enabled():
+        logit_T_V.masked_fill_(base.unspeakable_V, UNSPEAKABLE_LOGPROB)
+    else:
+        logit_T_V = logit_T_V.masked_fill(base.unspeakable_V, UNSPEAKABLE_LOGPROB)
+    return logit_T_V.log_softmax(-1)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -69,6 +70,13 @@ class InputReader:
         return Sequence(
             np.concatenate(tokens), np.concatenate(positions, axis=1), tuple(images), position
         )
+
+    def read_ahead(self, chunks: Chunks) -> None:
+        """Remembers the images among the chunks; one that can't be read is left for `read` to refuse."""
+        for chunk in chunks:
+            if isinstance(chunk, ImageChunk):
+                with suppress(EngineUserError):
+                    self._pixels(chunk)
 
     def _text(self, tokens: tuple[int, ...]) -> npt.NDArray[np.int64]:
         if not tokens:

@@ -15,10 +15,12 @@ from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import EngineUserError
 from geospot_backends.local.families import Family
 from geospot_backends.local.general_family import load_general
+from geospot_backends.local.quick_text import make_quick
 from geospot_backends.local.qwen_family import (
     ARCHITECTURES,
     QwenFamily,
     patch_embedding_as_linear,
+    quick_vision,
 )
 from geospot_backends.local.untyped import untyped
 
@@ -122,7 +124,9 @@ class ModelRegistry:
         Args:
             seed: what random weights are drawn from; others are the file's.
         """
-        return _network(base.name, base.folder, base.network.dtype, base.device, seed)
+        network = _network(base.name, base.folder, base.network.dtype, base.device, seed)
+        make_quick(network)
+        return network
 
     def network_from(self, base: BaseModel, folder: Path) -> Any:
         """A network of the base's kind with the weights in a folder that transformers wrote."""
@@ -247,6 +251,8 @@ def _network(
     network = network.to(device).eval().requires_grad_(False)
     if type(network).__name__ in ARCHITECTURES.values():
         patch_embedding_as_linear(network)
+        if dtype == torch.float32 and device.type == "cpu":
+            quick_vision(network)
     return network
 
 

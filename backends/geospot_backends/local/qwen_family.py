@@ -10,9 +10,12 @@ import numpy as np
 import torch
 from PIL.Image import Image
 
+from geospot_backends.local import quick_text
 from geospot_backends.local.api import EngineUserError
 from geospot_backends.local.caches import has_linear_attention, masks_padded_left, new_cache
 from geospot_backends.local.families import Heads
+from geospot_backends.local.products import product
+from geospot_backends.local.quick_ops import quick_linear
 from geospot_backends.local.sequences import Pixels, Sequence
 from geospot_backends.local.tensors import tensor_of
 from geospot_backends.local.untyped import untyped
@@ -92,16 +95,23 @@ class QwenFamily:
         }
         mask_H_L = tensor_of(mask, device)
         cache = new_cache(network) if remember else None
-        out = network.model(
-            input_ids=tensor_of(tokens, device),
-            position_ids=tensor_of(positions, device),
-            attention_mask=masks_padded_left(mask_H_L) if any(first) else mask_H_L,
-            past_key_values=cache,
-            use_cache=remember,
-            **vision,
-        )
+        tokens_H_L, positions_3_H_L = tensor_of(tokens, device), tensor_of(positions, device)
+        if quick_text.is_quick(network):
+            seen = _seen(network, vision, tokens_H_L == self.image_token) if images else None
+            hidden_H_L_D = quick_text.go_on(
+                network, cache, tokens_H_L, positions_3_H_L, mask_H_L, seen
+            )
+        else:
+            hidden_H_L_D = network.model(
+                input_ids=tokens_H_L,
+                position_ids=positions_3_H_L,
+                attention_mask=masks_padded_left(mask_H_L) if any(first) else mask_H_L,
+                past_key_values=cache,
+                use_cache=remember,
+                **vision,
+            ).last_hidden_state
         following = [sequence.next_position for sequence in sequences]
-        return Heads(out.last_hidden_state, cache, mask_H_L, first, following)
+        return Heads(hidden_H_L_D, cache, mask_H_L, first, following)
 
     def go_on(
         self,
@@ -112,6 +122,8 @@ class QwenFamily:
         mask_N_K: torch.Tensor,
     ) -> torch.Tensor:
         """The text model alone; padding is on the right."""
+        if quick_text.is_quick(network):
+            return quick_text.go_on(network, cache, tokens_N_L, positions_3_N_L, mask_N_K)
         out = network.model.language_model(
             input_ids=tokens_N_L,
             position_ids=positions_3_N_L,
@@ -124,8 +136,26 @@ class QwenFamily:
 
     def logits(self, network: Any, hidden_T_D: torch.Tensor) -> torch.Tensor:
         """The output layer is a matrix product."""
+        if quick_text.is_quick(network) and not torch.is_grad_enabled():
+            return product(hidden_T_D, network.lm_head.weight.t())
         logit_T_V: torch.Tensor = network.lm_head(hidden_T_D).float()
         return logit_T_V
+
+
+def _seen(
+    network: Any, vision: dict[str, torch.Tensor], is_image_H_L: torch.Tensor
+) -> quick_text.Images:
+    """What the vision tower says of the pixels, and where it belongs."""
+    out = network.model.visual(vision["pixel_values"], grid_thw=vision["image_grid_thw"])
+    where_P = is_image_H_L.flatten().nonzero()[:, 0]
+    return quick_text.Images(where_P, out.pooler_output, tuple(out.deepstack_features))
+
+
+def quick_vision(network: Any) -> None:
+    """Has the vision tower's matrix products computed by the faster library."""
+    for module in network.model.visual.modules():
+        if type(module) is torch.nn.Linear:
+            module.forward = types.MethodType(quick_linear, module)
 
 
 def patch_embedding_as_linear(network: Any) -> None:

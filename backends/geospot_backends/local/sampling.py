@@ -18,6 +18,7 @@ from geospot_backends.local.api import (
     StopReason,
     TopTokens,
 )
+from geospot_backends.local.caches import with_room
 from geospot_backends.local.families import Heads
 from geospot_backends.local.forward import logprobs, read_heads, target_logprobs
 from geospot_backends.local.inputs import InputReader
@@ -267,6 +268,7 @@ def _decode(
     next_N = torch.tensor(heads.next_position_H, device=base.device)[rows]
     cache = heads.cache
     cache.reorder_cache(rows)
+    with_room(cache)
     while True:
         token_N = _draw(logprobs(base, hidden_N_D, network), running, base)
         kept = [row for row, one in enumerate(running) if one.stop_reason is None]
@@ -288,7 +290,7 @@ def _draw(logprob_N_V: torch.Tensor, running: list[_Running], base: BaseModel) -
     token_N = choose(
         logprob_N_V,
         [one.read.request.params for one in running],
-        [0.0 if _is_greedy(one.read.request.params) else one.uniform() for one in running],
+        [one.uniform() for one in running],
         base.unspeakable_V,
     )
     chosen_N = logprob_N_V.gather(1, token_N[:, None])[:, 0]
@@ -303,7 +305,9 @@ def _draw(logprob_N_V: torch.Tensor, running: list[_Running], base: BaseModel) -
         one.logprobs.append(logprob)
         if not math.isfinite(logprob):
             one.is_broken, one.stop_reason = True, "stop"
-        elif token in one.read.stop_tokens or _ends_in_stop_text(one, base):
+        elif token in one.read.stop_tokens or (
+            one.read.stop_texts and _ends_in_stop_text(one, base)
+        ):
             one.stop_reason = "stop"
         elif len(one.tokens) >= one.read.max_tokens:
             one.stop_reason = "length"
@@ -311,8 +315,6 @@ def _draw(logprob_N_V: torch.Tensor, running: list[_Running], base: BaseModel) -
 
 
 def _ends_in_stop_text(one: _Running, base: BaseModel) -> bool:
-    if not one.read.stop_texts:
-        return False
     text: str = base.tokenizer.decode(one.tokens[-_STOP_TAIL_TOKENS:])
     return any(stop in text for stop in one.read.stop_texts)
 
@@ -330,15 +332,16 @@ def choose(
     temperature, and keep tokens that tie with the last one kept (top_k). Tokens marked in
     `unspeakable_V` are drawn at no temperature.
     """
-    greedy = [_is_greedy(one) for one in params]
-    if all(greedy):
+    kinds = list({id(one): one for one in params}.values())  # rows of one request share theirs
+    is_greedy = [_is_greedy(one) for one in kinds]
+    if all(is_greedy):
         return logprob_N_V.argmax(-1)
-    if all(one.temperature == 1 and one.top_k == -1 and one.top_p == 1 for one in params):
-        weight_N_V = logprob_N_V.double().exp_().masked_fill_(unspeakable_V, 0.0)
+    if all(one.temperature == 1 and one.top_k == -1 and one.top_p == 1 for one in kinds):
+        weight_N_V = logprob_N_V.exp().masked_fill_(unspeakable_V, 0.0)
     else:
         weight_N_V = _weights(logprob_N_V, params, unspeakable_V)
     device = logprob_N_V.device
-    sum_N_V = weight_N_V.cumsum(-1)
+    sum_N_V = weight_N_V.cumsum(-1, dtype=torch.float64)
     total_N = sum_N_V[:, -1]
     # Below the total even where the product rounds up: nothing behind the last weight is drawn.
     at_N = torch.minimum(
@@ -347,9 +350,10 @@ def choose(
     )
     drawn_N = torch.searchsorted(sum_N_V, at_N[:, None], right=True)[:, 0]
     drawn_N = drawn_N.clamp(max=logprob_N_V.shape[1] - 1)
-    if not any(greedy):
+    if not any(is_greedy):
         return drawn_N
-    return torch.where(torch.tensor(greedy, device=device), logprob_N_V.argmax(-1), drawn_N)
+    greedy_N = torch.tensor([_is_greedy(one) for one in params], device=device)
+    return torch.where(greedy_N, logprob_N_V.argmax(-1), drawn_N)
 
 
 def _weights(

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from geospot_backends.local.api import Engine, EngineError, SampleRequest, SampleResult
@@ -138,11 +139,18 @@ class Worker:
             job.future.set_result(outcome)
 
     async def _gather(self) -> None:
-        """Waits a moment for the rest of what a client is about to send."""
-        ends_s = asyncio.get_running_loop().time() + LONGEST_S
-        while asyncio.get_running_loop().time() < ends_s:
+        """Waits a moment for the rest of what a client is about to send, and reads what is there."""
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + LONGEST_S
+        ahead: set[int] = set()
+        while loop.time() < ends_s:
             waiting = len(self._queue)
-            await asyncio.sleep(QUIET_S)
+            began_s = loop.time()
+            for item in tuple(self._queue):
+                if isinstance(item, _Sampling) and id(item) not in ahead:
+                    ahead.add(id(item))
+                    await self._in_thread(partial(self._engine.read_ahead, item.request))
+            await asyncio.sleep(max(0.0, QUIET_S - (loop.time() - began_s)))
             if len(self._queue) == waiting:
                 return
 
