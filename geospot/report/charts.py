@@ -1,5 +1,6 @@
 """The figures of a report: how far off, how much within which radius, and how a run went."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -45,7 +46,7 @@ def error_histogram(one: Scored, name: str) -> str:
     failures = len(answers) - len(distance_km_N)
     edges_B = _logspace(_NEAREST_KM, HALF_CIRCUMFERENCE_KM, _BINS + 1)
     count_B, _ = np.histogram(np.clip(distance_km_N, edges_B[0], edges_B[-1]), edges_B)
-    class_B = np.searchsorted((25, 200, 750, 2500), np.sqrt(edges_B[1:] * edges_B[:-1]))
+    class_B = np.searchsorted(np.array([25, 200, 750, 2500]), np.sqrt(edges_B[1:] * edges_B[:-1]))
     with drawn(6.4, 2.6) as figure:
         axes = figure.subplots()
         axes.bar(
@@ -162,7 +163,7 @@ def run_curves(runs: Sequence[RunState], name: str) -> str:
 
 
 def _logspace(low_km: float, high_km: float, count: int) -> FloatArray:
-    return np.exp(np.linspace(np.log(low_km), np.log(high_km), count))
+    return np.exp(np.linspace(math.log(low_km), math.log(high_km), count, dtype=np.float64))
 
 
 def _mark_radii(axes: Any) -> None:
