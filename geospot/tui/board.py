@@ -6,6 +6,7 @@ Figures, names and the order come from `geospot_leaderboard`; here they only bec
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Final, Literal
 
@@ -263,6 +264,12 @@ def columns_for(width: int, longest: int) -> list[Column]:
     return [
         Column(c.key, c.label, made.get(c.key, c.width), c.align) for c in (*_ESSENTIAL, *_MORE)
     ]
+
+
+def hidden_columns(columns: Sequence[Column], width: int) -> int:
+    """How many columns, from the left on, there is no room for: not even for a part of one."""
+    starts = accumulate((column.width + _GAP for column in columns), initial=_GAP)
+    return sum(start >= width for start in list(starts)[:-1]) if width else 0
 
 
 def cells_of(board: Board, line: Line, columns: Sequence[Column], mark: str) -> Cells:

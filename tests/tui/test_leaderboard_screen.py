@@ -101,6 +101,21 @@ def test_every_line_explains_itself(tmp_path: Path) -> None:
     drive(on(three(tmp_path)), steps)
 
 
+def test_columns_without_room_are_counted_and_take_no_line(tmp_path: Path) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await filled(pilot)
+        shown = await until_seen(pilot, "→ 10 more columns")
+        assert "answered" not in shown.splitlines()[1]
+        assert screen.table.scrollable_content_region.height == screen.table.size.height
+        await pilot.press(*["right"] * 60)
+        await until(pilot, lambda: "answered" in seen(screen).splitlines()[1])
+        await pilot.resize_terminal(250, 40)
+        await until(pilot, lambda: "more columns" not in seen(screen))
+        await until_seen(pilot, "images", "date")
+
+    drive(on(three(tmp_path)), steps, (120, 40))
+
+
 def test_the_cursor_passes_over_empty_lines(tmp_path: Path) -> None:
     async def steps(pilot: Pilot[None]) -> None:
         screen = await filled(pilot)

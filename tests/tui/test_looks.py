@@ -93,7 +93,8 @@ LOOKS: Final = [
          lambda app: app.open_compare_results(Path("results/sft"), Path("results/rl")), ["p = "]),
     Look("launch-sft", lambda app: app.open_launch("sft", {"service": "local"}), ["local: installed"]),
     Look("launch-rl", lambda app: app.open_launch("rl", {"service": "local"}), ["local: installed"]),
-    Look("launch-eval", lambda app: app.open_launch("eval", {"backend": "local"}), ["local: installed"]),
+    Look("launch-eval", lambda app: app.open_launch("eval", {"backend": "local"}),
+         ["local: installed", "tokens out"]),
     Look("leaderboard", lambda app: app.open_leaderboard(), ["3 ranked"]),
     Look("result", lambda app: app.open_result(Path("results/rl")), ["of 40 answers"]),
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from geospot.tui.board import (
     Line,
     cells_of,
     columns_for,
+    hidden_columns,
     lines_of,
     make_board,
 )
@@ -62,6 +63,7 @@ class LeaderboardScreen(GeoScreen):
     LeaderboardScreen #board-empty { padding: 1 2; color: $text-muted; display: none; }
     LeaderboardScreen.-empty #board-empty { display: block; }
     LeaderboardScreen.-empty Table { display: none; }
+    LeaderboardScreen Table { scrollbar-size-horizontal: 0; }
     LeaderboardScreen.-empty #board-detail { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -162,7 +164,6 @@ class LeaderboardScreen(GeoScreen):
             len(self.lines), self._cells, cursor=line, sorted_by=(self._sort, self._descending)
         )
         self._explain()
-        self._say()
 
     def _place_of(self, before: Line | None) -> int:
         """Where a line is now; at the start, the first result."""
@@ -178,6 +179,7 @@ class LeaderboardScreen(GeoScreen):
         wanted = columns_for(self.table.scrollable_content_region.width, longest)
         if tuple(wanted) != self.table.columns:
             self.table.set_columns(wanted)
+        self._say()  # how many of them there is no room for
 
     def _cells(self, row: int) -> Cells:
         line = self.lines[row]
@@ -226,8 +228,10 @@ class LeaderboardScreen(GeoScreen):
             if len(self._marked) == 2
             else "",
         ]
+        hidden = hidden_columns(self.table.columns, self.table.scrollable_content_region.width)
         missing = f"there is no folder {_listed(found.missing)}" if found.missing else ""
-        self.say_status(*counts, missing, _listed(self._collector.folders))
+        more = f"→ {hidden} more columns" if hidden else ""
+        self.say_status(*counts, more, missing, _listed(self._collector.folders))
 
     # What the person does
 
