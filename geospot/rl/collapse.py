@@ -11,6 +11,7 @@ A model can also stop giving coordinates at all. That is told too, and ends a ru
 many steps gave any.
 """
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from geospot.geo import FloatArray, haversine_km
+from geospot.geo import EARTH_RADIUS_KM, FloatArray
 from geospot.outcomes import Outcome
 from geospot.places.capitals import big_cities
 from geospot.rl.types import TrajectoryGroup
@@ -205,11 +206,19 @@ def variety(place_N_D: FloatArray, *, cells_a_degree: float | None = None) -> Va
 
 def near_big_city(place_N_D: FloatArray) -> npt.NDArray[np.bool_]:
     """Whether each of N coordinates in degrees is within 25 km of a capital or a megacity."""
-    latitude_C, longitude_C = big_cities()
-    distance_km_N_C = haversine_km(
-        place_N_D[:, :1], place_N_D[:, 1:], latitude_C[None], longitude_C[None]
+    place_N_X = _on_the_sphere(place_N_D[:, 0], place_N_D[:, 1])
+    cosine_N_C: FloatArray = place_N_X @ _on_the_sphere(*big_cities()).T
+    is_near_N_C: npt.NDArray[np.bool_] = cosine_N_C > math.cos(NEAR_KM / EARTH_RADIUS_KM)
+    return is_near_N_C.any(axis=1)
+
+
+def _on_the_sphere(latitude_N: FloatArray, longitude_N: FloatArray) -> FloatArray:
+    """Unit vectors (N, 3). Their products tell what is near, for less than haversine costs."""
+    latitude_N, longitude_N = np.radians(latitude_N), np.radians(longitude_N)
+    across_N = np.cos(latitude_N)
+    return np.stack(
+        [across_N * np.cos(longitude_N), across_N * np.sin(longitude_N), np.sin(latitude_N)], axis=1
     )
-    return (distance_km_N_C < NEAR_KM).any(axis=1)
 
 
 def failing_warning(rollouts: int, answers: int) -> str | None:
