@@ -147,13 +147,13 @@ class GeospotApp(App[None]):
         self.theme = name
 
     async def on_event(self, event: events.Event) -> None:
-        """In a form, a key is done before the next one is looked at.
+        """In a form, a key is done before the next one is looked at, and so is what is pasted.
 
         Else Textual sends it to what has the focus now, and looks for what it is bound to after it came
         back from there: characters that are typed or pasted fast would be ahead of it, in another field.
         """
         if (
-            isinstance(event, events.Key)
+            isinstance(event, events.Key | events.Paste)
             and not event.is_forwarded
             and self.app_focus
             and await self._done_at_once(event)
@@ -161,10 +161,13 @@ class GeospotApp(App[None]):
             return
         await super().on_event(event)
 
-    async def _done_at_once(self, event: events.Key) -> bool:
+    async def _done_at_once(self, event: events.Key | events.Paste) -> bool:
         screen = self.screen
         if not isinstance(screen, GeoScreen) or not screen.KEYS_IN_ORDER:
             return False
+        if isinstance(event, events.Paste):  # a field is one line
+            line = "".join(filter(str.isprintable, "".join(event.text.splitlines()[:1])))
+            return bool(line) and all(map(screen.take_character, line))
         if event.is_printable and screen.take_character(event.character or ""):
             return True
         return await self._check_bindings(event.key, priority=True) or await self._check_bindings(

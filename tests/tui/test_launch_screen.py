@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.events import Key
+from textual.events import Key, Paste
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, OptionList
 
@@ -216,6 +216,22 @@ def test_keys_that_come_without_a_pause_are_done_one_after_the_other(
         said = {"max_samples": "192", "max_steps": "53", "num_epochs": "7", "log_path": "runs/sft"}
         assert screen.form.said == {**WORLD, **said, "log_path": screen.form.said["log_path"]}
         assert screen.focused is screen.fields
+
+    drive(form_app(tmp_path, **WORLD), steps, SMALL)
+
+
+def test_what_a_terminal_pastes_is_typed_before_the_keys_that_follow(tmp_path: Path) -> None:
+    """Of several lines the first; a control character in it is nothing that a field could hold."""
+
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await ready(pilot)
+        await go_to(pilot, "max_samples")
+        pilot.app.post_message(Paste("19\x1b2\nrm -rf\n"))
+        burst(pilot, "enter", "down", "down", "enter")
+        pilot.app.post_message(Paste("5"))
+        burst(pilot, "3", "tab")
+        await until(pilot, lambda: screen.form.said.get("max_steps") == "53", "what was typed last")
+        assert screen.form.said["max_samples"] == "192"
 
     drive(form_app(tmp_path, **WORLD), steps, SMALL)
 
