@@ -208,8 +208,8 @@ def near_big_city(place_N_D: FloatArray) -> npt.NDArray[np.bool_]:
     """Whether each of N coordinates in degrees is within 25 km of a capital or a megacity."""
     place_N_X = _on_the_sphere(place_N_D[:, 0], place_N_D[:, 1])
     cosine_N_C: FloatArray = place_N_X @ _on_the_sphere(*big_cities()).T
-    is_near_N_C: npt.NDArray[np.bool_] = cosine_N_C > math.cos(NEAR_KM / EARTH_RADIUS_KM)
-    return is_near_N_C.any(axis=1)
+    is_near_N_C = cosine_N_C > math.cos(NEAR_KM / EARTH_RADIUS_KM)
+    return np.asarray(is_near_N_C.any(axis=1), dtype=np.bool_)
 
 
 def _on_the_sphere(latitude_N: FloatArray, longitude_N: FloatArray) -> FloatArray:
