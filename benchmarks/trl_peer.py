@@ -5,6 +5,10 @@ torch thread each, in processes that take turns step by step. Ours is the whole 
 run directory (`benchmarks.trl_ours`); TRL writes and logs nothing (`benchmarks.trl_theirs`). TRL (Apache
 2.0) is no dependency of ours: it is installed for the benchmark into an environment of its own, which
 has the packages of this one below.
+
+On AMD's processors our engine multiplies matrices with numpy's OpenBLAS. Where the environment pins its
+kernels (OPENBLAS_CORETYPE), ours is slower than on a machine of the same kind that doesn't; TRL, which
+multiplies with torch's MKL, is not.
 """
 
 import shutil
