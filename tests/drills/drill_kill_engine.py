@@ -55,7 +55,7 @@ class _Ground:
 def kill_engine(session: Session) -> Iterator[Trial]:
     """A run and an engine of its own in each trial, which costs seconds; so there is no short form."""
     run, marked = session.folder / "whole" / "run", _marked(session.folder)
-    life = whole_life(lambda: finish(marked, *_command("local", run)), run)
+    life = whole_life(marked, run, *_command("local", run))
     ground = _Ground(run, life)
     yield from session.repeat(lambda attempt: _killed(attempt, ground), side_by_side=2)
 
@@ -76,9 +76,9 @@ def _killed(attempt: Attempt, ground: _Ground) -> Trial:
     service = f"http://127.0.0.1:{port}" if victim == "server" else "local"
     command = _command(service, run)
     server = _serve(marked, port) if victim == "server" else None
-    at_s = ground.life.moment(attempt.chance)
-    process, began_s = start(marked, *command)
-    time.sleep(max(0.0, began_s + at_s - time.monotonic()))
+    moment = ground.life.moment(attempt.chance)
+    process = start(marked, *command)
+    moment.wait(process)
     hit = _kill(victim, process, server)
     if victim == "server" and hit:
         time.sleep(attempt.chance.uniform(0.0, 2.0))
@@ -94,7 +94,7 @@ def _killed(attempt: Attempt, ground: _Ground) -> Trial:
         server.terminate()
         server.communicate(timeout=60)
     lost += marked.orphans()
-    return Trial(f"{victim}, {at_s:.2f} s, {state}", lost=tuple(lost), aside=aside)
+    return Trial(f"{victim}, {moment}, {state}", lost=tuple(lost), aside=aside)
 
 
 def _kill(
@@ -136,18 +136,17 @@ def _ended_badly(process: "subprocess.Popen[str]") -> Iterator[str]:
 def _gone_on_with(
     marked: Marked, command: list[str | Path], run: Path, ground: _Ground
 ) -> list[str]:
-    seconds, wrong = finish(marked, *command)
+    wrong = finish(marked, *command)
     for _ in range(_MORE_TRIES):
         if _OVERLOADED in wrong:
-            seconds, wrong = finish(marked, *command)
-    ground.life.observe(seconds)
+            wrong = finish(marked, *command)
     lost = [wrong] if wrong else list(unlike(run, ground.whole, "sft"))
     return [*lost, *unreadable(run), *unended_lines(run), *left_over(run)]
 
 
 def _serve(marked: Marked, port: int) -> "subprocess.Popen[str]":
     """`geospot serve`, once it answers."""
-    server, _ = start(marked, "serve", "--port", str(port))
+    server = start(marked, "serve", "--port", str(port))
     end_s = time.monotonic() + _SERVES_WITHIN_S
     while time.monotonic() < end_s and server.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):

@@ -73,7 +73,7 @@ def _reference(folder: Path, photos: int) -> _Reference:
     dataset, out = folder / "osv", folder / "whole"
     make_osv_tree(dataset, images=photos)
     with VlmServer(_by_image) as server:
-        life = whole_life(lambda: finish(Marked(), *_command(dataset, server, out)), out)
+        life = whole_life(Marked(), out, *_command(dataset, server, out))
     files = {path.name for path in out.iterdir()}
     return _Reference(dataset, sent_digests(dataset), timeless(out), files, life)
 
@@ -92,10 +92,9 @@ def _killed(attempt: Attempt, reference: _Reference, server: VlmServer) -> Trial
     phases: list[str] = []
     settled = _Settled(reference, server, out)
     for _ in range(1 + (chance.random() < 0.4)):
-        at_s = reference.life.moment(chance)
-        process, began_s = start(marked, *command)
-        hit = kill_at(process, began_s, at_s)
-        phases.append(f"{at_s:.2f} s, {settled.phase() if hit else TOO_LATE}")
+        moment = reference.life.moment(chance)
+        hit = kill_at(start(marked, *command), moment)
+        phases.append(f"{moment}, {settled.phase() if hit else TOO_LATE}")
         lost += settled.unlike() + torn_files(out)
         settled.note()
         if (out / "summary.json").exists():
@@ -105,8 +104,7 @@ def _killed(attempt: Attempt, reference: _Reference, server: VlmServer) -> Trial
         return Trial(
             "; ".join(phases), 1, (*lost, *marked.orphans()), phases[-1].partition(", ")[2]
         )
-    seconds, wrong = finish(marked, *command)
-    reference.life.observe(seconds)
+    wrong = finish(marked, *command)
     lost += [wrong] if wrong else []
     lost += settled.unlike() + torn_files(out) + unended_lines(out) + left_over(out)
     lost += [*_unlike_the_whole(reference, server, out, kills), *marked.orphans()]

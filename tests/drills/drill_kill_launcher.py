@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from geospot.runs.control import branch, resume
 from tests.drills.drill import Attempt, Session, Trial, drill
-from tests.drills.killing import TOO_LATE, Life, left_over, start, unended_lines
+from tests.drills.killing import TOO_LATE, Life, left_over, processor_s, start, unended_lines
 from tests.drills.processes import Marked
 from tests.drills.terminal import Terminal
 from tests.drills.trained import settings, standing, unlike, unreadable
@@ -73,7 +73,7 @@ def _ground(folder: Path) -> Generator[_Ground]:
                 while standing(run) in ("none", "died") and time.monotonic() < end_s:
                     time.sleep(0.05)
                 time.sleep(_WATCHED_S)
-                ground.life[act] = Life(time.monotonic() - began_s, 0.3)
+                ground.life[act] = Life(processor_s(app.process.pid) or 0.0, 0.3)
                 said = app.said()[-1000:]
             if orphans := marked.orphans(_ENDS_WITHIN_S):
                 raise RuntimeError(f"The run didn't end: {orphans}")
@@ -85,7 +85,7 @@ def _ground(folder: Path) -> Generator[_Ground]:
 
 def _interrupt(url: str, run: Path) -> None:
     """A run that was killed after half of its steps."""
-    process, _ = start(Marked(), *settings("sft", url, run, keep_checkpoints=99))
+    process = start(Marked(), *settings("sft", url, run, keep_checkpoints=99))
     rows = run / "checkpoints.jsonl"
     while not rows.exists() or _FROM not in {row["name"] for row in checkpoint_rows(run)}:
         if process.poll() is not None:
@@ -125,16 +125,15 @@ def _press(app: Terminal, act: Act, pressed: threading.Event) -> None:
 def _killed(attempt: Attempt, ground: _Ground) -> Trial:
     act = attempt.chance.choice(_ACTS)
     marked, run = Marked(), _target(act, _copied(ground.cut, attempt.folder))
-    at_s = ground.life[act].moment(attempt.chance)
-    began_s, pressed = time.monotonic(), threading.Event()
+    moment, pressed = ground.life[act].moment(attempt.chance), threading.Event()
     with _app(attempt.folder, marked) as app:
         finger = threading.Thread(target=_press, args=(app, act, pressed))
         finger.start()
-        time.sleep(max(0.0, began_s + at_s - time.monotonic()))
+        moment.wait(app.process)
         was_pressed, had_ended = pressed.is_set(), app.process.poll() is not None
         app.process.kill()
         finger.join()
-    what = f"{act}, {at_s:.2f} s"
+    what = f"{act}, {moment}"
     if had_ended or not was_pressed:
         return Trial(what, lost=tuple(marked.orphans()), aside=TOO_LATE if had_ended else _NO_KEY)
     was_started = any("sft" in process.cmdline() for process in marked.alive())

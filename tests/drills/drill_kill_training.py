@@ -65,26 +65,20 @@ def grounds(kind: Kind, folder: Path, lanes: int) -> Generator[list[Ground]]:
         for lane in range(lanes):
             url = stack.enter_context(embedded_url(folder / f"state-{lane}"))
             whole = folder / f"whole-{lane}" / "run"
-            life = whole_life(
-                lambda url=url, whole=whole: _train(Marked(), kind, url, whole), whole
-            )
+            life = whole_life(Marked(), whole, *settings(kind, url, whole))
             prepared.append(Ground(kind, url, whole, life))
         yield prepared
 
 
-def _train(marked: Marked, kind: Kind, service: str, run: Path) -> tuple[float, str]:
-    return finish(marked, *settings(kind, service, run))
-
-
 def _killed(attempt: Attempt, ground: Ground) -> Trial:
     marked, run, chance = Marked(), attempt.folder / "run", attempt.chance
+    command = settings(ground.kind, ground.service, run)
     lost: list[str] = []
     phases: list[str] = []
     for _ in range(1 + (chance.random() < 0.4)):
-        at_s = ground.life.moment(chance)
-        process, began_s = start(marked, *settings(ground.kind, ground.service, run))
-        hit = kill_at(process, began_s, at_s)
-        phases.append(f"{at_s:.2f} s, {_phase(run) if hit else TOO_LATE}")
+        moment = ground.life.moment(chance)
+        hit = kill_at(start(marked, *command), moment)
+        phases.append(f"{moment}, {_phase(run) if hit else TOO_LATE}")
         lost += unreadable(run)
         if hit and standing(run) not in ("none", "died", "finished"):
             lost.append(f"killed, and its heartbeat says {standing(run)}")
@@ -94,8 +88,7 @@ def _killed(attempt: Attempt, ground: Ground) -> Trial:
     if not kills:
         aside = phases[-1].partition(", ")[2]
         return Trial("; ".join(phases), 1, (*lost, *marked.orphans()), aside)
-    seconds, wrong = _train(marked, ground.kind, ground.service, run)
-    ground.life.observe(seconds)
+    wrong = finish(marked, *command)
     lost += [wrong] if wrong else unlike(run, ground.whole, ground.kind)
     lost += [*unreadable(run), *unended_lines(run), *left_over(run), *marked.orphans()]
     return Trial("; ".join(phases), kills, tuple(lost))

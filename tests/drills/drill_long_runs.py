@@ -45,7 +45,7 @@ def long_evaluation(session: Session) -> Iterator[Trial]:
     out, marked = session.folder / "out", Marked()
     lines = out / "samples.jsonl"
     with dealer(session.folder, {}) as server:
-        process, _ = start(marked, *_evaluation(session.folder / "osv", server, out))
+        process = start(marked, *_evaluation(session.folder / "osv", server, out))
         watched = {"evaluation": psutil.Process(process.pid)}
         with Watch(watched, lambda: _size(lines), 0.02 if session.is_short else 1.0) as watch:
             _, error = process.communicate(timeout=_LONGEST_S)
@@ -84,7 +84,7 @@ def long_grpo(session: Session) -> Iterator[Trial]:
         session.folder / "runs" / "run",
         Marked(GEOSPOT_STATE_DIR=session.folder / "state"),
     )
-    process, _ = start(
+    process = start(
         marked,
         *settings(
             "rl",

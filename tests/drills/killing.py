@@ -5,10 +5,11 @@ import random
 import subprocess
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import psutil
 
 from tests.drills.processes import Marked
 from tests.support.evaluating import start_geospot
@@ -18,59 +19,89 @@ TOO_EARLY: Final = "no kill: nothing had happened yet"
 _BEYOND: Final = 1.05
 """A moment may be drawn a little beyond the end, which a life as long as the others never reaches."""
 _BEFORE: Final = 0.9
-_RECENT: Final = 4
+_LATER_S: Final = 0.2
+_LOOK_S: Final = 0.01
 
 
 class Life:
-    """How long a process lives that nobody kills, as the machine is just now: others may be using it.
+    """How long a process lives that nobody kills, by its own processor time.
+
+    A busy machine stretches a life, and not what it is made of: a share of the processor time is the same
+    moment of every life.
 
     Args:
-        seconds: how long one lived.
+        processor_s: what one took in all.
         early: the share of it before which there was nothing yet that a kill could spoil.
     """
 
-    def __init__(self, seconds: float, early: float) -> None:
-        self._lately_s = deque([seconds], _RECENT)
-        self._early = early
+    def __init__(self, processor_s: float, early: float) -> None:
+        self._processor_s, self._early = processor_s, early
 
-    def observe(self, seconds: float) -> None:
-        """Takes in how long another one took to its end."""
-        self._lately_s.append(seconds)
-
-    def moment(self, chance: random.Random) -> float:
-        """Seconds after the start at which to kill: one in four anywhere in a life, the others less early."""
+    def moment(self, chance: random.Random) -> "Moment":
+        """When to kill: one in four anywhere in a life, start and end included, the others less early."""
         first = chance.choice([0.0, *[self._early * _BEFORE] * 3])
-        return max(self._lately_s) * chance.uniform(first, _BEYOND)
+        share = chance.uniform(first, _BEYOND)
+        return Moment(share, share * self._processor_s, chance.uniform(0.0, _LATER_S))
 
 
-def kill_at(process: "subprocess.Popen[str]", began_s: float, moment_s: float) -> bool:
-    """Kills a process so long after it began; False if it had ended before."""
-    left_s = began_s + moment_s - time.monotonic()
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A share of a life, the processor time that it stands for, and a wait after it.
+
+    The wait is there since a process that waits for another takes no processor time.
+    """
+
+    share: float
+    processor_s: float
+    later_s: float
+
+    def wait(self, process: "subprocess.Popen[Any]") -> bool:
+        """Waits until a process is so old; False where it ended before."""
+        while (used_s := processor_s(process.pid)) is not None:
+            if used_s >= self.processor_s:
+                time.sleep(self.later_s)
+                break
+            if process.poll() is not None:
+                break
+            time.sleep(_LOOK_S)
+        return process.poll() is None
+
+    def __str__(self) -> str:
+        return f"at {self.share:.0%} + {self.later_s:.2f} s"
+
+
+def processor_s(pid: int) -> float | None:
+    """Seconds of processor time that a process has taken; None where it has ended."""
     try:
-        process.wait(max(0.0, left_s))
-    except subprocess.TimeoutExpired:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return None
+    return times.user + times.system
+
+
+def kill_at(process: "subprocess.Popen[str]", moment: Moment) -> bool:
+    """Kills a process at a moment of its life; False if it had ended before."""
+    if moment.wait(process):
         process.kill()
     process.communicate()
     return process.returncode == -9
 
 
-def start(marked: Marked, *arguments: str | Path) -> tuple["subprocess.Popen[str]", float]:
-    """Starts `geospot …` with a mark; the process, and when that was."""
-    began_s = time.monotonic()
-    return start_geospot(*arguments, env=marked.environment), began_s
+def start(marked: Marked, *arguments: str | Path) -> "subprocess.Popen[str]":
+    """Starts `geospot …` with a mark."""
+    return start_geospot(*arguments, env=marked.environment)
 
 
-def finish(marked: Marked, *arguments: str | Path, timeout_s: float = 180.0) -> tuple[float, str]:
-    """Runs `geospot …` to its end; seconds that it took and what is wrong with how it ended."""
-    process, began_s = start(marked, *arguments)
+def finish(marked: Marked, *arguments: str | Path, timeout_s: float = 300.0) -> str:
+    """Runs `geospot …` to its end; says what is wrong with how it ended, nothing where that is well."""
+    process = start(marked, *arguments)
     try:
         out, error = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         process.kill()
         out, error = process.communicate()
-        return timeout_s, f"it hung and was ended after {timeout_s:.0f} s: {(out + error)[-2000:]}"
-    wrong = "" if process.returncode == 0 else f"exit code {process.returncode}: {error[-2000:]}"
-    return time.monotonic() - began_s, wrong
+        return f"it hung and was ended after {timeout_s:.0f} s: {(out + error)[-2000:]}"
+    return "" if process.returncode == 0 else f"exit code {process.returncode}: {error[-2000:]}"
 
 
 def torn_files(folder: Path) -> list[str]:
@@ -106,8 +137,8 @@ def left_over(folder: Path) -> list[str]:
     return [f"{name} was left over" for name in sorted(names)]
 
 
-def whole_life(run: Callable[[], tuple[float, str]], made: Path) -> Life:
-    """Lets something live that nobody kills.
+def whole_life(marked: Marked, made: Path, *arguments: str | Path) -> Life:
+    """Lets `geospot …` live to its end.
 
     Args:
         made: the folder that it makes when it begins its work.
@@ -115,24 +146,18 @@ def whole_life(run: Callable[[], tuple[float, str]], made: Path) -> Life:
     Raises:
         RuntimeError: it doesn't end as it should.
     """
-    began_s, over = time.monotonic(), threading.Event()
-    early_s: list[float] = []
-
-    def watch() -> None:
-        while not made.exists() and not over.wait(0.02):
-            pass
-        early_s.append(time.monotonic() - began_s)
-
-    watching = threading.Thread(target=watch)
-    watching.start()
-    try:
-        seconds, wrong = run()
-    finally:
-        over.set()
-        watching.join()
-    if wrong:
-        raise RuntimeError(f"The uninterrupted run failed: {wrong}")
-    return Life(seconds, min(early_s[0] / seconds, 1.0))
+    process, early_s, whole_s = start(marked, *arguments), 0.0, 0.0
+    talk = threading.Thread(target=process.communicate)  # what it says is read, or it would wait
+    talk.start()
+    while talk.is_alive() and (used_s := processor_s(process.pid)) is not None:
+        whole_s = max(whole_s, used_s)
+        if not made.exists():
+            early_s = whole_s
+        time.sleep(_LOOK_S)
+    talk.join()
+    if process.returncode != 0:
+        raise RuntimeError(f"The uninterrupted run ended with exit code {process.returncode}.")
+    return Life(whole_s, early_s / whole_s)
 
 
 def _is_json(data: bytes) -> bool:

@@ -82,8 +82,8 @@ def unlike(run: Path, whole: Path, kind: Kind) -> Iterator[str]:
         if _steps(run / name) != _steps(whole / name):
             yield f"{name} has other rows: {_steps(run / name)} for {_steps(whole / name)}"
     ours, theirs = (
-        [(row.name, row.batch) for row in read_checkpoints(one)] for one in (run, whole)
-    )
+        sorted((row.batch or 0, row.name) for row in read_checkpoints(one)) for one in (run, whole)
+    )  # an evaluation's is saved beside a step's, and either may come first
     if ours != theirs:
         yield f"other checkpoints: {ours} for {theirs}"
     yield from _other_rollouts(run, whole)

@@ -137,7 +137,9 @@ class VlmServer:
 
     async def _serve(self) -> None:
         self._stopping = asyncio.Event()
-        server = await asyncio.start_server(self._connection, "127.0.0.1", self.port, limit=2**26)
+        server = await asyncio.start_server(
+            self._connection, "127.0.0.1", self.port, limit=2**26, backlog=4096
+        )
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stopping.wait()
