@@ -110,7 +110,7 @@ def prepare_decoded(image: "Image", max_side: int | None = None) -> PreparedImag
     try:
         picture = _to_rgb(ImageOps.exif_transpose(image))
     except PILLOW_ERRORS as error:
-        raise ImageError(f"The image can't be decoded: {_reason(error)}.") from error
+        raise ImageError(f"The image can't be decoded: {pillow_reason(error)}.") from error
     return _encode(picture, max_side, ["converted"])
 
 
@@ -273,7 +273,7 @@ def _encode_again(data: bytes, max_side: int | None) -> PreparedImage:
             upright = ImageOps.exif_transpose(image)
             picture = _to_rgb(upright)
         except PILLOW_ERRORS as error:
-            raise ImageError(f"The image can't be decoded: {_reason(error)}.") from error
+            raise ImageError(f"The image can't be decoded: {pillow_reason(error)}.") from error
         if _orientation(data) != 1:
             changes.append("rotated")
         if image.format not in ("JPEG", "PNG", "WEBP") or image.mode not in ("RGB", "L"):
@@ -352,9 +352,9 @@ def _open(data: bytes) -> "Image":
     try:
         return Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
-        raise ImageError(f"The image is absurdly large: {_reason(error)}.") from error
+        raise ImageError(f"The image is absurdly large: {pillow_reason(error)}.") from error
     except PILLOW_ERRORS as error:
-        raise ImageError(f"This is no image that can be read: {_reason(error)}.") from error
+        raise ImageError(f"This is no image that can be read: {pillow_reason(error)}.") from error
 
 
 @cache
@@ -386,7 +386,8 @@ PILLOW_ERRORS: Final = (
 )
 
 
-def _reason(error: BaseException) -> str:
+def pillow_reason(error: BaseException) -> str:
+    """What Pillow says of a broken image, without the address of the buffer that it was read from."""
     text = str(error) or type(error).__name__
     return re.sub(r" ?<_io\.BytesIO object at 0x[0-9a-f]+>", "", text).rstrip(". ")
 

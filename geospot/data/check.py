@@ -26,7 +26,7 @@ from geospot.data.progress import Progress, silent
 from geospot.data.sample import GeoSample, SampleTable
 from geospot.data.selection import fingerprint
 from geospot.errors import ImageError, SourceUnavailableError
-from geospot.images import MAX_PIXELS, PILLOW_ERRORS
+from geospot.images import MAX_PIXELS, PILLOW_ERRORS, pillow_reason
 
 _THREADS: Final = 8
 _GPS_IFD: Final = 0x8825
@@ -211,7 +211,7 @@ def _look_at(sample_id: str, data: bytes) -> _Examined:
         with Image.open(BytesIO(data)) as again:
             hashes = perceptual_hashes(again)
     except (*PILLOW_ERRORS, Image.DecompressionBombError) as error:
-        return _Examined(sample_id, reason=f"Can't be decoded: {error}.")
+        return _Examined(sample_id, reason=f"Can't be decoded: {pillow_reason(error)}.")
     return _Examined(sample_id, "", kind, width, height, len(data), gps, hashes)
 
 

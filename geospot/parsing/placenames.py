@@ -30,6 +30,7 @@ _HEADING: Final = re.compile(
 )
 _EDGES: Final = " \t\r\n*_`\"'“”„|,;{}<>#，；、"
 _SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]+")
 _NEAR: Final = re.compile(
     r"(?:near|close to|around|outside|not far from|just outside)(?: of)? (?:the )?", re.IGNORECASE
 )
@@ -88,12 +89,12 @@ def short_place(text: str) -> Places | None:
     """City and country of an answer that is only `City, Country` or a country, else None."""
     if len(text) > 160:
         return None
-    match = _SHORT.fullmatch(text.strip().strip("*_`\"'“” "))
+    match = _SHORT.fullmatch(_CONTROLS.sub(" ", text).strip().strip("*_`\"'“” "))
     if match is None:
         return None
     parts = [part.strip(_EDGES + " ") for part in match["place"].split(",")]
     if len(parts) == 2 and (near := _NEAR.match(parts[1])):
-        parts = [parts[1][near.end() :], parts[0]]  # "Kenya, near Nairobi"
+        parts = [parts[1][near.end() :].strip(), parts[0]]  # "Kenya, near Nairobi"
     if not 1 <= len(parts) <= 4 or not all(parts) or not is_country(parts[-1]):
         return None
     if any(len(part.split()) > 5 or any(char.isdigit() for char in part) for part in parts):
