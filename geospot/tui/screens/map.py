@@ -1,6 +1,6 @@
 """Answers on the world map: of a run's step or steps, live, or of an evaluation."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -19,24 +19,19 @@ from geospot.textsafe import printable
 from geospot.tui.atlas.classes import ERRORS
 from geospot.tui.atlas.scene import Shades
 from geospot.tui.map_sources import EvaluationSource, RunSource, Source
-from geospot.tui.placed import EMPTY, FEW, KEYS, CountryFigures, Placed, by_country, kept
+from geospot.tui.placed import EMPTY, KEYS, CountryFigures, Placed, by_country, kept
 from geospot.tui.query import Query
 from geospot.tui.record_text import answer_text
 from geospot.tui.screen import GeoScreen
+from geospot.tui.widgets.country_table import CountryTable
 from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.placebar import PlaceBar
 from geospot.tui.widgets.readout import Reading, Readout
-from geospot.tui.widgets.table import Cell, Cells, Column, Table
+from geospot.tui.widgets.table import Table
 from geospot.tui.widgets.worldmap import WorldMap
 
 IntArray = NDArray[np.int64]
 
-_COLUMNS: Final = (
-    Column("name", "country", 11, flexible=True),
-    Column("n", "n", 6, "right"),
-    Column("median_km", "median", 8, "right"),
-    Column("within_750_km", "<750", 4, "right"),
-)
 _ORDERS: Final = {"worst": "worst first", "best": "best first", "as read": "as read"}
 _TEACHING: Final = (
     "n next answer, worst first · click one · z zoom to it · enter opens it",
@@ -84,9 +79,7 @@ class MapScreen(GeoScreen):
         self._coming: Placed = EMPTY
         self.row_M: IntArray = np.empty(0, np.int64)
         """The answers that the filter keeps, as rows of `placed`."""
-        self.figures: list[CountryFigures] = []
         self._query = Query()
-        self._sort, self._descending = "n", True
         self._text_open = False
         self._end: Callable[[], None] = lambda: None
 
@@ -105,7 +98,7 @@ class MapScreen(GeoScreen):
         with Horizontal():
             yield WorldMap(id="map")
             with Vertical(id="map-side"):
-                yield Table(_COLUMNS, id="map-countries")
+                yield CountryTable(id="map-countries")
                 yield Static(id="map-notes", markup=False)
                 yield VerticalScroll(Static(id="map-words", markup=False), id="map-text")
         yield Readout(id="map-readout")
@@ -290,6 +283,11 @@ class MapScreen(GeoScreen):
     def _lists_countries(self) -> bool:
         return self.query_one(WorldMap).scene.shades is not None
 
+    @property
+    def figures(self) -> Sequence[CountryFigures]:
+        """The countries that are listed, in their order."""
+        return self.query_one(CountryTable).figures
+
     def action_countries(self) -> None:
         """Colours countries by their median error, and lists them; or shows answers again."""
         world_map = self.query_one(WorldMap)
@@ -303,58 +301,26 @@ class MapScreen(GeoScreen):
         self.say(*self.source.standing)
 
     async def _count_countries(self) -> None:
-        self.figures = await self.geospot.reader.do(by_country, self.placed, self.row_M)
+        figures = await self.geospot.reader.do(by_country, self.placed, self.row_M)
         if not self._lists_countries:
             return
         self.query_one(WorldMap).shade(
             Shades(
-                {one.code: one.median_km for one in self.figures},
-                {one.code for one in self.figures if one.is_weak},
+                {one.code: one.median_km for one in figures},
+                {one.code for one in figures if one.is_weak},
             )
         )
-        self._list_countries()
-
-    def _list_countries(self) -> None:
-        if self._sort == "name":
-            self.figures.sort(key=lambda one: one.name.casefold(), reverse=self._descending)
-        else:
-            self.figures.sort(key=lambda one: getattr(one, self._sort), reverse=self._descending)
-        shown = list(self.figures)
-        small = {one.code for one in shown} - set(outlines().codes)
-        self.query_one("#map-countries", Table).show(
-            len(shown),
-            lambda row: self._country_cells(shown[row], small),
-            sorted_by=(self._sort, self._descending),
-        )
-        notes = ["median and <750 in km", "enter looks at one", "tab to the map"]
-        notes += [f"~ under {FEW} answers"] if any(one.is_weak for one in shown) else []
-        notes += ["* too small for the map"] if small else []
-        self.query_one("#map-notes", Static).update(" · ".join(notes))
-
-    def _country_cells(self, one: CountryFigures, small: Collection[str]) -> Cells:
-        each = int(ERRORS.of(np.array([one.median_km]))[0])
-        ink = f"#{ERRORS.inks(self.geospot.inks)[each]:06x}"
-        star = "*" if one.code in small else ""
-        return [
-            printable(f"{one.name}{star}", limit=60),
-            f"{'~' if one.is_weak else ''}{one.n:,}",
-            Cell(f"{one.median_km:,.0f} {ERRORS.letters[each]}", ink),
-            f"{one.within_750_km:.0%}",
-        ]
+        countries = self.query_one(CountryTable)
+        countries.list_countries(figures)
+        self.query_one("#map-notes", Static).update(countries.notes)
 
     def action_sort(self) -> None:
         """Sorts the countries by the next column."""
-        keys = [column.key for column in _COLUMNS]
-        self._sort_by(keys[(keys.index(self._sort) + 1) % len(keys)])
+        self.query_one(CountryTable).sort_by_next()
 
     def on_table_header_clicked(self, event: Table.HeaderClicked) -> None:
         """Sorts by the column; once more turns the order round."""
-        self._sort_by(event.key)
-
-    def _sort_by(self, key: str) -> None:
-        self._descending = not self._descending if key == self._sort else key != "name"
-        self._sort = key
-        self._list_countries()
+        self.query_one(CountryTable).sort_by(event.key)
 
     def on_table_selected(self, event: Table.Selected) -> None:
         """Looks at a country."""
