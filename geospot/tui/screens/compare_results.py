@@ -27,9 +27,8 @@ from geospot.tui.compare_view import (
     order_of,
     pair_cells,
 )
-from geospot.tui.query import Query
-from geospot.tui.screen import GeoScreen
 from geospot.tui.screens.answers import AnswersDialog
+from geospot.tui.screens.views import VIEW_KEYS, ViewsScreen
 from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.panes import Panes
 from geospot.tui.widgets.table import Table
@@ -48,7 +47,7 @@ _FIRST: Final = {"points": False, "change": True, "what": True, "a": True, "b": 
 """Which way a column is sorted at first: what is worst comes first."""
 
 
-class CompareResultsScreen(GeoScreen):
+class CompareResultsScreen(ViewsScreen):
     """Pairs the photos of two results: `a` is what is compared with, `b` is new. Differences are B − A."""
 
     DEFAULT_CSS = """
@@ -58,8 +57,7 @@ class CompareResultsScreen(GeoScreen):
     CompareResultsScreen #compare-list { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "view(1)", "Next view", tooltip="Figures, photos, map"),
-        Binding("shift+tab", "view(-1)", "View before", show=False, tooltip="The view before"),
+        *VIEW_KEYS,
         Binding(
             "l", "show('Photos')", "Photos", tooltip="Every photo, those on which B lost most first"
         ),
@@ -76,15 +74,15 @@ class CompareResultsScreen(GeoScreen):
         ),
     ]
 
+    LIST: ClassVar[str] = PHOTOS
+
     def __init__(self, a: Path, b: Path) -> None:
         super().__init__()
         self.a, self.b = a, b
         self.pairs: Pairs | None = None
         self.comparison: Comparison | None = None
-        self.order_N = np.empty(0, np.int64)
         self._problem = ""
         self._sort, self._descending = "points", False
-        self._query = Query()
         self._searches = (TextSearch(a), TextSearch(b))
 
     def compose_body(self) -> ComposeResult:
@@ -104,11 +102,6 @@ class CompareResultsScreen(GeoScreen):
         self.query_one("#compare-figures").focus()
         self._begin()
 
-    @property
-    def panes(self) -> Panes:
-        """The views."""
-        return self.query_one(Panes)
-
     def _begin(self) -> None:
         self.say_title("leaderboard", "compare", f"A {self.a.name}", f"B {self.b.name}")
         self.comparison, self._problem = None, ""
@@ -124,13 +117,13 @@ class CompareResultsScreen(GeoScreen):
             self._draw()
             self.say_status("nothing to compare")
             return
-        await self._put_in_order()
+        await self.put_in_order()
         self._show_map()
         self._draw()
-        self._say()
+        self.say()
         self.comparison = await self.geospot.reader.do(judge, self.pairs)
         self._draw()
-        self._say()
+        self.say()
 
     async def _read(self) -> None:
         self.say_status("reading the answers of both…")
@@ -167,20 +160,21 @@ class CompareResultsScreen(GeoScreen):
             classes=CHANGES,
         )
 
-    async def _put_in_order(self) -> None:
+    async def put_in_order(self) -> None:
+        """Sorts and filters the photos."""
         pairs = self.pairs
         if pairs is None:
             return
-        asked = (self._sort, self._descending, self._query)
+        asked = (self._sort, self._descending, self.query_said)
         order = await self.geospot.reader.do(
             order_of,
             pairs,
             self._sort,
             descending=self._descending,
-            query=self._query,
+            query=self.query_said,
             searches=self._searches,
         )
-        if pairs is not self.pairs or asked != (self._sort, self._descending, self._query):
+        if pairs is not self.pairs or asked != (self._sort, self._descending, self.query_said):
             return  # another order was wanted meanwhile, and comes by itself
         gain = pairs.gain_N
         self.order_N = order
@@ -191,7 +185,8 @@ class CompareResultsScreen(GeoScreen):
             sorted_by=(self._sort, self._descending),
         )
 
-    def _say(self) -> None:
+    def say(self) -> None:
+        """Says what the view shows, and how much of it."""
         if self.pairs is None:
             return
         common, shown = len(self.pairs.images_a.ids), len(self.order_N)
@@ -211,33 +206,16 @@ class CompareResultsScreen(GeoScreen):
 
     # What the person does
 
-    def action_view(self, by: int) -> None:
-        """Another view."""
-        self.panes.next(by)
-        self._say()
-
-    def action_show(self, name: str) -> None:
-        """A view by its name."""
-        self.panes.show(name)
-        self._say()
-
     def action_swap(self) -> None:
         """A becomes B, and B becomes A; figures are computed anew."""
         self.a, self.b = self.b, self.a
         self.pairs = self.pairs and self.pairs.swapped()
         self._begin()
 
-    def _reorder(self) -> None:
-        async def reorder() -> None:
-            await self._put_in_order()
-            self._say()
-
-        self.run_worker(reorder(), exclusive=True, group="order")
-
     def _sort_by(self, key: str) -> None:
         self._descending = not self._descending if key == self._sort else _FIRST.get(key, False)
         self._sort = key
-        self._reorder()
+        self.reorder()
 
     def action_sort(self) -> None:
         """By the next column."""
@@ -251,18 +229,6 @@ class CompareResultsScreen(GeoScreen):
     def on_table_header_clicked(self, event: Table.HeaderClicked) -> None:
         """Sorts by the column; once more turns it round."""
         self._sort_by(event.key)
-
-    def action_filter(self) -> None:
-        """Types a filter for the photos."""
-        self.panes.show(PHOTOS)
-        self.query_one(FilterBar).open()
-
-    def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
-        """Shows what the filter keeps."""
-        self._query = event.query
-        if event.query.words:
-            self.say_status("looking through what the models wrote…")
-        self._reorder()
 
     def on_table_selected(self, event: Table.Selected) -> None:
         """Both texts side by side."""

@@ -19,7 +19,6 @@ from geospot.evaluation.results import EVAL
 from geospot.evaluation.standing import section
 from geospot.evaluation.textsearch import TextSearch
 from geospot.textsafe import printable
-from geospot.tui.query import Query
 from geospot.tui.result_lists import (
     ANSWER_COLUMNS,
     COUNTRY_COLUMNS,
@@ -35,8 +34,8 @@ from geospot.tui.result_lists import (
     sorted_countries,
 )
 from geospot.tui.result_view import overview, so_far
-from geospot.tui.screen import GeoScreen
 from geospot.tui.screens.answers import AnswersDialog
+from geospot.tui.screens.views import VIEW_KEYS, ViewsScreen
 from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.panes import Panes
 from geospot.tui.widgets.table import Table
@@ -57,7 +56,7 @@ COUNTRIES: Final = "Countries"
 SETTINGS: Final = "Settings"
 
 
-class ResultScreen(GeoScreen):
+class ResultScreen(ViewsScreen):
     """One evaluation, finished or under way. Figures come from summary.json at once, answers fill in."""
 
     DEFAULT_CSS = """
@@ -66,10 +65,7 @@ class ResultScreen(GeoScreen):
     ResultScreen #result-list { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "tab", "view(1)", "Next view", tooltip="Figures, answers, map, countries, settings"
-        ),
-        Binding("shift+tab", "view(-1)", "View before", show=False, tooltip="The view before"),
+        *VIEW_KEYS,
         Binding(
             "l", "show('Answers')", "Answers", tooltip="Every answer: worst, best or typical first"
         ),
@@ -88,11 +84,12 @@ class ResultScreen(GeoScreen):
         Binding("M", "full_map", "Full map", show=False, tooltip="The map on a screen of its own"),
     ]
 
+    LIST: ClassVar[str] = ANSWERS
+
     def __init__(self, result: Path) -> None:
         super().__init__()
         self.result = result
         self.answers = Answers()
-        self.order_N = np.empty(0, np.int64)
         self.countries: list[Country] = []
         self._files = ResultFiles(result)
         self._tail = AnswersTail(result)
@@ -103,8 +100,6 @@ class ResultScreen(GeoScreen):
         self._settings: Sequence[tuple[str, str]] = ()
         self._sort, self._descending = "worst", True
         self._country_sort, self._country_descending = "n", True
-        self._query = Query()
-        self._again = asyncio.Event()
 
     def compose_body(self) -> ComposeResult:
         """The views."""
@@ -133,11 +128,6 @@ class ResultScreen(GeoScreen):
         self.query_one("#result-figures").focus()
         self.run_worker(self._follow(), exclusive=True, group="follow")
 
-    @property
-    def panes(self) -> Panes:
-        """The views."""
-        return self.query_one(Panes)
-
     # Reading
 
     async def _follow(self) -> None:
@@ -154,7 +144,7 @@ class ResultScreen(GeoScreen):
             if (answers.revision != revision or files_changed) and is_due:
                 self.answers, revision, shown_at = answers, answers.revision, clock()
                 await self._show_answers()
-                self._say()
+                self.say()
             else:
                 self.answers = answers
             if not answers.is_behind:
@@ -198,7 +188,7 @@ class ResultScreen(GeoScreen):
         answers = self.answers
         if self._is_under_way:
             await self._show_figures()
-        await self._put_in_order()
+        await self.put_in_order()
         do = self.geospot.reader.do
         self.countries = await do(countries_of, answers, self._files.summary)
         self._show_countries()
@@ -219,22 +209,22 @@ class ResultScreen(GeoScreen):
             keep_selected=True,
         )
 
-    async def _put_in_order(self) -> None:
+    async def put_in_order(self) -> None:
         """Sorts and filters; the cursor stays on its answer."""
         table = self.query_one("#answers", Table)
         answers = self.answers
         kept = int(self.order_N[table.cursor]) if table.cursor < len(self.order_N) else -1
         was_first = table.cursor == 0
-        asked = (self._sort, self._descending, self._query)
+        asked = (self._sort, self._descending, self.query_said)
         order = await self.geospot.reader.do(
             order_of,
             answers,
             self._sort,
             descending=self._descending,
-            query=self._query,
+            query=self.query_said,
             search=self._search,
         )
-        if asked != (self._sort, self._descending, self._query):
+        if asked != (self._sort, self._descending, self.query_said):
             return  # another order was wanted meanwhile, and comes by itself
         self.order_N = order
         place = np.flatnonzero(order == kept if kept >= 0 and not was_first else ())
@@ -257,7 +247,8 @@ class ResultScreen(GeoScreen):
             sorted_by=(self._country_sort, self._country_descending),
         )
 
-    def _say(self) -> None:
+    def say(self) -> None:
+        """Says what the view shows, and how much of it."""
         backend = section(self._files.manifest, "backend")
         dataset = section(self._files.manifest, "dataset")
         label = f"{backend.get('name') or '?'}/{backend.get('model') or '?'}"
@@ -286,32 +277,15 @@ class ResultScreen(GeoScreen):
 
     # What the person does
 
-    def action_view(self, by: int) -> None:
-        """Another view."""
-        self.panes.next(by)
-        self._say()
-
-    def action_show(self, name: str) -> None:
-        """A view by its name."""
-        self.panes.show(name)
-        self._say()
-
     def on_panes_shown(self, _event: Panes.Shown) -> None:
         """Says what the view shows."""
         self._show_map()
-        self._say()
+        self.say()
 
     def _sort_answers(self, sort: str, *, descending: bool) -> None:
         self._sort, self._descending = sort, descending
         self.order_N = np.empty(0, np.int64)  # another order begins at its top
-        self._reorder()
-
-    def _reorder(self) -> None:
-        async def reorder() -> None:
-            await self._put_in_order()
-            self._say()
-
-        self.run_worker(reorder(), exclusive=True, group="order")
+        self.reorder()
 
     def action_sort(self) -> None:
         """Answers: worst, best, typical, as answered. Countries: the next column."""
@@ -348,18 +322,6 @@ class ResultScreen(GeoScreen):
         elif event.table.id == "answers":
             turned = event.key == self._sort and not self._descending
             self._sort_answers(event.key, descending=turned)
-
-    def action_filter(self) -> None:
-        """Types a filter for the answers."""
-        self.panes.show(ANSWERS)
-        self.query_one(FilterBar).open()
-
-    def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
-        """Shows what the filter keeps."""
-        self._query = event.query
-        if event.query.words:
-            self.say_status("looking through what the model wrote…")
-        self._reorder()
 
     def action_full_map(self) -> None:
         """The map's own screen."""
