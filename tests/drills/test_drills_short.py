@@ -12,6 +12,7 @@ from tests.drills.running import Record, run_drill
 SHORT = [drill for drill in all_drills().values() if drill.short]
 
 
+@pytest.mark.timeout(900)  # on a machine that does much else
 @pytest.mark.parametrize("drill", SHORT, ids=[drill.name for drill in SHORT])
 def test_nothing_is_lost(drill: Drill, tmp_path: Path) -> None:
     session = Session(drill.name, drill.short, True, 1, tmp_path / "trials")
