@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 WORKERS ?= 2
 
-.PHONY: demo test check format bench drill clean help
+.PHONY: demo test check format docs bench drill clean help
 
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ check: $(STAMP)  ## lint, format, types, import contracts
 format: $(STAMP)  ## write the format that `make check` asks for
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP)  ## the reference of the Python code, into build/docs
+	$(BIN)/python -m tests.support.reference build/docs
 
 bench: $(STAMP)  ## speed and memory, beside the peers, as ratios
 	$(BIN)/python -m benchmarks

@@ -116,16 +116,24 @@ class ResultDirectory:
             self._samples = ours
 
     def manifest(self) -> dict[str, Any] | None:
-        """Content of eval.json, None if there is none."""
-        return read_json(self.path / EVAL)
+        """Content of eval.json, None if there is none.
+
+        Raises:
+            ResultFormatError: it is damaged, or of another format.
+        """
+        return _known_format(self.path / EVAL)
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Replaces eval.json."""
         write_json(self.path / EVAL, manifest)
 
     def summary(self) -> dict[str, Any] | None:
-        """Content of summary.json, None if there is none."""
-        return read_json(self.path / SUMMARY)
+        """Content of summary.json, None if there is none.
+
+        Raises:
+            ResultFormatError: it is damaged, or of another format.
+        """
+        return _known_format(self.path / SUMMARY)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Replaces summary.json."""
@@ -248,6 +256,27 @@ def read_json(path: Path) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         raise ResultFormatError(f"{path} is no JSON object.", "Restore it from a copy.")
     return cast(dict[str, Any], value)
+
+
+def check_format(path: Path, document: Mapping[str, Any]) -> None:
+    """Refuses a file of another format, which would be read wrongly. Without a number it is the first.
+
+    Raises:
+        ResultFormatError: it is of another.
+    """
+    version = document.get("format", FORMAT)
+    if version != FORMAT:
+        raise ResultFormatError(
+            f"{path} is of format {version!r}, not {FORMAT}.",
+            "Read it with the geospot that wrote it, or a later one.",
+        )
+
+
+def _known_format(path: Path) -> dict[str, Any] | None:
+    document = read_json(path)
+    if document is not None:
+        check_format(path, document)
+    return document
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

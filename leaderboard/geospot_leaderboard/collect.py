@@ -127,12 +127,7 @@ def read_result(path: Path, name: str | None = None) -> Result:
         )
     summary = _summary(path)
     for file, document in ((results.EVAL, manifest), (results.SUMMARY, summary)):
-        version = document.get("format", results.FORMAT)
-        if version != results.FORMAT:
-            raise ResultFormatError(
-                f"{path / file} is of format {version!r}, not {results.FORMAT}.",
-                "Read it with the geospot that wrote it, or a later one.",
-            )
+        results.check_format(path / file, document)
     _check_summary(path, summary)
     asked = section(manifest, "dataset").get("fingerprint")
     if asked is not None and asked != summary["fingerprint"]:

@@ -1,0 +1,209 @@
+"""Every command block of the pages does what the page says, against stand-ins on loopback.
+
+A page is a test: its commands run one after the other in a folder that has what they name. What can't
+run here stands in `NOT_RUN` with its reason, held against the Makefile, the files or the command line.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.support import hub_server
+from tests.support.doc_commands import PAGES, ROOT, Command, StandIns, blocks, commands, small
+from tests.support.evaluating import environment
+from tests.support.osv_repo import OSV5M, repo_of
+from tests.support.osv_tree import make_osv_tree
+from tests.support.photos import make_photo
+from tests.support.serving import serving
+from tests.support.vlm_server import VlmServer
+
+KEY = "tml-anything"
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Path, StandIns]]:
+    """A folder with all that the pages name, and the servers that stand in for hosted ones."""
+    home = tmp_path_factory.mktemp("docs")
+    fill(home)
+    hub = home / "hub"
+    for split in ("train", "test"):
+        make_osv_tree(hub, split=split, images=30)
+    models = ["some-vlm", "gpt-5-mini", "tiny/"]
+    with (
+        VlmServer(models=models) as vlm,
+        hub_server.serving({OSV5M: repo_of(hub)}) as hugging,
+        serving(home / "state") as tinker,
+    ):
+        os.environ["HF_ENDPOINT"], before = hugging.url, os.environ.get("HF_ENDPOINT")
+        there = StandIns(vlm.base_url, tinker, home / "runs" / "sft")
+        try:
+            yield home, there
+        finally:
+            os.environ.pop("HF_ENDPOINT")
+            if before is not None:
+                os.environ["HF_ENDPOINT"] = before
+
+
+def fill(home: Path) -> None:
+    """The photos, tables and configuration that the pages' commands name."""
+    (home / "photo.jpg").write_bytes(make_photo("one"))
+    rows = "".join(f"{number}.jpg,{number}.5,2.5\n" for number in range(5))
+    for folder in ("photos", "my-photos/test", "my-photos/train", "."):
+        (home / folder).mkdir(parents=True, exist_ok=True)
+        for number in range(5):
+            (home / folder / f"{number}.jpg").write_bytes(make_photo(f"{folder}{number}"))
+        if folder != ".":
+            head = "lat,lon" if folder != "photos" else "Breite,Länge"
+            text = f"file_name,{head}\n{rows}"
+            (home / folder / "metadata.csv").write_text(text, encoding="utf-8")
+    (home / "fotos.csv").write_text(f"Bild,Breite,Länge\n{rows}", encoding="utf-8")
+    for tree in ("my-osv5m", "my/osv5m-folder"):
+        make_osv_tree(home / tree, images=6)
+    page = (ROOT / "docs" / "backends.md").read_text(encoding="utf-8")
+    for name, text in re.findall(r"<!-- config: (\S+) -->\n```toml\n(.*?)```", page, re.DOTALL):
+        (home / name).write_text(text, encoding="utf-8")
+
+
+def geospot(home: Path, words: list[str], said: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    kept = {
+        "GEOSPOT_CACHE": str(home / "cache"),
+        "GEOSPOT_STATE_DIR": str(home / "state"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "geospot", *words],
+        cwd=home,
+        env=environment(kept | said),
+        input="y\n",  # where one is asked before something is deleted
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def exported(line: str, there: StandIns) -> dict[str, str]:
+    """What `export A=B C=D` sets, with the stand-ins' addresses and a key in place of `…`."""
+    pairs = [word.partition("=") for word in shlex.split(line)[1:]]
+    said = {name: value.replace("…", "sk-planted-docs-key") for name, _, value in pairs}
+    return said | ({"TINKER_BASE_URL": there.tinker} if "TINKER_BASE_URL" in said else {})
+
+
+def needed_before(page: Path, home: Path, there: StandIns) -> None:
+    """What a page's commands expect to be there from pages that are read before."""
+    if page.name == "engine.md":
+        run(Command("", "geospot sft hf_repo=world log_path=runs/sft"), home, there, {})
+    if page.name == "leaderboard.md":
+        for name in ("old", "new"):
+            line = f"geospot eval --backend constant --dataset world --out results/{name}"
+            run(Command("", line), home, there, {})
+
+
+def run(command: Command, home: Path, there: StandIns, said: dict[str, str]) -> str:
+    words = small(command, there)
+    if words[:2] == ["checkpoints", "export"]:  # pages export into one folder more than once
+        shutil.rmtree(home / words[3], ignore_errors=True)
+    done = geospot(home, words, said)
+    if words[0] == "tui":  # its arguments were read, and then there was no terminal
+        assert (done.returncode, "needs a terminal" in done.stderr) == (2, True), done.stderr
+    else:
+        assert done.returncode == 0, f"{command}\n{words}\n{done.stdout}\n{done.stderr}"
+    assert "sk-planted" not in done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda page: page.stem)
+def test_the_commands_of_a_page_run(page: Path, stand_ins: tuple[Path, StandIns]) -> None:
+    home, there = stand_ins
+    said: dict[str, str] = {"TINKER_API_KEY": KEY}
+    ran: set[str] = set()
+    for command in commands(page):
+        if command.reason is not None:
+            assert parsed(command), command
+        elif command.line.startswith("export "):
+            said |= exported(command.line, there)
+        else:
+            if not ran:
+                needed_before(page, home, there)
+            run(command, home, there, said)
+            ran.add(command.line)
+
+
+def parsed(command: Command) -> bool:
+    """Whether a command that isn't run names targets, files, modules, extras and options that exist."""
+    words = shlex.split(command.line)
+    if words[0] == "make":
+        return f"\n{words[1]}:" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    if words[0] == "pytest":
+        return (ROOT / words[1]).is_file()
+    if words[:2] == ["python", "-m"]:
+        path = ROOT.joinpath(*words[2].split("."))
+        return path.is_dir() or path.with_suffix(".py").is_file()
+    if words[:2] == ["pip", "install"]:
+        extras = re.findall(r"\[([\w,]+)\]", command.line)
+        project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+        return "geospot" not in command.line or all(
+            f"\n{extra} = [" in project for group in extras for extra in group.split(",")
+        )
+    if words[0] == "geospot":
+        done = geospot(ROOT, [words[1], "--help"], {})
+        options = [word.partition("=")[0] for word in words if word.startswith("--")]
+        return done.returncode == 0 and all(option in done.stdout for option in options)
+    return True
+
+
+def test_every_block_says_its_language() -> None:
+    for page in PAGES:
+        for body in blocks(page, "", "bash", "console", "shell"):
+            assert not re.search(
+                r"^(\$ )?(geospot|make|pip|python|export) [\w-]", body, re.MULTILINE
+            ), f"{page.name}: mark it as sh\n{body}"
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"^    (geospot|pip|python -m) ", text, re.MULTILINE), page.name
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if p.name in ("README.md", "data.md")], ids=lambda page: page.stem
+)
+def test_python_of_a_page_runs(page: Path, stand_ins: tuple[Path, StandIns]) -> None:
+    """That of engine.md and renderers.md runs in tests/server, of runs.md in tests/runs, of backends.md in
+    tests/house, of training.md below."""
+    home, _ = stand_ins
+    for code in blocks(page, "python"):
+        code = code.replace('open_dataset("photos/"', 'open_dataset("my-photos/"')
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_the_training_page_s_python_trains(stand_ins: tuple[Path, StandIns]) -> None:
+    home, there = stand_ins
+    [code] = blocks(ROOT / "docs" / "training.md", "python")
+    small_code = code.replace('service="local"', f'service="{there.tinker}"').replace(
+        "max_samples=640",
+        "max_samples=16, test_size=4, eval_limit=2, max_steps=1, max_tokens=24, "
+        'model_name="geospot/tiny-vlm-scratch"',
+    )
+    assert small_code.count("max_steps=1") == 1
+    done = subprocess.run(
+        [sys.executable, "-c", small_code],
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment({"TINKER_API_KEY": KEY}),
+    )
+    assert done.returncode == 0, done.stderr
+    steps, nll, score = done.stdout.splitlines()[-1].split()
+    assert int(steps) == 1
+    assert float(nll) > 0 <= float(score)
