@@ -271,6 +271,11 @@ def test_two_marks_compare(tmp_path: Path) -> None:
         assert (compared.a.name, compared.b.name) == ("far", "near")
         await pilot.press("escape", "space")
         await until_seen(pilot, "A is far: mark B")
+        await pilot.press("space")
+        await until_seen(pilot, "A far, B near")
+        screen.table.cursor = row_of(screen, "part")
+        await pilot.press("space")  # a third takes B's place
+        await until_seen(pilot, "A far, B part")
 
     drive(on(three(tmp_path)), steps)
 

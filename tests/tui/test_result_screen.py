@@ -1,6 +1,8 @@
 """One evaluation on its screen."""
 
+import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ from textual.pilot import Pilot
 from geospot.evaluation.results import EVAL, SAMPLES, SUMMARY
 from geospot.outcomes import Outcome
 from geospot.tui.app import GeospotApp
+from geospot.tui.query import Query, parse_query
+from geospot.tui.result_lists import KEYS
+from geospot.tui.screens import result
 from geospot.tui.screens.answers import AnswersDialog
 from geospot.tui.screens.map import MapScreen
 from geospot.tui.screens.result import ResultScreen
@@ -124,6 +129,30 @@ def test_words_are_looked_for_in_what_the_model_wrote(tmp_path: Path) -> None:
     drive(on(small(tmp_path / "r")), steps, (80, 24))
 
 
+def test_an_order_that_comes_late_does_not_replace_a_newer_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait, real = threading.Event(), result.order_of
+
+    def slow(*told: Any, query: Query, **more: Any) -> Any:
+        if not query.terms:
+            wait.wait(10)
+        return real(*told, query=query, **more)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await filled(pilot)
+        monkeypatch.setattr(result, "order_of", slow)
+        late = asyncio.create_task(screen.put_in_order())
+        await pilot.pause(0.1)
+        screen.query_said = parse_query("outcome:refusal", KEYS)
+        await screen.put_in_order()
+        wait.set()
+        await late
+        assert len(screen.order_N) == 1
+
+    drive(on(small(tmp_path / "r")), steps, (80, 24))
+
+
 def test_enter_shows_the_text_made_harmless(tmp_path: Path) -> None:
     async def steps(pilot: Pilot[None]) -> None:
         await filled(pilot)
@@ -156,6 +185,9 @@ def test_countries_are_sorted_and_open_their_answers(tmp_path: Path) -> None:
         assert [one.code for one in screen.countries] == ["BR", "FR", "JP"]
         await pilot.press("s")
         assert screen.countries[0].code in ("FR", "JP")
+        codes = [one.code for one in screen.countries]
+        await pilot.press("S")
+        await until(pilot, lambda: [one.code for one in screen.countries] != codes, "the reverse")
         table.cursor = [one.code for one in screen.countries].index("BR")
         await pilot.press("enter")
         await until(pilot, lambda: len(screen.order_N) == 3)
