@@ -139,8 +139,8 @@ def _killed(attempt: Attempt, ground: _Ground) -> Trial:
     what = f"{act}, {moment}"
     if had_ended or not was_pressed:
         return Trial(what, lost=tuple(marked.orphans()), aside=TOO_LATE if had_ended else _NO_KEY)
-    was_started = any("sft" in process.cmdline() for process in marked.alive())
-    lost = marked.orphans(_ENDS_WITHIN_S)  # the run ends by itself
+    lost = marked.orphans(_ENDS_WITHIN_S)  # a run that was started ends by itself
+    was_started = standing(run) == "finished"
     if not was_started:
         lost += _start_now(act, ground, run)
     lost += [*unlike(run, ground.whole[act], "sft"), *unreadable(run)]
