@@ -123,6 +123,24 @@ def test_new_runs_appear_changes_are_shown_and_deleted_runs_leave(tmp_path: Path
     drive(app, steps)
 
 
+def test_a_marked_run_that_leaves_is_marked_no_more(tmp_path: Path) -> None:
+    runs = folder_of_runs(tmp_path)
+    app = app_on(runs)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_read(pilot, app)
+        await pilot.press("space", "space")
+        await until_seen(pilot, "2 marked")
+        gone = app.listing.runs[0]
+        shutil.rmtree(gone)
+        await until(pilot, lambda: gone not in app.listing.runs, "one run less")
+        await until_seen(pilot, "1 marked")
+        await pilot.press("c")
+        await until_seen(pilot, "Mark two runs or more")
+
+    drive(app, steps)
+
+
 def test_the_cursor_stays_on_its_run(tmp_path: Path) -> None:
     runs = folder_of_runs(tmp_path)
     app = app_on(runs)
