@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,22 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.reference import PUBLIC
+from tests.support.reference import PUBLIC, modules
 
 ROOT = Path(__file__).parents[2]
-
-
-def modules() -> Iterator[str]:
-    """The public rooms and what is in them."""
-    for name in PUBLIC:
-        yield name
-        module = importlib.import_module(name)
-        if name != "geospot":
-            yield from (
-                info.name
-                for info in pkgutil.iter_modules(getattr(module, "__path__", []), f"{name}.")
-                if not info.name.rpartition(".")[2].startswith("_")
-            )
 
 
 def documented(module_name: str) -> Iterator[tuple[str, str | None]]:

@@ -1,6 +1,9 @@
 """The reference of the Python code, made from docstrings by pdoc: `make docs`."""
 
+import importlib
+import pkgutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import geospot
@@ -9,13 +12,27 @@ PUBLIC = ("geospot", "geospot.rl", "geospot.evaluation", "geospot.data", "geospo
 """The rooms that a program of one's own calls; what is in them is in the reference, too."""
 
 
+def modules() -> Iterator[str]:
+    """The public rooms and, but for `geospot` itself, the modules in them."""
+    for name in PUBLIC:
+        yield name
+        path = getattr(importlib.import_module(name), "__path__", [])
+        if name != "geospot":
+            yield from (one.name for one in pkgutil.iter_modules(path, f"{name}."))
+
+
 def build(folder: Path) -> None:
     """Writes the reference as HTML."""
     import pdoc  # only those who make it need it
 
     for name in geospot.__all__:  # imported when first used, and pdoc looks without using
         setattr(geospot, name, getattr(geospot, name))
-    pdoc.pdoc(*PUBLIC, output_directory=folder)
+    # Of a package that says what it offers, pdoc takes nothing else unless it is named.
+    closed = [name for name in PUBLIC if hasattr(importlib.import_module(name), "__all__")]
+    inside = [
+        name for name in modules() if name not in PUBLIC and name.rpartition(".")[0] in closed
+    ]
+    pdoc.pdoc(*PUBLIC, *inside, output_directory=folder)
 
 
 if __name__ == "__main__":
