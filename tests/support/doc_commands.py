@@ -88,6 +88,8 @@ def small(command: Command, there: StandIns) -> list[str]:
         AssertionError: it is no command of geospot.
     """
     line = command.line.replace("http://127.0.0.1:8000/v1", there.vlm)
+    line = line.replace("http://HOST:8000", there.tinker)  # a cluster's, where no GPU is needed
+    line = line.replace("Qwen/Qwen3-VL-4B-Instruct", "geospot/tiny-vlm")
     line = line.replace("geospot eval … ", "geospot eval --backend constant ")
     line = re.sub(
         r"tinker://…/([a-z_]+)/(\S+)", lambda found: _path(there.run, found[1], found[2]), line
