@@ -58,6 +58,8 @@ def evaluate(config: ConfigFile = None, *, said: dict[str, Any]) -> None:
         raise
     report.show(done.manifest, done.summary)
     typer.echo(f"Written to {printable(str(done.directory))}")
+    if console.is_terminal:
+        view.say(f"As a page with map and photos: geospot report {printable(str(done.directory))}")
     if done.reason:
         view.warn(f"Stopped before the end: {done.reason}")
     finish(done.ending)

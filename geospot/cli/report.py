@@ -21,6 +21,13 @@ def report(
     html: Annotated[
         Path, typer.Option(metavar="FILE", help="The page to write; one that is there is replaced.")
     ] = Path("report.html"),
+    fetch_photos: Annotated[
+        bool,
+        typer.Option(
+            "--fetch-photos",
+            help="Also ask for photos that aren't on this machine (hub, addresses).",
+        ),
+    ] = False,
 ) -> None:
     """Write results and runs as one page that can be sent, printed and kept.
 
@@ -45,5 +52,5 @@ def report(
             "pip install 'geospot-vlm[report]'",
         ) from error
 
-    size = write_report(folders, html, data_progress(stderr_console()))
+    size = write_report(folders, html, data_progress(stderr_console()), fetch_photos=fetch_photos)
     typer.echo(f"Wrote {printable(str(html))} ({size / 1e6:.1f} MB).")

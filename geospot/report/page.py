@@ -27,15 +27,20 @@ from geospot.textsafe import printable
 from geospot_leaderboard.references import Reference, references
 
 
-def write_report(folders: Sequence[Path], out: Path, progress: Progress) -> int:
+def write_report(
+    folders: Sequence[Path], out: Path, progress: Progress, *, fetch_photos: bool = False
+) -> int:
     """Writes the page about these results and runs, in one step; gives its size in bytes.
+
+    Args:
+        fetch_photos: whether photos that aren't on this machine may be asked for.
 
     Raises:
         UsageError: a folder is neither a result nor a run, or `out` can't be written.
         ResultFormatError: a result can't be read.
     """
     sources = read_sources(folders, progress)
-    data = render(sources, progress).encode("utf-8", "replace")
+    data = render(sources, progress, fetch_photos=fetch_photos).encode("utf-8", "replace")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -46,7 +51,7 @@ def write_report(folders: Sequence[Path], out: Path, progress: Progress) -> int:
     return len(data)
 
 
-def render(sources: Sources, progress: Progress) -> str:
+def render(sources: Sources, progress: Progress, *, fetch_photos: bool = False) -> str:
     """The page as text."""
     loader = jinja2.PackageLoader("geospot.report", "templates")
     environment = jinja2.Environment(
@@ -67,7 +72,7 @@ def render(sources: Sources, progress: Progress) -> str:
         runs=[_run(place, run) for place, run in enumerate(sources.runs)],
         curves=_figure(charts.run_curves(sources.runs, "curves")) if sources.runs else "",
         compared=list(tables.comparisons(scored)),
-        results=[_result(place, one, progress) for place, one in enumerate(scored)],
+        results=[_result(place, one, progress, fetch_photos) for place, one in enumerate(scored)],
     )
 
 
@@ -96,15 +101,14 @@ def _run(place: int, run: RunState) -> Mapping[str, Any]:
     return {"number": place + 1, "facts": facts}
 
 
-def _result(place: int, one: Scored, progress: Progress) -> Mapping[str, Any]:
+def _result(place: int, one: Scored, progress: Progress, fetch_photos: bool) -> Mapping[str, Any]:
     name = f"r{place}"
     rows = chosen(one.answers)
     answers = {
         sort: [shown(one, int(row)) for row in row_E] for sort, row_E in rows.items() if len(row_E)
     }
-    photos = read_photos(
-        one, (each.raw_id for group in answers.values() for each in group), progress
-    )
+    ids = [each.raw_id for group in answers.values() for each in group]
+    photos = read_photos(one, ids, progress, fetch=fetch_photos)
     row_A = drawn_rows(one.answers)
     answered = int(one.answers.answered_N.sum())
     return {

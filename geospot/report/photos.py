@@ -4,6 +4,7 @@ import base64
 import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from geospot.data.columns import parse_overrides
@@ -27,14 +28,25 @@ class Photos:
     reason: str = ""
 
 
-def read_photos(one: Scored, ids: Iterable[str], progress: Progress) -> Photos:
-    """Small copies of these photos; what can't be had is left out and said, and is no error."""
+def read_photos(
+    one: Scored, ids: Iterable[str], progress: Progress, *, fetch: bool = False
+) -> Photos:
+    """Small copies of these photos; what can't be had is left out and said, and is no error.
+
+    Args:
+        fetch: whether photos that aren't on this machine may be asked for. The result says where they are,
+            and a stranger may have written it.
+    """
     wanted = set(ids)
     described: Mapping[str, Any] = one.manifest.get("dataset") or {}
     config: Mapping[str, Any] = one.manifest.get("config") or {}
     spec = described.get("spec")
     if not isinstance(spec, str) or not spec:
         return Photos(reason="The result doesn't say where its photos are.")
+    if not fetch and not _is_here(spec):
+        return Photos(
+            reason="Without photos: they aren't on this machine, and --fetch-photos wasn't given."
+        )
     try:
         dataset = open_dataset(
             spec,
@@ -46,6 +58,11 @@ def read_photos(one: Scored, ids: Iterable[str], progress: Progress) -> Photos:
         return Photos(reason=f"Without photos: {error.message}")
     with contextlib.closing(dataset):
         return _copies(dataset, wanted, progress)
+
+
+def _is_here(spec: str) -> bool:
+    """Whether it is drawn on this machine, or a folder of it; a table may name addresses elsewhere."""
+    return spec == "world" or spec.startswith("world:") or Path(spec).expanduser().is_dir()
 
 
 def _copies(dataset: GeoDataset, wanted: set[str], progress: Progress) -> Photos:

@@ -184,8 +184,29 @@ def test_what_is_hostile_stays_words(tmp_path: Path) -> None:
 
 def test_a_photo_that_cant_be_had_is_said(tmp_path: Path) -> None:
     page = page_of(tmp_path / "page.html", hostile_copy(tmp_path))
-    assert "Without photos: There is no data set" in page.flat
+    assert "Without photos: they aren't on this machine" in page.flat
     assert "img" not in page.tags
+    out = tmp_path / "asked.html"
+    write_report([tmp_path / "<b>result</b>"], out, silent, fetch_photos=True)
+    assert "Without photos: There is no data set" in Reader(out.read_text(encoding="utf-8")).flat
+
+
+def test_photos_elsewhere_are_asked_for_only_when_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(RL, copy)
+    manifest = json.loads((copy / "eval.json").read_text())
+    manifest["dataset"]["spec"] = "osv5m/osv5m"
+    (copy / "eval.json").write_text(json.dumps(manifest))
+    asked: list[str] = []
+
+    def ask(spec: str, *_said: object, **_options: object) -> None:
+        asked.append(spec)
+
+    monkeypatch.setattr("geospot.report.photos.open_dataset", ask)
+    page_of(tmp_path / "page.html", copy)
+    assert asked == []
 
 
 def test_what_is_neither_a_result_nor_a_run_is_told(tmp_path: Path) -> None:
