@@ -162,11 +162,11 @@ class ResultDirectory:
 
     def _take_lock(self) -> None:
         self._lock = take_lock(self.path, _BUSY_ADVICE)
+        for name in (EVAL, SUMMARY):  # what a kill left of a file that was being replaced
+            for unfinished in self.path.glob(f".{name}.*.tmp"):
+                unfinished.unlink()
 
     def _refuse_strangers(self) -> None:
-        # What a process leaves that was killed before its first eval.json was whole.
-        for unfinished in self.path.glob(f".{EVAL}.*"):
-            unfinished.unlink()
         others = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")
         if others:
             raise UsageError(

@@ -157,3 +157,16 @@ def test_a_json_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Out of range float"):
         write_json(target, {"a": float("nan")})
     assert json.loads(target.read_text()) == {"a": 1}
+
+
+@pytest.mark.parametrize("name", ["eval.json", "summary.json"])
+def test_what_a_kill_left_of_a_file_that_was_replaced_is_cleared(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "out"
+    ResultDirectory.open(path, MANIFEST, resume=True).close()
+    left = path / f".{name}.4711.tmp"
+    left.write_text('{"format": ')
+    ResultDirectory.open(path, MANIFEST, resume=True).close()
+    assert not left.exists()
+    left.write_text('{"format": ')
+    ResultDirectory.reopen(path).close()
+    assert not left.exists()

@@ -107,7 +107,7 @@ def test_a_kill_before_the_first_eval_json_does_not_block_the_directory(tmp_path
     make_osv_tree(tmp_path / "osv", images=1)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".lock").touch()
-    (tmp_path / "out" / ".eval.json.123").write_text('{"format": ')
+    (tmp_path / "out" / ".eval.json.123.tmp").write_text('{"format": ')
     with VlmServer() as server:
         done = run(tmp_path / "osv", server.base_url, tmp_path / "out")
     assert done.ending == "complete"
