@@ -97,11 +97,17 @@ def _seconds(text: str) -> float:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_time_is_linear(name: str) -> None:
-    long = _seconds(_text(name, 4 * SHORT))
-    assert long < 10
-    # A quadratic reader would take 16 times as long for four times the text.
-    if long > 0.2:
-        assert long < 8 * min(_seconds(_text(name, SHORT)) for _ in range(2))
+    """A quadratic reader would take 16 times as long for four times the text, each time it is asked."""
+    short, long = _text(name, SHORT), _text(name, 4 * SHORT)
+    long_s = _seconds(long)
+    assert long_s < 10
+    if long_s > 0.2:
+        short_s = min(_seconds(short) for _ in range(2))
+        for _ in range(3):  # a neighbour on the same core makes any one time twice as long
+            if long_s < 8 * short_s:
+                break
+            long_s = min(long_s, _seconds(long))
+        assert long_s < 8 * short_s
 
 
 def test_a_megabyte_takes_seconds() -> None:
