@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geospot.geo import EARTH_RADIUS_KM, FloatArray
+from geospot.greatcircle import unit_vectors
 from geospot.outcomes import Outcome
 from geospot.places.capitals import big_cities
 from geospot.rl.types import TrajectoryGroup
@@ -206,19 +207,11 @@ def variety(place_N_D: FloatArray, *, cells_a_degree: float | None = None) -> Va
 
 def near_big_city(place_N_D: FloatArray) -> npt.NDArray[np.bool_]:
     """Whether each of N coordinates in degrees is within 25 km of a capital or a megacity."""
-    place_N_X = _on_the_sphere(place_N_D[:, 0], place_N_D[:, 1])
-    cosine_N_C: FloatArray = place_N_X @ _on_the_sphere(*big_cities()).T
+    # Products of unit vectors tell what is near, for less than haversine costs.
+    place_N_X, city_X_C = unit_vectors(place_N_D).T, unit_vectors(np.column_stack(big_cities()))
+    cosine_N_C: FloatArray = place_N_X @ city_X_C
     is_near_N_C = cosine_N_C > math.cos(NEAR_KM / EARTH_RADIUS_KM)
     return np.asarray(is_near_N_C.any(axis=1), dtype=np.bool_)
-
-
-def _on_the_sphere(latitude_N: FloatArray, longitude_N: FloatArray) -> FloatArray:
-    """Unit vectors (N, 3). Their products tell what is near, for less than haversine costs."""
-    latitude_N, longitude_N = np.radians(latitude_N), np.radians(longitude_N)
-    across_N = np.cos(latitude_N)
-    return np.stack(
-        [across_N * np.cos(longitude_N), across_N * np.sin(longitude_N), np.sin(latitude_N)], axis=1
-    )
 
 
 def failing_warning(rollouts: int, answers: int) -> str | None:
