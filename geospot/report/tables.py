@@ -90,7 +90,8 @@ def all_facts(one: Scored) -> Sequence[tuple[str, str]]:
             ),
         )
     )
-    said.append(("prompt", printable(str(prompt.get("text") or "–"), limit=400)))
+    asked = " ".join(str(prompt.get("text") or "–").split())
+    said.append(("prompt", printable(asked, limit=400)))
     canary = section(one.summary, "canary") or section(one.manifest, "canary")
     verdict = {True: "passed: images reach the model", False: "FAILED"}.get(canary.get("passed"))  # pyright: ignore[reportArgumentType]
     said.append(("canary", verdict or "not asked"))
