@@ -332,7 +332,7 @@ def test_a_large_evaluation_never_keeps_the_app_waiting(tmp_path: Path) -> None:
             file.write(name)
 
     async def steps(pilot: Pilot[None], screen: MapScreen) -> None:
-        with watchdog(2.0):  # on a busy machine; by itself it is some 50 ms
+        with watchdog(result):
             world_map = await loaded(pilot, screen, 30_000)
             for key in ("v", "n", "v", "v", "v", "plus", "c"):
                 await pilot.press(key)

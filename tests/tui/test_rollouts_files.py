@@ -95,7 +95,7 @@ def test_a_large_step_on_a_slow_disk_does_not_keep_the_screen_waiting(
 
     async def look(shown: Shown) -> None:
         await shown.at(1)
-        with watchdog(1):
+        with watchdog(folder):
             await shown.press("left_square_bracket")
             await shown.at(0)
             await shown.press(*["n"] * 2, *["down"] * 5)
