@@ -203,7 +203,7 @@ def test_a_terminal_that_says_nothing_is_not_waited_for(monkeypatch: pytest.Monk
     monkeypatch.setenv("COLORFGBG", "15;0")
     asked = Asked(monkeypatch, answering())
     assert asked.said == Background(is_dark=True)
-    assert asked.took_s < 1
+    assert asked.took_s < 5
     assert asked.is_restored
 
 

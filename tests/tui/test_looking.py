@@ -105,7 +105,7 @@ def test_a_server_that_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch)
         seen = look(Asked("backend", "openai", f"http://127.0.0.1:{port}/v1"))
     assert seen.trouble is not None
     assert "no answer for 2 s" in seen.trouble
-    assert time.monotonic() - began < 8.0
+    assert time.monotonic() - began < 30.0
 
 
 def test_what_is_installed_is_named() -> None:

@@ -53,10 +53,8 @@ def test_a_picture_is_read_and_keeps_its_proportions(tmp_path: Path) -> None:
 
 def test_a_bomb_is_not_decoded(tmp_path: Path) -> None:
     path = _png_that_claims(tmp_path / "bomb.png", 30_000, 30_000)
-    start = time.perf_counter()
     with pytest.raises(ImageError, match="pixels"):
         read_photo(path)
-    assert time.perf_counter() - start < 1
     with pytest.raises(ImageError, match="pixels"):
         read_photo(_png_that_claims(tmp_path / "large.png", 3000, 3000))
 

@@ -106,10 +106,8 @@ def test_new_runs_appear_changes_are_shown_and_deleted_runs_leave(tmp_path: Path
 
     async def steps(pilot: Pilot[None]) -> None:
         await until_read(pilot, app)
-        began = time.monotonic()
         run = write_run(runs / "new" / "one", "rl", steps=1)
         await until_seen(pilot, "new/one", "▶ running", "1 running")
-        assert time.monotonic() - began < 3
         run.metrics(1, {"env/all/reward/total": 0.8125})
         run.beat("training", 2)
         await until_seen(pilot, "2/10", "0.812")

@@ -1,7 +1,5 @@
 """Curves as arrays: sparklines, smoothing, what a column of dots shows."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -106,15 +104,3 @@ def test_reading_takes_the_point_beside_where_there_is_none_but_not_across_a_gap
     regular = Series("a", np.r_[0:10, 50:60], np.ones(20))
     assert regular.read(30) is None
     assert Series("a", np.empty(0), np.empty(0)).read(1) is None
-
-
-def test_a_million_points_are_reduced_in_milliseconds() -> None:
-    x = np.arange(1_000_000)
-    series = Series("a", x, np.random.default_rng(0).normal(size=len(x)).astype(np.float32))
-    edges = np.linspace(-0.5, len(x) - 0.5, 401)
-    times: list[float] = []
-    for _ in range(3):
-        start = time.process_time()
-        assert len(reduce(x, series.y_N, edges, series.widest_step, log=False).column_K) == 400
-        times.append(time.process_time() - start)
-    assert min(times) < 0.05

@@ -108,10 +108,11 @@ def test_every_strip_is_as_wide_as_it_says() -> None:
 
 
 def test_a_long_text_takes_little_time() -> None:
-    for text in ("word " * 2400, "x" * 12_000, "漢字 " * 4000, "\x1b" * 12_000):
-        start = time.perf_counter()
+    """A flow that took the square of the length would take minutes of each."""
+    for text in ("word " * 24_000, "x" * 120_000, "漢字 " * 40_000, "\x1b" * 120_000):
+        start_s = time.process_time()
         _flow(text, 40)
-        assert time.perf_counter() - start < 1
+        assert time.process_time() - start_s < 20
 
 
 def _answer(text: str, latitude: float, longitude: float, **place: str) -> RolloutRecord:
