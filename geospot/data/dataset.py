@@ -3,7 +3,9 @@
 from abc import ABC, abstractmethod
 
 from geospot.data.sample import GeoSample, SampleTable
-from geospot.data.selection import Order, Selection, select_by_hash
+from geospot.data.selection import Order, Selection, fingerprint, select_by_hash
+from geospot.errors import DataError
+from geospot.textsafe import printable
 
 
 class GeoDataset(ABC):
@@ -39,3 +41,30 @@ class GeoDataset(ABC):
 
     def close(self) -> None:  # noqa: B027 - most sources hold nothing open
         """Lets go of open files and connections."""
+
+
+class StreamedDataset(GeoDataset):
+    """A source that is known only as far as it was walked."""
+
+    order: Order = "stream"
+
+    @property
+    def table(self) -> SampleTable:
+        """Raises DataError: a stream has no table."""
+        raise DataError(
+            f"{printable(self.name)} is read as a stream, so its rows aren't all known.",
+            "Choose a number of images with --limit; the first valid ones are taken.",
+        )
+
+    def _selection(self, first: SampleTable, limit: int | None, seed: int) -> Selection:
+        """The first samples of the stream, as a selection."""
+        return Selection(
+            table=first,
+            dataset=self.name,
+            split=self.split,
+            order="stream",
+            seed=seed,
+            limit=limit,
+            available=None,
+            fingerprint=fingerprint(self.name, self.split, first.ids, order="stream"),
+        )

@@ -11,7 +11,7 @@ from typing import Final, cast
 import pyarrow as pa
 
 from geospot.data.columns import find_columns
-from geospot.data.dataset import GeoDataset
+from geospot.data.dataset import StreamedDataset
 from geospot.data.download import Downloader
 from geospot.data.hubrows import HubRows
 from geospot.data.hubtable import fetch_image
@@ -20,27 +20,24 @@ from geospot.data.progress import Progress
 from geospot.data.remote import HubRepo
 from geospot.data.rows import json_text
 from geospot.data.sample import SAMPLE_SCHEMA, GeoSample, SampleTable
-from geospot.data.selection import Selection, fingerprint
+from geospot.data.selection import Selection
 from geospot.data.spool import Spool, read_spooled
 from geospot.data.truth import valid_rows
-from geospot.errors import DataError, ImageError
+from geospot.errors import ImageError
 from geospot.images import MAX_BYTES
-from geospot.textsafe import printable
 
 _MARK_EVERY: Final = 32
 _RAW_SCHEMA: Final = pa.schema([(name, pa.string()) for name in SAMPLE_SCHEMA.names])
 _ON_HUB, _AT_URL = "hub:", "url:"
 
 
-class HubStream(GeoDataset):
+class HubStream(StreamedDataset):
     """The first samples of a stream, kept on disk as they come.
 
     Args:
         open_rows: opens the stream; not called as long as the disk has all that is asked for.
         overrides: field → column, where the user said so.
     """
-
-    order = "stream"
 
     def __init__(
         self,
@@ -60,14 +57,6 @@ class HubStream(GeoDataset):
         self._progress = progress
         self._downloader: Downloader | None = None
 
-    @property
-    def table(self) -> SampleTable:
-        """Raises DataError: a stream has no table."""
-        raise DataError(
-            f"{printable(self.name)} is read as a stream, so its rows aren't all known.",
-            "Choose a number of images with --limit; the first valid ones are taken.",
-        )
-
     def select(self, limit: int | None, seed: int = 0) -> Selection:
         """The first `limit` samples with valid truth, in the order of the stream."""
         with locked(self._folder):
@@ -82,18 +71,7 @@ class HubStream(GeoDataset):
         else:
             dropped = dict(position.get("dropped", {}))
         samples = [GeoSample(**entry.fields) for entry in taken]
-        return Selection(
-            table=SampleTable.from_samples(samples, dropped),
-            dataset=self.name,
-            split=self.split,
-            order="stream",
-            seed=seed,
-            limit=limit,
-            available=None,
-            fingerprint=fingerprint(
-                self.name, self.split, [sample.id for sample in samples], order="stream"
-            ),
-        )
+        return self._selection(SampleTable.from_samples(samples, dropped), limit, seed)
 
     def read_image(self, sample: GeoSample) -> bytes:
         """The original bytes of the image; see `GeoDataset.read_image`."""

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from geospot.data.dataset import GeoDataset
+from geospot.data.dataset import GeoDataset, StreamedDataset
 from geospot.data.prepared import locked, write_text
 from geospot.data.progress import Progress
 from geospot.data.remote import HubFile, HubRepo, RemoteEntry
 from geospot.data.sample import GeoSample, SampleTable
-from geospot.data.selection import Selection, fingerprint
+from geospot.data.selection import Selection
 from geospot.data.webdataset import IMAGE_TYPES, open_webdataset
 from geospot.errors import DataError, ImageError
 from geospot.textsafe import printable
@@ -26,10 +26,8 @@ _NOTE_EVERY: Final = 64
 _END_OF_TAR: Final = bytes(1024)
 
 
-class HubTars(GeoDataset):
+class HubTars(StreamedDataset):
     """The first samples of the tars of a split, in the order of their names."""
-
-    order = "stream"
 
     def __init__(
         self,
@@ -51,14 +49,6 @@ class HubTars(GeoDataset):
         ]
         self._copied: GeoDataset | None = None
 
-    @property
-    def table(self) -> SampleTable:
-        """Raises DataError: a stream has no table."""
-        raise DataError(
-            f"{printable(self.name)} is read as a stream, so its rows aren't all known.",
-            "Choose a number of images with --limit; the first valid ones are taken.",
-        )
-
     def select(self, limit: int | None, seed: int = 0) -> Selection:
         """The first `limit` samples with valid truth, in the order of the tars.
 
@@ -70,16 +60,7 @@ class HubTars(GeoDataset):
             table = self._copy(limit)
         if limit is not None and len(table) > limit:
             table = table.take(range(limit))
-        return Selection(
-            table=table,
-            dataset=self.name,
-            split=self.split,
-            order="stream",
-            seed=seed,
-            limit=limit,
-            available=None,
-            fingerprint=fingerprint(self.name, self.split, table.ids, order="stream"),
-        )
+        return self._selection(table, limit, seed)
 
     def read_image(self, sample: GeoSample) -> bytes:
         """The original bytes of the image; see `GeoDataset.read_image`."""
