@@ -80,8 +80,8 @@ def list_(
     geospot runs list runs /scratch/runs --filter 'kind:rl model:qwen reward>0.4 -state:died'
     geospot runs list --json --filter state:running
     """
+    from geospot.query import parse_query
     from geospot.runs.catalogue import FILTER_KEYS, Catalogue
-    from geospot.tui.query import parse_query
 
     query = parse_query(filtered, FILTER_KEYS)
     catalogue = Catalogue(_existing(folders))
@@ -278,7 +278,7 @@ def _table(runs: Sequence["RunSummary"]) -> Iterator[str]:
 
 
 def _row(run: "RunSummary") -> tuple[str, ...]:
-    from geospot.tui.scales import compact, duration
+    from geospot.numbertext import compact, duration
 
     return (
         run.standing,
@@ -295,7 +295,7 @@ def _row(run: "RunSummary") -> tuple[str, ...]:
 
 
 def _facts(run: "RunSummary") -> Iterator[tuple[str, str]]:
-    from geospot.tui.scales import compact, duration
+    from geospot.numbertext import compact, duration
 
     yield "run", printable(str(run.folder))
     why = f": {printable(run.reason)}" if run.reason else ""

@@ -13,6 +13,7 @@ from geospot.evaluation.backend import AsTrained, Backend
 from geospot.evaluation.opening import asked_as_trained, make_backend, open_selection
 from geospot.evaluation.report import dollars
 from geospot.images import PreparedImage, prepare_image
+from geospot.numbertext import roughly
 from geospot.prompts import Prompt, load_prompt
 from geospot.textsafe import printable
 
@@ -66,7 +67,7 @@ def estimate(config: EvalConfig, progress: Progress = silent) -> str:
         f"tokens in    about {tokens_in:,.0f} (each image about {image_tokens:,.0f})",
         f"tokens out   about {tokens_out:,.0f}, at most {requests * config.max_tokens:,}",
         f"cost         {_cost(config, cost, ceiling)}",
-        f"time         about {_duration(seconds)} at {_SECONDS_PER_REQUEST:g} s a request, "
+        f"time         about {roughly(seconds)} at {_SECONDS_PER_REQUEST:g} s a request, "
         f"{config.concurrency} at a time",
     ]
     return "\n".join(lines)
@@ -115,10 +116,6 @@ def _asked(config: EvalConfig, prompt: Prompt, backend: Backend | None) -> list[
     side = config.max_image_size
     lines.append(f"image size   {f'longest side at most {side} pixels' if side else 'as it is'}")
     return lines
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:,.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"
 
 
 def _look(dataset: GeoDataset, selection: Selection, max_side: int | None) -> list[PreparedImage]:

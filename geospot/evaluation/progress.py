@@ -1,12 +1,11 @@
 """What a person sees while a run goes on: a live line in a terminal, plain lines elsewhere."""
 
-import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -16,6 +15,7 @@ from geospot.evaluation.harness import Stats
 from geospot.evaluation.limiter import Gauge
 from geospot.evaluation.report import dollars
 from geospot.outcomes import Outcome
+from geospot.speech import Pace, Speaker
 
 _PLAIN_EVERY_S: Final = 15.0
 _RATE_WINDOW_S: Final = 20.0
@@ -38,63 +38,19 @@ class View(Protocol):
         ...
 
 
-class Meter:
-    """Answers a second over the last seconds, and the time that is left."""
-
-    def __init__(self, stats: Stats) -> None:
-        self._stats = stats
-        self._marks: list[tuple[float, int]] = [(time.monotonic(), stats.done)]
-
-    def update(self) -> None:
-        """Takes a reading."""
-        now = time.monotonic()
-        self._marks.append((now, self._stats.done))
-        while len(self._marks) > 2 and now - self._marks[0][0] > _RATE_WINDOW_S:
-            self._marks.pop(0)
-
-    @property
-    def per_s(self) -> float:
-        """Answers a second."""
-        (began, before), (now, after) = self._marks[0], self._marks[-1]
-        return (after - before) / (now - began) if now > began else 0.0
-
-    @property
-    def left(self) -> str:
-        """The time left, as h:mm:ss, `?` while nothing is known."""
-        if not self.per_s:
-            return "?"
-        seconds = int((self._stats.total - self._stats.done) / self.per_s)
-        return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-
-
-class TerminalView:
+class TerminalView(Speaker):
     """A live display on a terminal; plain lines now and then where standard error is none."""
-
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(file=sys.stderr, highlight=False)
-
-    def say(self, message: str) -> None:
-        """One plain sentence."""
-        self._print(Text(message))
-
-    def warn(self, message: str) -> None:
-        """A sentence that starts with a word, not only with a colour."""
-        self._print(Text(f"Warning: {message}", style="bold yellow"))
-
-    def _print(self, text: Text) -> None:
-        """Broken between words on a terminal; one line elsewhere, for whoever reads lines."""
-        self.console.print(text, soft_wrap=not self.console.is_terminal)
 
     @contextmanager
     def live(self, stats: Stats, limiter: Gauge) -> Generator[Callable[[], None]]:
         """A live panel, or a line every quarter of a minute."""
-        meter = Meter(stats)
+        pace = Pace(stats.done, stats.total, _RATE_WINDOW_S)
         if self.console.is_terminal:
             with Live(console=self.console, auto_refresh=False, transient=True) as panel:
 
                 def draw() -> None:
-                    meter.update()
-                    panel.update(_panel(stats, limiter, meter), refresh=True)
+                    pace.update(stats.done)
+                    panel.update(_panel(stats, limiter, pace), refresh=True)
 
                 draw()
                 yield draw
@@ -103,18 +59,18 @@ class TerminalView:
 
         def speak() -> None:
             nonlocal spoken
-            meter.update()
+            pace.update(stats.done)
             if time.monotonic() - spoken >= _PLAIN_EVERY_S:
                 spoken = time.monotonic()
-                self.say(_line(stats, limiter, meter))
+                self.say(_line(stats, limiter, pace))
 
         yield speak
-        meter.update()
-        self.say(_line(stats, limiter, meter))
+        pace.update(stats.done)
+        self.say(_line(stats, limiter, pace))
 
 
-def _pace(stats: Stats, meter: Meter) -> str:
-    return f"{stats.done}/{stats.total}  {meter.per_s:.1f}/s  left {meter.left}"
+def _pace(pace: Pace) -> str:
+    return f"{pace.done}/{pace.total}  {pace.per_s:.1f}/s  left {pace.left}"
 
 
 def _figures(stats: Stats, limiter: Gauge) -> str:
@@ -142,14 +98,14 @@ def _troubles(stats: Stats, limiter: Gauge) -> list[str]:
     return troubles
 
 
-def _line(stats: Stats, limiter: Gauge, meter: Meter) -> str:
-    return "  ".join([_pace(stats, meter), _figures(stats, limiter), *_troubles(stats, limiter)])
+def _line(stats: Stats, limiter: Gauge, pace: Pace) -> str:
+    return "  ".join([_pace(pace), _figures(stats, limiter), *_troubles(stats, limiter)])
 
 
-def _panel(stats: Stats, limiter: Gauge, meter: Meter) -> RenderableType:
+def _panel(stats: Stats, limiter: Gauge, pace: Pace) -> RenderableType:
     """Lines that fit 80 columns; troubles come below, so that the figures stand still."""
     head = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=max(stats.total, 1), completed=stats.done, width=24)
-    head.add_row(bar, Text(_pace(stats, meter)))
+    head.add_row(bar, Text(_pace(pace)))
     troubles = [Text(text) for text in _troubles(stats, limiter)]
     return Group(head, Text(_figures(stats, limiter)), *troubles)

@@ -15,6 +15,7 @@ from typing import Any, Final
 from geospot.config.learning import LearnConfig, RLConfig, SFTConfig
 from geospot.config.recipes import TINY_MODELS
 from geospot.durable import parse_row, parse_rows
+from geospot.numbertext import roughly
 from geospot.prompts import PROMPTS
 from geospot.runs.catalogue import Catalogue
 from geospot.runs.checkpoints import CONFIG
@@ -251,7 +252,7 @@ def _time(config: LearnConfig, steps: int, earlier: Earlier | None) -> Line:
     beside = ", without evaluations" if config.eval_every else ""
     return Line(
         "time",
-        f"about {_duration(seconds)}{beside} ({earlier.seconds:.2g} s a step{same}, as in {earlier.folder})",
+        f"about {roughly(seconds)}{beside} ({earlier.seconds:.2g} s a step{same}, as in {earlier.folder})",
     )
 
 
@@ -260,9 +261,3 @@ def _short(count: float) -> str:
         if count >= size:
             return f"{count / size:.3g}{name}"
     return f"{count:.0f}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:,.0f} s"
-    return f"{seconds / 60:,.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"

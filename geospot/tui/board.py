@@ -15,8 +15,8 @@ from rich.cells import cell_len
 from geospot.evaluation.metrics import ACCURACIES
 from geospot.evaluation.standing import section
 from geospot.geo import GEOSCORE_MAX
+from geospot.query import Query, Value
 from geospot.textsafe import printable
-from geospot.tui.query import Query, Value
 from geospot.tui.widgets.table import Cell, Cells, Column
 from geospot_leaderboard import export
 from geospot_leaderboard.collect import Broken

@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from geospot.numbertext import duration
 from geospot.tui.board import Board, Line, canary_word
-from geospot.tui.scales import duration
 from geospot_leaderboard import export
 from geospot_leaderboard.live import UnderWay, seconds_since
 from geospot_leaderboard.ranking import Group, Ranked

@@ -10,9 +10,9 @@ from rich.text import Text
 from geospot.evaluation.following import OUTCOMES
 from geospot.evaluation.metrics import ACCURACIES
 from geospot.evaluation.textsearch import TextSearch
+from geospot.query import Query, Value
 from geospot.textsafe import printable
 from geospot.tui.inks import Inks
-from geospot.tui.query import Query, Value
 from geospot.tui.widgets.table import Cell, Cells, Column
 from geospot_leaderboard.compare import SIGNIFICANT, Comparison, Difference, Pairs
 

@@ -8,10 +8,10 @@ from typing import Any, Final, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from geospot.numbertext import compact
 from geospot.runs.columns import Columns
 from geospot.runs.watch import RunState
 from geospot.textsafe import printable
-from geospot.tui.scales import compact
 from geospot.tui.widgets.series import Series
 from geospot.tui.widgets.table import Cell, Cells, Column
 

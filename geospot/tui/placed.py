@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from geospot.evaluation.following import OUTCOMES, Answers
 from geospot.geo import HALF_CIRCUMFERENCE_KM
 from geospot.places import country_code, country_name, reverse_geocode
+from geospot.query import Query, Term, Value, parse_query
 from geospot.runs.rollouts import RolloutRecord
-from geospot.tui.query import Query, Term, Value, parse_query
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -12,8 +12,8 @@ from geospot.evaluation.following import OUTCOMES, Answers
 from geospot.evaluation.metrics import HEADLINE, Scores
 from geospot.evaluation.standing import section
 from geospot.evaluation.textsearch import TextSearch
+from geospot.query import Query, Value
 from geospot.textsafe import printable
-from geospot.tui.query import Query, Value
 from geospot.tui.result_view import Document, numbers
 from geospot.tui.widgets.table import Cell, Cells, Column
 

@@ -11,8 +11,8 @@ from typing import Final
 
 from geospot.outcomes import Outcome
 from geospot.places import country_code, country_name
+from geospot.query import Query, Row, Term, Value, parse_query
 from geospot.runs.rollouts import RolloutRecord
-from geospot.tui.query import Query, Row, Term, Value, parse_query
 
 
 def _number(value: float | None) -> float | None:

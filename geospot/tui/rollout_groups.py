@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from geospot.places import same_country
+from geospot.query import Query
 from geospot.runs.rollouts import RolloutRecord
-from geospot.tui.query import Query
 from geospot.tui.rollout_filter import matches
 
 GroupOrder = Literal["photo", "worst", "spread"]

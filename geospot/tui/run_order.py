@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from geospot.query import Query
 from geospot.runs.catalogue import RunSummary
-from geospot.tui.query import Query
 from geospot.tui.run_rows import descends_first, sorted_runs
 
 NEWEST_FIRST: Final = "started"

@@ -7,10 +7,10 @@ from typing import Final
 
 import numpy as np
 
+from geospot.numbertext import compact, duration
 from geospot.runs.catalogue import RunSummary
 from geospot.textsafe import printable
 from geospot.tui.inks import Inks
-from geospot.tui.scales import compact, duration
 from geospot.tui.widgets.sparkline import spark
 from geospot.tui.widgets.table import Cell, Cells, Column
 

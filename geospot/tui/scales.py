@@ -12,7 +12,6 @@ N = TypeVar("N", int, float)
 
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 _FAR: Final = 0.5
-_UNITS: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,38 +106,3 @@ def _log_ticks(low: float, high: float, most: int) -> list[float]:
             return ticks
     stride = math.ceil(len(powers) / most)
     return [10.0**p for p in powers if not p % stride and low <= 10.0**p <= high][:most]
-
-
-def compact(value: float, digits: int = 3) -> str:
-    """A number as short as a cell of a table wants it: 0.0123, 12.3, 1,230, 12.3k, 4.56M, 1.2e-05."""
-    if not math.isfinite(value):
-        return "–"
-    size = abs(value)
-    if size >= 10_000:
-        unit, name = next((u, n) for u, n in _UNITS if size >= u)
-        if size < 1e16:
-            return f"{_significant(value / unit, digits)}{name}"
-        return f"{value:.1e}"
-    if size and size < 1e-3:
-        return f"{value:.{digits - 2}e}"
-    return f"{value:,.0f}" if size >= 1000 else _significant(value, digits)
-
-
-def _significant(value: float, digits: int) -> str:
-    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
-    text = f"{value:.{max(digits - whole, 0)}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def duration(seconds: float) -> str:
-    """A time span: 45s, 3m20s, 2h05m, 3d04h."""
-    if not math.isfinite(seconds) or seconds < 0:
-        return "–"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    if whole < 86_400:
-        return f"{whole // 3600}h{whole // 60 % 60:02d}m"
-    return f"{whole // 86_400}d{whole // 3600 % 24:02d}h"

@@ -147,6 +147,14 @@ def test_what_was_handed_out_keeps_its_steps(
         assert all(set(row) <= set(content(columns)[step]) for step, row in before.items())
 
 
+def test_an_older_figure_doesnt_take_the_place_of_a_newer_one() -> None:
+    """A step that was done again stands twice in the file, which is read from its end."""
+    builder = ColumnsBuilder()
+    builder.add([{"step": 3, "a": 2.0}, {"step": 4, "a": 3.0, "b": 1.0}])
+    builder.add([{"step": 3, "a": 0.5, "b": 7.0}, {"step": 4, "a": None}], older=True)
+    assert content(builder.columns()) == {3: {"a": 2.0, "b": 7.0}, 4: {"a": 3.0, "b": 1.0}}
+
+
 def test_the_same_object_until_something_comes() -> None:
     builder = ColumnsBuilder()
     builder.add([{"step": 1, "a": 2.0}])

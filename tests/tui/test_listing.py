@@ -2,9 +2,13 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
+from geospot.runs.catalogue import Catalogue, RunSummary
 from geospot.tui.listing import Listing
 from geospot.tui.reading import Reader
 from tests.support.written_runs import foreign_run, write_run
@@ -53,6 +57,32 @@ def test_what_is_on_screen_is_read_first(tmp_path: Path) -> None:
         assert set(listing.runs) == set(runs)
 
     drive([tmp_path], steps)
+
+
+def test_what_is_running_is_looked_at_every_time_and_others_in_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody sees the run that goes on: it is far down in the list."""
+    runs = many(tmp_path, 60)
+    going = write_run(tmp_path / "going")
+    looks: Counter[Path] = Counter()
+    summary = Catalogue.summary
+
+    def counting(catalogue: Catalogue, run: Path) -> RunSummary:
+        looks[run] += 1
+        return summary(catalogue, run)
+
+    async def steps(listing: Listing) -> None:
+        end = listing.subscribe(lambda: None)
+        await until(lambda: listing.is_complete)
+        monkeypatch.setattr(Catalogue, "summary", counting)
+        await until(lambda: sum(looks[run] for run in runs) >= 30)
+        end()
+        assert looks[going.path] >= 3
+        assert max(looks[run] for run in runs) == 1
+
+    drive([tmp_path], steps)
+    going.close("finished", "")
 
 
 def test_it_tells_of_changes_and_of_nothing_else(tmp_path: Path) -> None:

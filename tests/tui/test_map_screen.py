@@ -13,13 +13,13 @@ from textual.pilot import Pilot
 
 from geospot.durable import replace_json
 from geospot.outcomes import Outcome
+from geospot.query import Query
 from geospot.runs.directory import RunDirectory
 from geospot.runs.rollouts import RolloutRecord
 from geospot.tui import map_sources
 from geospot.tui.app import GeospotApp
 from geospot.tui.atlas.scene import Mode
 from geospot.tui.placed import IntArray, Placed, by_country, joined, kept, of_rollouts, read_query
-from geospot.tui.query import Query
 from geospot.tui.screens.map import MapScreen
 from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.placebar import PlaceBar, find_place

@@ -11,8 +11,8 @@ from textual.pilot import Pilot
 
 from geospot.evaluation.results import EVAL, SAMPLES, SUMMARY
 from geospot.outcomes import Outcome
+from geospot.query import Query, parse_query
 from geospot.tui.app import GeospotApp
-from geospot.tui.query import Query, parse_query
 from geospot.tui.result_lists import KEYS
 from geospot.tui.screens import result
 from geospot.tui.screens.answers import AnswersDialog

@@ -5,12 +5,12 @@ from typing import Final
 
 import numpy as np
 
+from geospot.numbertext import compact
 from geospot.tui.atlas.classes import ERRORS
 from geospot.tui.atlas.projection import View
 from geospot.tui.atlas.scene import NOWHERE, SAID, TRUE, Mode, Scene, Shades
 from geospot.tui.canvas import NONE, Canvas
 from geospot.tui.inks import Inks
-from geospot.tui.scales import compact
 
 _PATTERN_CELLS: Final = 3
 _LENGTHS_KM: Final = tuple(

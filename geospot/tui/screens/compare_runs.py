@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.timer import Timer
 from textual.widgets import Static
 
+from geospot.numbertext import compact, duration
 from geospot.runs.watch import RunState
 from geospot.textsafe import printable
 from geospot.tui.overlay import (
@@ -27,7 +28,6 @@ from geospot.tui.overlay import (
     series_of,
     warning,
 )
-from geospot.tui.scales import compact, duration
 from geospot.tui.screen import GeoScreen
 from geospot.tui.screens.metric_picker import MetricPicker
 from geospot.tui.widgets.chart import Chart

@@ -13,9 +13,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from geospot.evaluation.results import SAMPLES
+from geospot.numbertext import duration
 from geospot.runs.launching import Launched
 from geospot.textsafe import printable
-from geospot.tui.scales import duration
 
 if TYPE_CHECKING:
     from geospot.tui.app import GeospotApp

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
+from geospot.query import Query
 from geospot.textsafe import printable
 from geospot.tui.board import (
     KEYS,
@@ -24,7 +25,6 @@ from geospot.tui.board import (
     make_board,
 )
 from geospot.tui.board_detail import explained
-from geospot.tui.query import Query
 from geospot.tui.screen import GeoScreen
 from geospot.tui.screens.export import ExportDialog
 from geospot.tui.widgets.filterbar import FilterBar

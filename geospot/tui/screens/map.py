@@ -15,12 +15,12 @@ from textual.widgets import Static
 
 from geospot.evaluation.following import OUTCOMES
 from geospot.places.outlines import outlines
+from geospot.query import Query
 from geospot.textsafe import printable
 from geospot.tui.atlas.classes import ERRORS
 from geospot.tui.atlas.scene import Shades
 from geospot.tui.map_sources import EvaluationSource, RunSource, Source
 from geospot.tui.placed import EMPTY, KEYS, CountryFigures, Placed, by_country, kept
-from geospot.tui.query import Query
 from geospot.tui.record_text import answer_text
 from geospot.tui.screen import GeoScreen
 from geospot.tui.widgets.country_table import CountryTable

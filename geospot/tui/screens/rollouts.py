@@ -13,10 +13,10 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from geospot.errors import UsageError
+from geospot.query import Query
 from geospot.runs.rollouts import RolloutRecord
 from geospot.runs.thumbnails import THUMBNAILS, find_thumbnail
 from geospot.runs.watch import RunState
-from geospot.tui.query import Query
 from geospot.tui.rollout_figures import size
 from geospot.tui.rollout_filter import FILTER_KEYS, rollout_query, search_words
 from geospot.tui.rollout_groups import GROUP_ORDERS, Answer, Group, GroupOrder, StepView

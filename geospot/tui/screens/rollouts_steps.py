@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from geospot.query import Query
 from geospot.runs.rollouts import RolloutRecord
 from geospot.runs.watch import RunState
 from geospot.textsafe import printable
-from geospot.tui.query import Query
 from geospot.tui.reading import Reader, Watching
 from geospot.tui.rollout_groups import StepView, nearest, outward, step_view
 from geospot.tui.screen import GeoScreen

@@ -10,9 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from geospot.query import Query
 from geospot.runs.watch import RunState
 from geospot.textsafe import printable
-from geospot.tui.query import Query
 from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.table import Cell, Cells, Column, Table
 

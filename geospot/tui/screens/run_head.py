@@ -7,12 +7,12 @@ from typing import Final
 
 from rich.text import Text
 
+from geospot.numbertext import compact, duration
 from geospot.runs.heartbeat import standing_by_files
 from geospot.runs.watch import RunState
 from geospot.textsafe import printable
 from geospot.tui.inks import Inks
 from geospot.tui.run_rows import STANDING_MARKS
-from geospot.tui.scales import compact, duration
 from geospot.tui.screens.run_figures import NEWEST
 from geospot.tui.widgets.sparkline import spark
 

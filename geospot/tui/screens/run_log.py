@@ -6,8 +6,8 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from geospot.query import Query
 from geospot.runs.watch import RunState
-from geospot.tui.query import Query
 from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.logpane import LogLine, LogPane, read_line
 

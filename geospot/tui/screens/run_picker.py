@@ -10,9 +10,9 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from geospot.numbertext import compact
 from geospot.runs.columns import Columns
 from geospot.textsafe import printable
-from geospot.tui.scales import compact
 from geospot.tui.widgets.sparkline import spark
 from geospot.tui.widgets.table import Cells, Column, Table
 

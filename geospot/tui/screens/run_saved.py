@@ -11,10 +11,10 @@ from textual.message import Message
 from textual.widgets import Static
 
 from geospot.durable import parse_row
+from geospot.numbertext import compact
 from geospot.runs.checkpoints import FINAL, RunCheckpoint
 from geospot.runs.watch import RunState
 from geospot.textsafe import printable
-from geospot.tui.scales import compact
 from geospot.tui.widgets.table import Cells, Column, Table
 
 _SUMMARY: Final = "summary.json"

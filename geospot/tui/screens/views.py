@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from textual.binding import Binding
 
-from geospot.tui.query import Query
+from geospot.query import Query
 from geospot.tui.screen import GeoScreen
 from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.panes import Panes

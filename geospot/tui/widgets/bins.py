@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from geospot.numbertext import compact
 from geospot.runs.histograms import DISTANCE_EDGES_KM, QUANTILES, Quantity
 from geospot.runs.spreads import Spreads
-from geospot.tui.scales import compact
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -22,8 +22,8 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from geospot.errors import UsageError
+from geospot.query import Query, parse_query
 from geospot.textsafe import printable
-from geospot.tui.query import Query, parse_query
 
 Keys = Mapping[str, Sequence[str]]
 """Names of the fields that can be asked for, and the usual values of each, where it has some."""

@@ -6,11 +6,11 @@ from typing import Final
 import numpy as np
 from textual.strip import Strip
 
+from geospot.numbertext import compact
 from geospot.runs.histograms import QUANTILES
 from geospot.runs.spreads import Spreads, empty
 from geospot.tui.canvas import BOLD, NONE, Canvas
 from geospot.tui.inks import Inks
-from geospot.tui.scales import compact
 from geospot.tui.widgets.bins import BinRow, IntArray, step_counts
 from geospot.tui.widgets.drawn import Drawn
 

@@ -6,10 +6,10 @@ from typing import Final
 from rich.style import Style
 from textual.strip import Strip
 
+from geospot.numbertext import compact
 from geospot.textsafe import printable
 from geospot.tui.canvas import BOLD, NONE, REVERSE, Canvas
 from geospot.tui.inks import Inks
-from geospot.tui.scales import compact
 from geospot.tui.widgets.picture import Picture, letter, series_ink
 from geospot.tui.widgets.plot import pattern_sample
 from geospot.tui.widgets.series import Series

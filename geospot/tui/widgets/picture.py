@@ -9,9 +9,10 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from geospot.numbertext import compact
 from geospot.tui.canvas import BOLD, NONE, Canvas, blend
 from geospot.tui.inks import Inks
-from geospot.tui.scales import Scale, compact, without_outliers
+from geospot.tui.scales import Scale, without_outliers
 from geospot.tui.widgets.plot import (
     PATTERNS,
     Box,

@@ -7,8 +7,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from geospot.numbertext import compact
 from geospot.tui.canvas import NONE, Canvas
-from geospot.tui.scales import Scale, compact
+from geospot.tui.scales import Scale
 from geospot.tui.widgets.series import FloatArray, Reduced
 
 _BRAILLE: Final = 0x2800

@@ -9,13 +9,13 @@ from rich.text import Text
 from textual.widget import Widget
 
 from geospot.errors import GeospotError
+from geospot.numbertext import duration
 from geospot.runs.catalogue import RunSummary
 from geospot.runs.checkpoints import RunCheckpoint, read_checkpoints
 from geospot.runs.watch import LOGS, evaluations
 from geospot.textsafe import printable
 from geospot.tui.inks import Inks
 from geospot.tui.run_rows import standing_cell
-from geospot.tui.scales import duration
 
 _END: Final = 1 << 14
 _MOST_LOG: Final = 12

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geospot.errors import UsageError
-from geospot.tui.query import Row, parse_query
+from geospot.query import Row, parse_query
 
 KEYS = ("name", "kind", "model", "reward", "state", "step", "eval")
 RUN: Row = {
