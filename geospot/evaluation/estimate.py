@@ -11,9 +11,11 @@ from geospot.data.selection import Selection
 from geospot.errors import ImageError, KeyMissingError
 from geospot.evaluation.backend import AsTrained, Backend
 from geospot.evaluation.opening import asked_as_trained, make_backend, open_selection
+from geospot.evaluation.pace import Pace, find_pace
 from geospot.evaluation.report import dollars
+from geospot.evaluation.results import RESULTS
 from geospot.images import PreparedImage, prepare_image
-from geospot.numbertext import roughly
+from geospot.numbertext import compact, roughly
 from geospot.prompts import Prompt, load_prompt
 from geospot.textsafe import printable
 
@@ -54,7 +56,6 @@ def estimate(config: EvalConfig, progress: Progress = silent) -> str:
     image_tokens = fmean([i.width * i.height / _PIXELS_PER_TOKEN for i in images] or [0.0])
     tokens_in = requests * (text_tokens + image_tokens)
     tokens_out = requests * min(_ANSWER_TOKENS, config.max_tokens)
-    seconds = _seconds(config, requests, tokens_in + tokens_out)
     cost = config.cost_usd(tokens_in, tokens_out)
     ceiling = config.cost_usd(tokens_in, requests * config.max_tokens)
     lines = [
@@ -67,8 +68,7 @@ def estimate(config: EvalConfig, progress: Progress = silent) -> str:
         f"tokens in    about {tokens_in:,.0f} (each image about {image_tokens:,.0f})",
         f"tokens out   about {tokens_out:,.0f}, at most {requests * config.max_tokens:,}",
         f"cost         {_cost(config, cost, ceiling)}",
-        f"time         about {roughly(seconds)} at {_SECONDS_PER_REQUEST:g} s a request, "
-        f"{config.concurrency} at a time",
+        f"time         {_time(config, requests, tokens_in + tokens_out, _pace(config, backend))}",
     ]
     return "\n".join(lines)
 
@@ -129,13 +129,31 @@ def _look(dataset: GeoDataset, selection: Selection, max_side: int | None) -> li
     return images
 
 
-def _seconds(config: EvalConfig, requests: int, tokens: float) -> float:
-    bounds = [ceil(requests / config.concurrency) * _SECONDS_PER_REQUEST]
+def _pace(config: EvalConfig, backend: Backend | None) -> Pace | None:
+    """How fast the same model answered before, as results beside this one's place tell."""
+    if backend is None:
+        return None
+    asked = {"name": backend.name, "model": backend.model, **backend.describe()}
+    return find_pace(config.out.parent if config.out else RESULTS, asked)
+
+
+def _time(config: EvalConfig, requests: int, tokens: float, pace: Pace | None) -> str:
+    """What holds it back most, and for how long."""
+    if pace is None:
+        seconds = ceil(requests / config.concurrency) * _SECONDS_PER_REQUEST
+        why = f"assuming {_SECONDS_PER_REQUEST:g} s a request, {config.concurrency} at a time"
+    else:
+        seconds = requests / pace.answers_a_second
+        why = f"at {compact(pace.answers_a_second)} answers a second, as in {printable(str(pace.folder))}"
+        if pace.concurrency not in (None, config.concurrency):
+            why += f" with {pace.concurrency} at a time"
+    limits = [(seconds, why)]
     if config.rpm:
-        bounds.append(requests / config.rpm * 60.0)
+        limits.append((requests / config.rpm * 60.0, f"at {config.rpm:g} requests a minute"))
     if config.tpm:
-        bounds.append(tokens / config.tpm * 60.0)
-    return max(bounds)
+        limits.append((tokens / config.tpm * 60.0, f"at {config.tpm:g} tokens a minute"))
+    seconds, why = max(limits)
+    return f"about {roughly(seconds)} {why}"
 
 
 def _dropped(selection: Selection) -> str:

@@ -31,7 +31,7 @@ from geospot.evaluation.opening import (
 )
 from geospot.evaluation.progress import View
 from geospot.evaluation.records import SampleRecord
-from geospot.evaluation.results import SUMMARY, ResultDirectory, read_json
+from geospot.evaluation.results import RESULTS, SUMMARY, ResultDirectory, read_json
 from geospot.evaluation.sessions import seconds_asking
 from geospot.evaluation.summary import summarise
 from geospot.outcomes import Outcome
@@ -116,7 +116,7 @@ def default_out(backend: Backend, fingerprint: str) -> Path:
     """results/{backend}-{model}-{8 characters of the fingerprint}."""
     model = re.sub(r"[^A-Za-z0-9._-]+", "-", backend.model).strip("-.")[-80:]
     short = fingerprint.rpartition(":")[2][:8]
-    return Path("results") / "-".join(filter(None, [backend.name, model, short]))
+    return RESULTS / "-".join(filter(None, [backend.name, model, short]))
 
 
 class _Run:
@@ -292,16 +292,17 @@ class _Run:
         )
         asking = asyncio.create_task(running)
 
-        def interrupt() -> None:
+        def interrupt(number: signal.Signals) -> None:
             if harness.stopped_by == "interrupted":
-                asking.cancel()
+                if number is not signal.SIGHUP:  # a terminal that goes away sends it twice
+                    asking.cancel()
                 return
             self.stats.waiting_for = "stopping: requests under way are finished; again to drop them"
             harness.stop("interrupted")
 
         loop = asyncio.get_running_loop()
         for number in self.signals:
-            loop.add_signal_handler(number, interrupt)
+            loop.add_signal_handler(number, interrupt, number)
         try:
             with self.view.live(self.stats, harness.limiter) as draw:
                 spoken = time.monotonic()

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from geospot import durable
-from geospot.durable import LineFile, mend_torn_end, replace_bytes, take_lock
+from geospot.durable import LineFile, mend_torn_end, replace_bytes, take_lock, unwritable
 from geospot.errors import ResultFormatError, ResultMismatchError, UsageError
 from geospot.evaluation.records import SampleRecord
 from geospot.outcomes import Outcome
 
 FORMAT: Final = 1
+RESULTS: Final = Path("results")
+"""Where results go unless `--out` says otherwise."""
+
 EVAL: Final = "eval.json"
 SAMPLES: Final = "samples.jsonl"
 EVENTS: Final = "events.jsonl"
@@ -164,7 +167,10 @@ class ResultDirectory:
         self._lock = take_lock(self.path, _BUSY_ADVICE)
         for name in (EVAL, SUMMARY):  # what a kill left of a file that was being replaced
             for unfinished in self.path.glob(f".{name}.*.tmp"):
-                unfinished.unlink()
+                try:
+                    unfinished.unlink()
+                except OSError as error:
+                    raise unwritable(unfinished, error) from error
 
     def _refuse_strangers(self) -> None:
         others = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")

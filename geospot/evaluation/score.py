@@ -16,7 +16,14 @@ from geospot.errors import UsageError
 from geospot.evaluation.judge import judge, unanswered
 from geospot.evaluation.manifest import dataset_section, make_manifest, truth_sha
 from geospot.evaluation.predictions import Predictions
-from geospot.evaluation.results import EVAL, OUR_FILES, ResultDirectory, read_json, set_aside
+from geospot.evaluation.results import (
+    EVAL,
+    OUR_FILES,
+    RESULTS,
+    ResultDirectory,
+    read_json,
+    set_aside,
+)
 from geospot.evaluation.summary import summarise
 from geospot.outcomes import Outcome
 from geospot.textsafe import printable
@@ -56,7 +63,7 @@ def score(config: ScoreConfig, progress: Progress = silent) -> Scored:
     truth = _from_dataset(config, progress) if config.dataset else _from_file(predictions)
     draws = predictions.draws
     manifest = _manifest(config, truth, draws)
-    path = config.out or Path("results") / f"{BACKEND}-{_label(config)}-{_short(truth)}"
+    path = config.out or RESULTS / f"{BACKEND}-{_label(config)}-{_short(truth)}"
     aside = _make_way(path)
     directory = ResultDirectory.open(path, manifest, resume=True)
     used = 0
