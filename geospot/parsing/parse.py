@@ -90,7 +90,8 @@ def _take_structures(text: str, letter_o: str, truncated: bool) -> _Rest | None:
             pieces.append(text[position : region.start])
             position = region.end
             if found is None:
-                pieces.append(f"\n{string_lines(region.root)}\n")
+                lines = string_lines(region.root).replace(_READ, " ")  # which an escape may spell
+                pieces.append(f"\n{lines}\n")
             else:
                 taken.append(found)
                 pieces.append(f"\n{_READ}\n")
