@@ -14,6 +14,7 @@ import numpy as np
 
 from geospot.evaluation.metrics import score_distances
 from geospot.outcomes import Outcome
+from geospot.rl.advantages import is_informative
 from geospot.rl.collapse import answers_of, collapse_figures
 from geospot.rl.types import Trajectory, TrajectoryGroup, Transition
 
@@ -29,22 +30,25 @@ OUTCOMES: Final = (
 _GOOD: Final = 0.5  # tinker-cookbook's threshold of a good group
 
 
-def step_figures(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
+def step_figures(groups: Sequence[TrajectoryGroup], min_range: float = 0.0) -> dict[str, float]:
     """All figures of the rollouts of a step that came back; empty where none did.
 
     Keys: `env/all/*` with tinker-cookbook's names, and `env/<tag>/*` for tags of some of the groups;
     `env/all/reward/total` counts a failure as 0, `env/all/reward/raw` at what it costs. `geo/*` at a
     fixed scale, over fresh photos; `outcome/*` are counts; `collapse/*` say how varied the answers
     are.
+
+    Args:
+        min_range: groups whose rewards lie no farther apart are all alike, as for the gradient.
     """
     returned = [group for group in groups if group.trajectories]
     if not returned:
         return {}
-    figures = _env_figures("env/all", returned)
+    figures = _env_figures("env/all", returned, min_range)
     for tag in sorted({tag for group in returned for tag in group.builder.logging_tags()}):
         tagged = [group for group in returned if tag in group.builder.logging_tags()]
         if len(tagged) < len(returned):
-            figures |= _env_figures(f"env/{tag}", tagged)
+            figures |= _env_figures(f"env/{tag}", tagged, min_range)
     final = final_transitions(returned)
     outcomes = Counter(str(one.logs.get("outcome")) for one in final)
     if any("distance_km" in one.metrics for one in final):
@@ -69,7 +73,9 @@ def reported_reward(trajectory: Trajectory) -> float:
     return trajectory.reward if answered else 0.0
 
 
-def _env_figures(prefix: str, groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
+def _env_figures(
+    prefix: str, groups: Sequence[TrajectoryGroup], min_range: float
+) -> dict[str, float]:
     trajectories = [trajectory for group in groups for trajectory in group.trajectories]
     transitions = [one for trajectory in trajectories for one in trajectory.transitions]
     sampled_tokens = sum(len(one.action) for one in transitions)
@@ -87,16 +93,20 @@ def _env_figures(prefix: str, groups: Sequence[TrajectoryGroup]) -> dict[str, fl
     }
     for name in sorted({name for one in transitions for name in one.metrics}):
         figures[name] = _mean([one.metrics[name] for one in transitions if name in one.metrics])
-    figures |= _group_shares(groups)
+    figures |= _group_shares(groups, min_range)
     return {f"{prefix}/{name}": value for name, value in figures.items()}
 
 
-def _group_shares(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
-    """Shares of the groups whose rewards differ, or are all alike and good, or all alike and bad."""
+def _group_shares(groups: Sequence[TrajectoryGroup], min_range: float) -> dict[str, float]:
+    """Shares of the groups whose rewards differ, or are all alike and good, or all alike and bad.
+
+    tinker-cookbook calls rewards alike that are equal, as those of a game are. Distances never are: with
+    a small tau, answers thousands of km off have rewards of 1e-50 and 1e-60, and teach nothing.
+    """
     kinds: Counter[str] = Counter()
     for group in groups:
         rewards_G = group.rewards_G
-        if any(reward != rewards_G[0] for reward in rewards_G):
+        if is_informative(rewards_G, min_range):
             kinds["mixed"] += 1
         else:
             kinds["all_good" if rewards_G[0] >= _GOOD else "all_bad"] += 1

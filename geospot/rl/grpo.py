@@ -261,6 +261,7 @@ class GRPO:
                 scored_tokens=self._divergence.tokens(sent.sampled.groups),
                 waited_s=max(0.0, sent.came_s - before_s),
                 seconds=self._ended_s - before_s,
+                min_range=self._config.min_group_range,
             )
         )
         self.done = step + 1

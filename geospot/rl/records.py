@@ -89,4 +89,5 @@ def _record(
         prompt_tokens=transition.observation.length,
         truncated=logs["truncated"],
         sampler_step=group.sampler_step,
+        replayed=group.builder.is_replayed,
     )

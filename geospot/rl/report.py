@@ -18,7 +18,8 @@ class StepReport:
     """All that is known of a step when it is done.
 
     `scored_tokens`: read by the reference of the divergence. `waited_s`: for rollouts. `seconds`: from
-    the end of the step before to the end of this one.
+    the end of the step before to the end of this one. `min_range`: groups whose rewards lie no farther
+    apart give no gradient.
     """
 
     step: int
@@ -32,6 +33,7 @@ class StepReport:
     scored_tokens: int
     waited_s: float
     seconds: float
+    min_range: float
 
     def row(self) -> dict[str, float]:
         """One flat row for metrics.jsonl."""
@@ -52,7 +54,8 @@ class StepReport:
             "time/wait_for_rollouts": self.waited_s,
             "time/train": self.seconds - self.waited_s,
         }
-        return row | step_figures(groups) | self.drift | self.divergence | self._optimiser()
+        figures = step_figures(groups, self.min_range)
+        return row | figures | self.drift | self.divergence | self._optimiser()
 
     @property
     def counts(self) -> TokenCounts:

@@ -71,6 +71,8 @@ class RolloutRecord:
     sampler_step: int | None = None
     """Steps that the weights had done which sampled it."""
     turn: int = 0
+    replayed: bool = False
+    """Whether the photo was shown again because it is hard: histograms leave those out."""
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary in field order; log-probabilities keep five decimals."""
@@ -148,6 +150,7 @@ _FITS: Final[Mapping[str, Callable[[Any], bool]]] = (
         "logprobs": _all(list, _or_none(_is_finite)),
         "pieces": _all(list, _is_text),
         "truncated": _is_yes_or_no,
+        "replayed": _is_yes_or_no,
         "sampler_step": _or_none(_is_whole),
     }
 )

@@ -17,7 +17,7 @@ from geospot.rl.pipeline import Sampled
 from geospot.rl.records import TokenPieces
 from geospot.rl.report import StepReport
 from geospot.rl.rollouts import PreparedGroup, SamplingLog
-from geospot.rl.types import RolloutFailure, TrajectoryGroup
+from geospot.rl.types import REPLAYED, RolloutFailure, TrajectoryGroup
 from geospot.runs.directory import RunDirectory
 from tests.support.geo_rollouts import NoBuilder, group_of, located
 from tests.support.tiny_chat import tiny_tokenizer
@@ -79,7 +79,7 @@ def a_step(tokenizer: Tokenizer, folder: Path, sampled: Sampled, **settings: Any
     )
     batch = make_batch(sampled.groups, min_range=0.0)
     asyncio.run(journal.rollouts(0, sampled, batch))
-    journal.step(StepReport(0, 1, sampled, batch, [], 1e-3, {}, {}, 0, 0.0, 0.0))
+    journal.step(StepReport(0, 1, sampled, batch, [], 1e-3, {}, {}, 0, 0.0, 0.0, 0.0))
     run.close("finished")
 
 
@@ -105,6 +105,20 @@ def test_why_photos_and_rollouts_were_lost_is_told_once_each(tmp_path: Path) -> 
     ]
     row = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
     assert (row["rollouts/lost"], row["rollouts/returned"]) == (6, 2)
+
+
+def test_what_histograms_leave_out_can_be_told_among_the_rollouts(tmp_path: Path) -> None:
+    """Photos that are shown again because they are hard say nothing of all photos."""
+    texts = [located(1.0, 10.0), located(2.0, 10.0)]
+    groups = [group_of(SPOT, texts), group_of(SPOT, texts, tags=(REPLAYED,))]
+    sampled = Sampled([*map(prepared, groups)], groups, SamplingLog(), 0.0)
+
+    a_step(tiny_tokenizer(), tmp_path / "run", sampled)
+
+    lines = (tmp_path / "run" / "rollouts.jsonl").read_text().splitlines()
+    assert [json.loads(line)["replayed"] for line in lines] == [False, False, True, True]
+    counted = json.loads((tmp_path / "run" / "histograms.jsonl").read_text().splitlines()[-1])
+    assert counted["n"] == 2
 
 
 def test_reasons_without_end_are_cut_short(tmp_path: Path) -> None:

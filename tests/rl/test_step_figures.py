@@ -79,6 +79,17 @@ def test_groups_are_mixed_all_good_or_all_bad() -> None:
     assert shares == [0.25, 0.25, 0.5]
 
 
+def test_rewards_that_give_no_gradient_are_alike() -> None:
+    """At tau 25 km answers some thousand km off earn 1e-40 to 1e-190: nothing, and never the same."""
+    small = GeoReward((25.0,))
+    far = [located(latitude, 10.0) for latitude in (25.0, 40.0, 60.0, 80.0)]
+    groups = [group_of(AT_ZERO, far, reward=small), group_of(AT_ZERO, ["no"] * 4, reward=small)]
+    assert len(set(groups[0].rewards_G)) == 4
+    assert step_figures(groups, 1e-4)["env/all/by_group/frac_mixed"] == 0.0
+    assert step_figures(groups, 1e-4)["env/all/by_group/frac_all_bad"] == 1.0
+    assert step_figures(groups)["env/all/by_group/frac_mixed"] == 0.5
+
+
 def test_metrics_are_means_over_the_rollouts_that_have_them() -> None:
     reward = GeoReward((1000.0,), {"coord": 1.0, "country": 1.0})
     labelled = GeoSample("fr", 0.0, 10.0, "fr", country="FR")
