@@ -5,6 +5,7 @@ which JSON, headings, ids – is left to the reader of local tars. To go on, the
 remote tar is taken up at that byte.
 """
 
+import io
 import json
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -94,14 +95,19 @@ class TarCopy:
 
     def __init__(self, remote: HubFile, path: Path) -> None:
         self.path = path
+        self.complete = False
+        self._copied = 0
         self._remote = remote
         self._note = path.with_suffix(".json")
+
+    def repair(self) -> None:
+        """Finds out how far the copy is, and makes a whole tar of what a killed process left.
+
+        Under the lock: what was noted before may be long past, and others read from the copy.
+        """
         noted: dict[str, int] = json.loads(self._note.read_text()) if self._note.exists() else {}
         self._copied = int(noted.get("copied", 0))
         self.complete = bool(noted.get("complete", False))
-
-    def repair(self) -> None:
-        """Makes a whole tar of what a killed process left, which may end anywhere."""
         if self.path.exists() and not self.complete:
             if self._copied:
                 self._stop(self._copied, complete=False)
@@ -160,19 +166,20 @@ class _Copying:
         self.start = start
         self._remote = remote
         self._at = start
-        self._buffer = b""
+        self._fetched = io.BytesIO()
         self._path = path
 
     def read(self, size: int) -> bytes:
         """The next bytes; none at the end."""
-        while len(self._buffer) < size and self._at < self._remote.size:
+        data = self._fetched.read(size)
+        while len(data) < size and self._at < self._remote.size:
             length = min(_FETCH_BYTES, self._remote.size - self._at)
             fetched = self._remote.read_range(self._at, length)
             with self._path.open("ab") as file:
                 file.write(fetched)
             self._at += length
-            self._buffer += fetched
-        data, self._buffer = self._buffer[:size], self._buffer[size:]
+            self._fetched = io.BytesIO(fetched)
+            data += self._fetched.read(size - len(data))
         return data
 
 

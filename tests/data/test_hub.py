@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from geospot.data.hub import open_hub
 from tests.support.hub_server import Fault, HubServer, Repo, serving
 from tests.support.osv_repo import repo_of
 from tests.support.osv_tree import make_osv_tree
@@ -336,6 +337,20 @@ def test_tars_killed_at_any_byte_are_taken_up_again(tmp_path: Path, tars: Repo) 
             again = ask(server, tmp_path, "o/wds", "test", "7")
             assert again["images"] == expected["images"][:7]
         assert ask(server, tmp_path, "o/wds", "test", "all") == expected
+
+
+def test_two_that_open_the_same_tars_copy_them_once_and_both_read_on(
+    tmp_path: Path, tars: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving({"o/wds": tars}) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        first, second = [open_hub("o/wds", "test", cache_dir=tmp_path) for _ in range(2)]
+        table = first.select(20).table
+        sent = server.bytes_sent(".tar")
+        second.select(10)
+        assert server.bytes_sent(".tar") == sent  # what the first has copied since is there
+        sums = [hashlib.sha256(first.read_image(sample)).hexdigest() for sample in table]
+        assert sums == [SUMS[n] for n in range(60) if n not in (4, 6)][:20]
 
 
 def test_tars_in_odd_places_are_streamed_by_datasets(tmp_path: Path) -> None:
