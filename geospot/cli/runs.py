@@ -147,11 +147,12 @@ def stop(
     geospot runs stop runs/rl --wait
     geospot runs stop runs/rl --now --yes
     """
+    from geospot.runs.control import check_stop, stop_now
     from geospot.runs.control import stop as ask_to_stop
-    from geospot.runs.control import stop_now
 
     name = printable(str(run))
     if now and not yes:
+        check_stop(run, now=True)  # nobody is asked about what can't be done
         typer.confirm(f"End {name} at once? Steps since its last checkpoint are lost.", abort=True)
     beat = stop_now(run) if now else ask_to_stop(run)
     if now:

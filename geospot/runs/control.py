@@ -30,6 +30,7 @@ __all__ = [
     "Launched",
     "branch",
     "branch_settings",
+    "check_stop",
     "command_line",
     "evaluate",
     "evaluation_settings",
@@ -51,12 +52,7 @@ def stop(run: Path) -> Beat:
     Raises:
         UsageError: there is nothing to stop, it can't be stopped from here, or it is stopping already.
     """
-    beat = _controllable(run)
-    if beat.stopping:
-        raise UsageError(
-            f"{_named(run)} is stopping already: it finishes its step and saves.",
-            "Wait for it, or stop it now, without saving.",
-        )
+    beat = check_stop(run)
     # While it starts there is nothing to save and nobody who'd catch SIGTERM; Ctrl-C's is caught.
     return _signal(run, beat, signal.SIGINT if beat.phase == STARTING else signal.SIGTERM)
 
@@ -67,7 +63,7 @@ def stop_now(run: Path) -> Beat:
     Raises:
         UsageError: there is nothing to stop, or it can't be stopped from here.
     """
-    return _signal(run, _controllable(run), signal.SIGKILL)
+    return _signal(run, check_stop(run, now=True), signal.SIGKILL)
 
 
 def resume(run: Path, changes: Mapping[str, Any] | None = None) -> Launched:
@@ -185,11 +181,14 @@ def _signal(run: Path, beat: Beat, number: signal.Signals) -> Beat:
     return beat
 
 
-def _controllable(run: Path) -> Beat:
-    """The beat of a run that is going on here, in a process of this user.
+def check_stop(run: Path, *, now: bool = False) -> Beat:
+    """The beat of a run that is going on here, in a process of this user; nothing is done to it.
+
+    Args:
+        now: a run that is stopping already can still be ended at once.
 
     Raises:
-        UsageError: it isn't.
+        UsageError: it can't be stopped, or not from here.
     """
     beat = read_heartbeat(run)
     if beat is None:
@@ -202,13 +201,18 @@ def _controllable(run: Path) -> Beat:
             "Stop it where it was started.",
         )
     if beat.state != "running":
-        raise UsageError(f"{_named(run)} is over: {_ending(beat)}.")
+        raise UsageError(f"{_named(run)} is over: {_ending(beat)}. There is nothing to stop.")
     if not beat.is_here:
         raise _elsewhere(run, beat, "Stop it there.")
     if not beat.is_alive:
         raise _gone(run, beat)
     if owner_of(beat.pid) not in (None, os.geteuid()):
         raise _of_another_user(run, beat)
+    if beat.stopping and not now:
+        raise UsageError(
+            f"{_named(run)} is stopping already: it finishes its step and saves.",
+            "Wait for it, or stop it now, without saving.",
+        )
     return beat
 
 

@@ -48,11 +48,15 @@ class RunControls(GeoScreen):
         """What has become of the run that the keys are about; empty where that isn't known."""
         return ""
 
+    def host_now(self) -> str:
+        """The machine that the run belongs to, where it isn't this one; empty where it is."""
+        return ""
+
     def is_offered(self, action: str) -> bool:
-        """What is over can't be stopped, and what is going on can't go on."""
+        """What is over can't be stopped, nor what runs elsewhere; and what is going on can't go on."""
         standing = self.standing_now()
         if action in ("stop_run", "stop_run_now"):
-            return standing not in OVER
+            return standing not in OVER and not self.host_now()
         if action == "resume_run":
             return standing not in ("running", "silent", "finished")
         return action != "set_run_aside" or standing not in ("running", "silent")
@@ -68,7 +72,7 @@ class RunControls(GeoScreen):
         """Asks a run to stop after its step."""
         from geospot.runs.control import stop
 
-        self._refuse_where_over()
+        self._refuse_to_stop()
         self._ask_and(
             stop, "Stop {}?", "It finishes its step, saves a checkpoint and ends. R goes on with it.",
             "Stop", "{} was asked to stop: it finishes its step and saves.",
@@ -78,7 +82,7 @@ class RunControls(GeoScreen):
         """Ends a run's process."""
         from geospot.runs.control import stop_now
 
-        self._refuse_where_over()
+        self._refuse_to_stop()
         self._ask_and(
             stop_now, "Stop {} at once?",
             "Its process is ended without saving: steps since the last checkpoint are lost.",
@@ -110,15 +114,20 @@ class RunControls(GeoScreen):
             question = "Evaluate which checkpoint?"
             self.attempt(self._from_checkpoint(run, question, _can_be_asked, self._evaluate))
 
-    def _refuse_where_over(self) -> None:
-        """Nobody is asked whether to stop what has ended.
+    def _refuse_to_stop(self) -> None:
+        """Nobody is asked whether to stop what has ended, or what can't be stopped from here.
 
         Raises:
-            UsageError: the run is over.
+            UsageError: the run is over, or another machine's.
         """
-        run, standing = self.chosen_run(), self.standing_now()
+        run, standing, host = self.chosen_run(), self.standing_now(), self.host_now()
         if run is not None and standing in OVER:
             raise UsageError(f"{run.name} is over: {standing}. There is nothing to stop.")
+        if run is not None and host:
+            raise UsageError(
+                f"{run.name} belongs to {host}, and can only be watched from here.",
+                "Stop it there.",
+            )
 
     def _ask_and(
         self, act: Callable[[Path], object], question: str, what: str, yes: str, done: str,

@@ -110,7 +110,8 @@ def test_an_empty_place_says_how_to_begin(tmp_path: Path, monkeypatch: pytest.Mo
         (["list", "nowhere"], "There is no folder nowhere."),
         (["show", "nowhere"], "There is no run directory nowhere."),
         (["stop", "nowhere"], "nowhere is no run directory."),
-        (["stop", "runs/rl"], "runs/rl is over: finished."),
+        (["stop", "runs/rl"], "runs/rl is over: finished. There is nothing to stop."),
+        (["stop", "--now", "runs/rl"], "runs/rl is over: finished."),  # and nobody is asked
         (["resume", "runs/rl"], "runs/rl has finished"),
         (["resume", "runs/book"], "isn't a run that geospot wrote"),
         (["branch", "runs/rl"], "names no checkpoint of a run. Write DIR@NAME"),

@@ -9,8 +9,8 @@ from textual.pilot import Pilot
 from geospot.tui.app import GeospotApp
 from tests.support.run_child import checkpoint
 from tests.support.run_screens import calls_of
-from tests.support.screens import drive, until, until_seen
-from tests.support.written_runs import write_run
+from tests.support.screens import drive, seen, until, until_seen
+from tests.support.written_runs import write_beat, write_run
 
 
 def test_an_evaluation_is_of_what_can_be_asked_and_goes_where_results_are_looked_for(
@@ -32,3 +32,30 @@ def test_an_evaluation_is_of_what_can_be_asked_and_goes_where_results_are_looked
     assert kind == "eval"
     assert settings["model"].endswith("runs/one@000003")
     assert settings["out"] == tmp_path / "elsewhere" / "one-000003"
+
+
+@pytest.mark.parametrize("opens", [False, True], ids=["list", "run"])
+def test_a_run_on_another_machine_is_watched_and_nobody_is_asked_whether_to_stop_it(
+    tmp_path: Path, *, opens: bool
+) -> None:
+    folder = tmp_path / "runs" / "far"
+    write_run(folder).close("finished")
+    write_beat(folder, host="gpu-17")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        text = await until_seen(pilot, "running", "far")
+        if opens:
+            await pilot.press("enter")
+            text = await until_seen(pilot, "on gpu-17, read only")
+        assert "s Stop" not in text.splitlines()[-1]
+        for key in ("s", "S"):
+            await pilot.press(key)
+            await until_seen(
+                pilot, "far belongs to gpu-17, and can only be watched", "Stop it there."
+            )
+            assert "Stop far" not in seen(pilot.app.screen)
+            pilot.app.clear_notifications()
+        await pilot.press("R")
+        await until_seen(pilot, "Go on with it there")
+
+    drive(GeospotApp([tmp_path / "runs"], []), steps)

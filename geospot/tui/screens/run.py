@@ -121,6 +121,11 @@ class RunScreen(RunControls):
         """What its heartbeat says, or its files."""
         return standing_of(self._known)[0]
 
+    def host_now(self) -> str:
+        """The machine that its heartbeat names, where it isn't this one."""
+        beat = self._known.beat
+        return "" if beat is None or beat.is_here else beat.host
+
     def is_offered(self, action: str) -> bool:
         """Supervised runs sample nothing, so that there are no rollouts and nothing is on the map."""
         if action in ("rollouts", "map") and self._known.kind == "sft":

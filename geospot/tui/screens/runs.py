@@ -145,6 +145,11 @@ class RunsScreen(RunControls):
         run = None if self._chosen is None else self.geospot.listing.summaries.get(self._chosen)
         return "" if run is None else run.standing
 
+    def host_now(self) -> str:
+        """The machine of the run under the cursor, where it isn't this one."""
+        run = None if self._chosen is None else self.geospot.listing.summaries.get(self._chosen)
+        return "" if run is None or run.is_here else run.host
+
     def _visible(self) -> Sequence[Path]:
         """Runs on screen, as far as it is known which; before the first painting, the newest."""
         top = self._table.scroll_offset.y
