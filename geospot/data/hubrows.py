@@ -20,7 +20,8 @@ class HubRows:
     columns: list[str]
     """Names of the columns; what is nested under `json` as `json.latitude`."""
     _stream: Any
-    _classes: Mapping[str, list[str]]
+    _classes: Mapping[str, Mapping[int, str]]
+    """Names of the columns that hold numbers of classes."""
     _repo: HubRepo
 
     def walk(self, state: Mapping[str, Any] | None) -> Generator[dict[str, object]]:
@@ -31,11 +32,14 @@ class HubRows:
         try:
             for row in rows:
                 for column, names in self._classes.items():
-                    if row[column] is not None:
-                        row[column] = names[row[column]]
+                    row[column] = names.get(row[column])  # -1 says that there is no label
                 yield flatten(row)
         except (OSError, TRANSPORT_ERROR) as error:
             raise _unavailable(self._repo, error) from error
+        except (ValueError, RuntimeError) as error:  # rows that are none, in the middle of a file
+            raise DataError(
+                f"A file of {printable(self._repo.repo_id)} can't be read to its end.", _said(error)
+            ) from error
         finally:
             rows.close()
 
@@ -75,12 +79,12 @@ def open_rows(repo: HubRepo, split: str) -> HubRows:
     stream: Any = splits[split]
     if stream.features is None:  # a format whose columns only its rows tell
         stream = stream._resolve_features()
-    classes: dict[str, list[str]] = {}
+    classes: dict[str, dict[int, str]] = {}
     for column, feature in dict(stream.features).items():
         if isinstance(feature, datasets.Image):
             stream = stream.cast_column(column, datasets.Image(decode=False))
         elif isinstance(feature, datasets.ClassLabel):
-            classes[column] = list(feature.names)
+            classes[column] = dict(enumerate(feature.names))
     columns = flatten(dict(stream.features))
     return HubRows(list(columns), stream, classes, repo)
 

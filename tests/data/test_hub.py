@@ -183,11 +183,11 @@ def test_rows_on_disk_need_no_hub(tmp_path: Path) -> None:
 def test_ids_classes_and_named_columns(tmp_path: Path) -> None:
     table = pa.table(
         {
-            "photo": [{"bytes": data, "path": None} for data in IMAGES[:4]],
-            "Breite": [1.0, 2.0, 3.0, 4.0],
-            "Länge": [5.0, 6.0, 7.0, 8.0],
-            "id": [9007199254740993, 2, 2, 4],
-            "country": [1, 0, 1, 0],
+            "photo": [{"bytes": data, "path": None} for data in IMAGES[:5]],
+            "Breite": [1.0, 2.0, 3.0, 4.0, 5.0],
+            "Länge": [5.0, 6.0, 7.0, 8.0, 9.0],
+            "id": [9007199254740993, 2, 2, 4, 5],
+            "country": [1, 0, 1, 0, -1],
         }
     )
     features = {
@@ -201,14 +201,23 @@ def test_ids_classes_and_named_columns(tmp_path: Path) -> None:
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     pq.write_table(table.replace_schema_metadata(metadata), out)
     with serving({"o/photos": Repo({"test.parquet": out.getvalue()})}) as server:
-        wrong = ask(server, tmp_path, "o/photos", "test", "4")
+        wrong = ask(server, tmp_path, "o/photos", "test", "5")
         assert wrong["type"] == "ColumnsError"
         assert "Breite" in wrong["error"]
         named = {"lat": "Breite", "lon": "Länge", "image": "photo"}
-        got = ask(server, tmp_path, "o/photos", "test", "4", named)
-    assert [row["id"] for row in got["rows"]] == ["9007199254740993", "2", "4"]
-    assert [row["country"] for row in got["rows"]] == ["DE", "NA", "NA"]
+        got = ask(server, tmp_path, "o/photos", "test", "5", named)
+    assert [row["id"] for row in got["rows"]] == ["9007199254740993", "2", "4", "5"]
+    assert [row["country"] for row in got["rows"]] == ["DE", "NA", "NA", None]
     assert got["dropped"] == {"duplicate_id": 1}
+
+
+def test_a_file_that_is_broken_further_on_gets_a_sentence(tmp_path: Path) -> None:
+    row = b'{"image": "a.jpg", "lat": 1.5, "lon": 2.5}\n'
+    with serving({"o/rows": Repo({"test/a.jsonl": row, "test/b.jsonl": row + b"{]\n"})}) as server:
+        got = ask(server, tmp_path, "o/rows", "test", "all")
+        assert got["type"] == "DataError"
+        assert "can't be read to its end" in got["error"]
+        assert len(ask(server, tmp_path, "o/rows", "test", "1")["rows"]) == 1  # what came is kept
 
 
 def test_images_that_are_missing_or_elsewhere(tmp_path: Path) -> None:
