@@ -55,7 +55,7 @@ class HubStream(StreamedDataset):
         self._open_rows = open_rows
         self._overrides = overrides
         self._progress = progress
-        self._downloader: Downloader | None = None
+        self._downloader = Downloader()
 
     def select(self, limit: int | None, seed: int = 0) -> Selection:
         """The first `limit` samples with valid truth, in the order of the stream."""
@@ -81,14 +81,12 @@ class HubStream(StreamedDataset):
         if handle.startswith(_ON_HUB):
             return fetch_image(self._repo, handle.removeprefix(_ON_HUB))
         if handle.startswith(_AT_URL):
-            self._downloader = self._downloader or Downloader()
             return self._downloader.fetch(handle.removeprefix(_AT_URL))
         return read_spooled(self._folder / "images.bin", handle)
 
     def close(self) -> None:
         """Lets go of connections."""
-        if self._downloader is not None:
-            self._downloader.close()
+        self._downloader.close()
 
     def _take(self, spool: Spool, limit: int | None) -> None:
         """Walks on from where the spool ends until it has `limit` samples."""

@@ -16,6 +16,7 @@ import pyarrow.compute
 
 from geospot.data.sample import SampleTable
 from geospot.errors import UsageError
+from geospot.greatcircle import unit_vectors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -191,12 +192,4 @@ def _bits(hashed: Any) -> int:
 
 def _on_the_sphere(table: SampleTable) -> npt.NDArray[np.float64]:
     """Places as unit vectors, [N, 3], so that the date line and the poles are nowhere special."""
-    latitude_N, longitude_N = np.radians(table.latitude_N), np.radians(table.longitude_N)
-    return np.stack(
-        [
-            np.cos(latitude_N) * np.cos(longitude_N),
-            np.cos(latitude_N) * np.sin(longitude_N),
-            np.sin(latitude_N),
-        ],
-        axis=-1,
-    )
+    return unit_vectors(np.stack([table.latitude_N, table.longitude_N], axis=-1)).T

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
+from geospot.data.truth import first_of_each
 from geospot.data.zipindex import Member
 
 NO_MEMBER: Final = "-"
@@ -116,10 +117,10 @@ def matched(row_ids: Column, member_ids: Column) -> tuple[Codes, npt.NDArray[np.
     for digit in range(11):
         rows_R, ids = _of_digit(row_ids, row_digit_N, digit)
         members_K, known = _of_digit(member_ids, member_digit_M, digit)
-        keep_N[rows_R] = _first_of_each(pc.dictionary_encode(ids).indices.to_numpy())
+        keep_N[rows_R] = first_of_each(pc.dictionary_encode(ids).indices.to_numpy())
         encoded: Column = pc.dictionary_encode(known)
         codes_K = encoded.indices.to_numpy()
-        first_U = members_K[_first_of_each(codes_K)]
+        first_U = members_K[first_of_each(codes_K)]
         often_U = np.bincount(codes_K, minlength=len(first_U)) > 1
         handle_U = np.append(np.where(often_U, 1, first_U + 2), 0)  # the last: not found
         found_R = pc.fill_null(pc.index_in(ids, value_set=encoded.dictionary), -1).to_numpy()
@@ -138,10 +139,3 @@ def _last_digit(ids: Column) -> npt.NDArray[np.int8]:
     digits = pa.array([str(digit) for digit in range(10)])
     last = pc.utf8_slice_codeunits(ids, start=-1)
     return pc.fill_null(pc.index_in(last, value_set=digits), 10).cast(pa.int8()).to_numpy()
-
-
-def _first_of_each(codes_N: Codes) -> npt.NDArray[np.bool_]:
-    """Where a dictionary code stands for the first time: codes are dealt in order of appearance."""
-    if not len(codes_N):
-        return np.ones(0, dtype=np.bool_)
-    return codes_N > np.concatenate([[-1], np.maximum.accumulate(codes_N)[:-1]])

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from geospot.data.prepared import write_text
-
-NOTHING_DROPPED: Final[Mapping[str, int]] = {}
+from geospot.errors import SourceUnavailableError
+from geospot.textsafe import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Spool:
         self._position = folder / "position.json"
         self.ids: set[str] = set()
         self.count = self.seen = 0
-        self.dropped: dict[str, int] = dict(NOTHING_DROPPED)
+        self.dropped: dict[str, int] = {}
         self._repair()
 
     def first(self, limit: int | None) -> list[Taken]:
@@ -70,18 +70,21 @@ class Spool:
         self.count += 1
 
     def position(self) -> dict[str, Any]:
-        """What `mark` wrote last: `state`, `seen`, `ended`, `dropped`; empty before that."""
+        """What `mark` wrote last: `state`, `count`, `seen`, `ended`, `dropped`; empty before that."""
         if not self._position.exists():
             return {}
         return dict(json.loads(self._position.read_text(encoding="utf-8")))
 
     def mark(self, state: object, *, ended: bool) -> None:
         """Remembers how to take up the stream, and whether it has ended."""
-        mark = {"state": state, "seen": self.seen, "ended": ended, "dropped": self.dropped}
-        write_text(self._position, json.dumps(mark))
+        mark = {"state": state, "count": self.count, "seen": self.seen, "ended": ended}
+        write_text(self._position, json.dumps(mark | {"dropped": self.dropped}))
 
     def _repair(self) -> None:
-        """Cuts off a torn last line and image bytes that no line names, and counts the rest."""
+        """Cuts off a torn last line and image bytes that no line names, and counts the rest.
+
+        Where less is left than was marked, the stream is taken up from its beginning.
+        """
         if not self._rows.exists():
             return
         there = self.images.stat().st_size if self.images.exists() else 0
@@ -100,14 +103,29 @@ class Spool:
         os.truncate(self._rows, whole)
         if there > end:
             os.truncate(self.images, end)
+        if self.count < self.position().get("count", 0):
+            self._position.unlink()
 
 
 def read_spooled(images: Path, handle: str) -> bytes:
-    """The bytes that a handle of `Spool.append` names."""
+    """The bytes that a handle of `Spool.append` names.
+
+    Raises:
+        SourceUnavailableError: somebody has deleted or shortened the file of images since.
+    """
     offset, _, size = handle.partition(":")
-    with images.open("rb") as file:
-        file.seek(int(offset))
-        return file.read(int(size))
+    try:
+        with images.open("rb") as file:
+            file.seek(int(offset))
+            data, why = file.read(int(size)), "it has become shorter"
+    except OSError as error:
+        data, why = b"", error.strerror
+    if len(data) < int(size):
+        raise SourceUnavailableError(
+            f"{printable(str(images))} in the cache can't be read: {why}.",
+            "Run the same command again: what is missing is fetched again.",
+        )
+    return data
 
 
 def _stop(handle: str) -> int:

@@ -133,15 +133,18 @@ def _drop(keep: Mask, broken_N: Mask, reason: str, dropped: dict[str, int]) -> N
 
 
 def _repeated(ids: Column, keep: Mask) -> Mask:
-    """Where an id stands that an earlier kept row has already.
-
-    Dictionary codes are dealt in order of appearance, so a row is new exactly where its code is
-    above every code before it: no sorting, no Python loop.
-    """
+    """Where an id stands that an earlier kept row has already."""
     repeated_N = np.zeros(len(keep), dtype=np.bool_)
     kept = ids.filter(pa.array(keep)).combine_chunks()
-    codes_K = kept.dictionary_encode().indices.to_numpy()
-    if len(codes_K):
-        before_K = np.concatenate([[-1], np.maximum.accumulate(codes_K)[:-1]])
-        repeated_N[keep] = codes_K <= before_K
+    repeated_N[keep] = ~first_of_each(kept.dictionary_encode().indices.to_numpy())
     return repeated_N
+
+
+def first_of_each(codes_N: npt.NDArray[np.int32]) -> Mask:
+    """Where a dictionary code stands for the first time.
+
+    Codes are dealt in order of appearance, so one is new exactly where it is above every code before
+    it: no sorting, no Python loop.
+    """
+    before_N = np.maximum.accumulate(np.concatenate([[-1], codes_N]))[:-1]
+    return codes_N > before_N

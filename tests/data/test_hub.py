@@ -19,6 +19,8 @@ import pyarrow.parquet
 import pytest
 
 from geospot.data.hub import open_hub
+from geospot.data.spool import Spool, read_spooled
+from geospot.errors import SourceUnavailableError
 from tests.support.hub_server import Fault, HubServer, Repo, serving
 from tests.support.osv_repo import repo_of
 from tests.support.osv_tree import make_osv_tree
@@ -241,6 +243,31 @@ def test_images_that_are_missing_or_elsewhere(tmp_path: Path) -> None:
         got = ask(server, tmp_path, "o/photos", "test", "all")
     assert got["images"][:2] == [SUMS[7], SUMS[7]]
     assert got["images"][2:] == ["o/photos has no file b.jpg.", "The row has no image."]
+
+
+def test_photos_that_the_cache_has_lost_are_fetched_again(tmp_path: Path) -> None:
+    with serving({"o/photos": Repo({"data/test-0-of-1.parquet": parquet(IMAGES[:40])})}) as server:
+        for limit in ("35", "all"):
+            got = ask(server, tmp_path, "o/photos", "test", limit)
+            [images] = (tmp_path / "cache").rglob("images.bin")
+            images.unlink()
+            assert ask(server, tmp_path, "o/photos", "test", limit) == got
+            assert got["images"] == SUMS[: 35 if limit == "35" else 40]
+
+
+@pytest.mark.parametrize("left", [None, b"cut"])
+def test_a_photo_that_the_cache_has_lost_is_no_broken_photo(
+    tmp_path: Path, left: bytes | None
+) -> None:
+    spool = Spool(tmp_path)
+    spool.append({"id": "a"}, IMAGES[0])
+    handle = spool.first(1)[0].fields["image"]
+    assert read_spooled(spool.images, handle) == IMAGES[0]
+    spool.images.unlink()
+    if left is not None:
+        spool.images.write_bytes(left)
+    with pytest.raises(SourceUnavailableError, match="fetched again"):
+        read_spooled(spool.images, handle)
 
 
 def test_kill_9_while_streaming_loses_and_repeats_nothing(tmp_path: Path) -> None:
