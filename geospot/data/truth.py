@@ -76,17 +76,37 @@ def valid_rows(raw: pa.Table) -> SampleTable:
 
 def _text(raw: pa.Table, name: str) -> Column:
     """Column `name` as text without blanks around it, empty text as null."""
-    if name not in raw.column_names:
-        return pa.chunked_array([pa.nulls(raw.num_rows, pa.string())])
-    column = raw.column(name)
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = _plain(raw, name)
     if pa.types.is_floating(column.type):
         column = _text_of_floats(column, name)
     column = column.cast(pa.string())
     if name != "image":  # a path may begin or end with a blank, strange as that is
         column = pc.utf8_trim_whitespace(column)
     return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+
+
+def _plain(raw: pa.Table, name: str) -> Column:
+    """Column `name` as text or numbers; nulls where it isn't there, or holds lists and the like.
+
+    In JSON those are nothing, too.
+    """
+    nothing = pa.chunked_array([pa.nulls(raw.num_rows, pa.string())])
+    if name not in raw.column_names:
+        return nothing
+    column = raw.column(name)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_nested(column.type) or pa.types.is_boolean(column.type):
+        return nothing
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        return column
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"The column of {name} holds bytes that are no text.",
+            f"Name another one with --columns {name}=….",
+        ) from error
 
 
 def _text_of_floats(column: Column, name: str) -> Column:
@@ -102,12 +122,8 @@ def _text_of_floats(column: Column, name: str) -> Column:
 
 def _degrees(raw: pa.Table, name: str) -> tuple[npt.NDArray[np.float64], Mask]:
     """Column `name` as degrees, NaN where it is no number, and where it holds anything at all."""
-    if name not in raw.column_names:
-        return np.full(raw.num_rows, np.nan), np.zeros(raw.num_rows, dtype=np.bool_)
-    column = raw.column(name)
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    column = _plain(raw, name)
+    if pa.types.is_string(column.type):
         column = pc.utf8_trim_whitespace(column)
         given_N = ~_null(pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column))
         numeric = pc.if_else(
@@ -116,7 +132,7 @@ def _degrees(raw: pa.Table, name: str) -> tuple[npt.NDArray[np.float64], Mask]:
         column = pc.utf8_ltrim(numeric, characters="+")  # Arrow's cast reads no plus sign
     else:
         given_N = ~_null(column)
-    degrees = pc.fill_null(column.cast(pa.float64()), float("nan"))
+    degrees = pc.fill_null(column.cast(pa.float64(), safe=False), float("nan"))
     return degrees.to_numpy(), given_N
 
 

@@ -2,6 +2,9 @@
 
 import cProfile
 import math
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -185,6 +188,31 @@ def test_numbers_and_dictionaries_are_read_as_text_is() -> None:
         "12345678901234567",
     )
     assert table.dropped == {"not_a_number": 1}
+
+
+@pytest.mark.parametrize("name", ["id", "latitude", "city"])
+@pytest.mark.parametrize("strange", [[[1.0], None], [{"a": 1}, {}], [True, False], [None, None]])
+def test_lists_and_the_like_are_nothing_as_in_json(name: str, strange: list[Any]) -> None:
+    raw = pa.table(
+        {"id": ["a", "b"], "image": ["a", "b"], "latitude": [1.5, 2.5], "longitude": [7, 8]}
+        | {name: strange}
+    )
+    reason = {"id": {"missing_id": 2}, "latitude": {"missing_coordinates": 2}, "city": {}}[name]
+    table = valid_rows(raw)
+    assert table.dropped == reason
+    assert all(sample.city is None for sample in table)
+
+
+def test_other_kinds_of_columns_are_read_or_get_a_sentence() -> None:
+    text = {"id": ["a"], "image": ["a"], "latitude": ["1.5"], "longitude": ["2.5"]}
+    for degrees in (pa.array([b"1.5"]), pa.array([Decimal("1.5")]), pa.array([1.5], pa.float16())):
+        assert valid_rows(pa.table(text | {"latitude": degrees}))[0].latitude == 1.5
+    assert valid_rows(pa.table(text | {"latitude": [10**17 + 1]})).dropped == {"out_of_range": 1}
+    assert valid_rows(pa.table(text | {"latitude": [datetime.now(UTC)]})).dropped == {
+        "not_a_number": 1
+    }
+    with pytest.raises(DataError, match="--columns city="):
+        valid_rows(pa.table(text | {"city": [b"\xff"]}))
 
 
 def test_no_columns_and_no_rows_are_no_accident() -> None:
