@@ -63,10 +63,10 @@ def open_dataset(
 
         refuse_overrides(columns, "The procedural world")
         return open_world(split, **_world_options(spec.partition(":")[2]))
-    path = Path(spec).expanduser()
-    if spec and path.is_dir():
+    path = Path(os.path.expanduser(spec))  # noqa: PTH111 - never raises
+    if spec and _is_folder(path):
         return _open_folder(path, split, columns, cache_dir, progress)
-    if path.is_file():
+    if os.path.isfile(path):  # noqa: PTH113 - never raises
         return _open_file(path, split, columns, progress)
     if spec.endswith((".tar", "}")) and (tars := expand_pattern(str(path))):
         from geospot.data.webdataset import open_webdataset
@@ -161,7 +161,7 @@ def _open_hub(
         )
     except DataError as error:
         path = Path(spec)
-        if path.parent.is_dir():  # a path with a slip in it looks like a name on the hub
+        if _is_folder(path.parent):  # a path with a slip in it looks like a name on the hub
             error.advice += f" No {path.name} is in the folder {path.parent} here either."
         raise
 
@@ -206,6 +206,11 @@ def _open_folder(
         f"The folder {printable(str(root))} holds no data set with a split {printable(split)!r}.",
         f"Found there: {_contents(root)}. A data set is one of: {FORMS}.",
     )
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is one; a name that no file can have is none."""
+    return os.path.isdir(path)  # noqa: PTH112 - never raises
 
 
 def _open_file(
@@ -260,7 +265,7 @@ def _contents(root: Path, most: int = 8) -> str:
 def _advice_for_nothing(path: Path) -> str:
     """What to do about a name that is nothing: the nearest path there is, or the forms."""
     there = path.parent
-    while not there.is_dir():
+    while not _is_folder(there):
         there = there.parent
     try:
         names = [entry.name for entry in there.iterdir()]

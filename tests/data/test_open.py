@@ -101,6 +101,8 @@ def test_columns_are_refused_where_there_are_none_to_choose(tmp_path: Path) -> N
         ("nothing-*.tar", "no data set"),
         ("https://example.org/x.tar", "no data set"),
         ("nul\0", "no data set"),
+        ("x" * 300, "no data set"),
+        ("~nobody-at-home/photos", "no data set"),
     ],
 )
 def test_a_spec_that_is_nothing_gets_advice(
