@@ -1,10 +1,14 @@
 """What a run may spend: requests and tokens a minute, and dollars in all."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 _SMOOTHING: Final = 0.1
+
+
+def _unknown(_: float, __: float) -> None:
+    """No prices."""
 
 
 class RatePacer:
@@ -49,14 +53,24 @@ class RatePacer:
 
 
 class CostCap:
-    """Says when the next request might take the run over its dollars.
+    """Adds up what was spent, and says when the next request might take the run over its dollars.
 
     Requests under way are counted at the average cost of those answered (the first few at nothing:
     their cost isn't known), so a run overshoots by a few answers at most.
+
+    Args:
+        price: dollars for so many input and output tokens, None where prices aren't known.
     """
 
-    def __init__(self, max_cost_usd: float | None, spent_usd: float = 0.0) -> None:
+    def __init__(
+        self,
+        max_cost_usd: float | None,
+        spent_usd: float = 0.0,
+        *,
+        price: Callable[[float, float], float | None] = _unknown,
+    ) -> None:
         self._max_usd = max_cost_usd
+        self._price = price
         self.spent_usd = spent_usd
         self._answers = 0
         self._session_usd = 0.0
@@ -70,11 +84,16 @@ class CostCap:
         """One of so many equal parts of what may still be spent; None where there is no limit."""
         return None if self._max_usd is None else max(self._max_usd - self.spent_usd, 0.0) / parts
 
-    def spend(self, cost_usd: float) -> None:
-        """Books one answer."""
+    def of(self, usage: Mapping[str, int]) -> float:
+        """Dollars for the tokens of an answer; 0 where prices aren't known."""
+        return self._price(usage.get("input_tokens", 0), usage.get("output_tokens", 0)) or 0.0
+
+    def spend(self, usage: Mapping[str, int]) -> None:
+        """Books one answer. What cost nothing, such as a fault, tells nothing of what others will."""
+        cost_usd = self.of(usage)
         self.spent_usd += cost_usd
         self._session_usd += cost_usd
-        self._answers += 1
+        self._answers += cost_usd > 0.0
 
     def allows(self, under_way: int) -> bool:
         """Whether one more request fits beside those under way."""

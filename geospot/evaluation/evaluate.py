@@ -30,7 +30,6 @@ from geospot.evaluation.opening import (
     recorded_prompt,
 )
 from geospot.evaluation.progress import View
-from geospot.evaluation.records import SampleRecord
 from geospot.evaluation.results import RESULTS, SUMMARY, ResultDirectory, read_json
 from geospot.evaluation.sessions import seconds_asking
 from geospot.evaluation.summary import summarise
@@ -142,7 +141,7 @@ class _Run:
         self.total = len(selection) * config.samples
         self.done = bytearray(self.total)
         self.stats = Stats(total=self.total)
-        self.cost = CostCap(config.max_cost)
+        self.cost = CostCap(config.max_cost, price=config.cost_usd)
         self.manifest = directory.manifest() or {}
         self.bug: BaseException | None = None
         self.signals: tuple[signal.Signals, ...] = _STOP_SIGNALS
@@ -191,18 +190,12 @@ class _Run:
         for record in self.directory.records():
             index = index or {id_: at for at, id_ in enumerate(self.selection.table.ids)}
             at = index[record.id] * self.config.samples + record.draw
-            cost = self._cost_of(record)
             if record.outcome is Outcome.TRANSPORT_ERROR:
                 continue
             self.done[at] = 1
             self.stats.add(record)
-            self.cost.spent_usd += cost
+            self.cost.spent_usd += self.cost.of(record.usage)
         self.stats.spent_usd = self.cost.spent_usd
-
-    def _cost_of(self, record: SampleRecord) -> float:
-        used = record.usage
-        cost = self.config.cost_usd(used.get("input_tokens", 0), used.get("output_tokens", 0))
-        return cost or 0.0
 
     def _pending(self) -> Iterator[tuple[GeoSample, int]]:
         """What is open, with the photo's row."""
@@ -236,7 +229,6 @@ class _Run:
             settings,
             on_record=self.directory.append,
             on_event=self.directory.event,
-            price=self.config.cost_usd,
             cost=self.cost,
             stats=self.stats,
         )

@@ -191,13 +191,8 @@ class Fleet:
         return None
 
     def _keep(self, record: SampleRecord) -> None:
-        usage = record.usage
-        cost = self._order.config.cost_usd(
-            usage.get("input_tokens", 0), usage.get("output_tokens", 0)
-        )
-        if record.attempts and cost is not None:
-            self._cost.spend(cost)
-            self.stats.spent_usd = self._cost.spent_usd
+        self._cost.spend(record.usage)
+        self.stats.spent_usd = self._cost.spent_usd
         self._on_record(record)
         self.stats.add(record)
         self._deaths_in_a_row = 0

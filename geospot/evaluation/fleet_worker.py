@@ -99,7 +99,6 @@ class ShardWorker:
             max_cost_usd: what it may cost.
         """
         messages: asyncio.Queue[Message] = asyncio.Queue()
-        config, order = self._order.config, self._order
         samples = [(self._selection.table[at], draw) for at, draw in questions]
         asked = {
             (s.id, draw): (at, draw) for (s, _), (at, draw) in zip(samples, questions, strict=True)
@@ -114,12 +113,11 @@ class ShardWorker:
         harness = self._harness = Harness(
             self._backend,
             self._dataset,
-            order.prompt,
-            order.settings,
+            self._order.prompt,
+            self._order.settings,
             on_record=answered,
             on_event=happened,
-            price=config.cost_usd,
-            cost=CostCap(max_cost_usd),
+            cost=CostCap(max_cost_usd, price=self._order.config.cost_usd),
             stats=Stats(total=len(questions)),
         )
         if self._stop_reason is not None:

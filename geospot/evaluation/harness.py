@@ -94,7 +94,6 @@ class Harness:
     Args:
         on_record: called once for each settled sample; when it returns, the record is safe.
         on_event: called for each retry and halving, with a name and details.
-        price: dollars for so many input and output tokens, None where prices aren't known.
     """
 
     def __init__(
@@ -106,7 +105,6 @@ class Harness:
         *,
         on_record: Callable[[SampleRecord], None],
         on_event: Callable[..., None],
-        price: Callable[[float, float], float | None],
         cost: CostCap,
         stats: Stats,
     ) -> None:
@@ -120,7 +118,6 @@ class Harness:
         self._settings = settings
         self._on_record = on_record
         self._on_event = on_event
-        self._price = price
         self._cost = cost
         self._pacer = RatePacer(
             settings.rpm, settings.tpm, tokens_guess=_tokens_guess(prompt, settings.max_tokens)
@@ -296,16 +293,14 @@ class Harness:
         return prepare_image(self._dataset.read_image(sample), self._settings.max_image_size)
 
     def _keep(self, record: SampleRecord) -> None:
-        usage = record.usage
-        if self._cost.is_limited and record.text and not any(usage.values()):
+        if self._cost.is_limited and record.text and not any(record.usage.values()):
             self.stop("the server counts no tokens, so --max-cost can't be kept")
-        cost = self._price(usage.get("input_tokens", 0), usage.get("output_tokens", 0))
-        if record.attempts and cost is not None:
-            self._cost.spend(cost)
-            self.stats.spent_usd = self._cost.spent_usd
+        self._cost.spend(record.usage)
+        self.stats.spent_usd = self._cost.spent_usd
         self._on_record(record)
         self.stats.add(record)
-        if record.outcome is not Outcome.TRANSPORT_ERROR:
+        # An image that was broken before it was sent says nothing of the server.
+        if record.outcome is not Outcome.TRANSPORT_ERROR and record.attempts:
             self._given_up_in_a_row = 0
 
     def _close_faulty(

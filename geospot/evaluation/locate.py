@@ -68,7 +68,6 @@ async def locate(
             ),
             on_record=lambda record: records.update({int(record.id): record}),
             on_event=_ignore,
-            price=_free,
             cost=CostCap(None),
             stats=stats,
         )
@@ -117,7 +116,3 @@ def _exif_distance_km(
 
 def _ignore(_: str, **__: object) -> None:
     """Retries of a few photos are nobody's concern."""
-
-
-def _free(_: float, __: float) -> None:
-    """No prices here."""

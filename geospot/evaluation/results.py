@@ -49,6 +49,7 @@ IDENTITY: Final = (
     "config.max_tokens",
     "config.temperature",
     "config.extra_body",
+    "config.renderer",
 )
 
 

@@ -17,6 +17,7 @@ _SETTINGS: Final[Mapping[str, tuple[str, str]]] = {
     "max-image-size": ("config", "max_image_size"),
     "max-tokens": ("config", "max_tokens"),
     "extra-body": ("config", "extra_body"),
+    "renderer": ("config", "renderer"),
 }
 """Beside the prompt: what is shown where it differs, and where eval.json has it."""
 

@@ -14,6 +14,10 @@ class Clock:
         return self.now_s
 
 
+def ten_cents_a_token(input_tokens: float, output_tokens: float) -> float:
+    return 0.1 * (input_tokens + output_tokens)
+
+
 def sent_within(pacer: RatePacer, clock: Clock, seconds: float, tokens: int) -> int:
     """How many requests go out when each is sent as soon as it may, one after the other."""
     count = 0
@@ -51,15 +55,16 @@ def test_requests_booked_together_leave_one_after_the_other() -> None:
 
 
 def test_the_cap_counts_what_is_under_way_at_the_average_cost() -> None:
-    cap = CostCap(1.0, spent_usd=0.5)
-    cap.spend(0.1)
+    cap = CostCap(1.0, spent_usd=0.5, price=ten_cents_a_token)
+    cap.spend({"output_tokens": 1})
+    cap.spend({"input_tokens": 0, "output_tokens": 0})  # a fault: the next answer costs no less
     assert cap.allows(under_way=3)
     assert not cap.allows(under_way=4)
 
 
 def test_without_a_cap_everything_is_allowed() -> None:
-    cap = CostCap(None)
-    cap.spend(1e9)
+    cap = CostCap(None, price=ten_cents_a_token)
+    cap.spend({"output_tokens": 10**9})
     assert cap.allows(under_way=1000)
 
 

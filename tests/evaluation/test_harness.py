@@ -215,12 +215,25 @@ def test_loopback_works_behind_a_proxy_that_cannot_reach_it(
     assert done.ending == "complete"
 
 
+def test_a_dead_server_ends_the_run_whatever_images_are_broken_between(tmp_path: Path) -> None:
+    make_osv_tree(tmp_path / "osv", images=60, extracted=True)
+    for number, photo in enumerate(sorted((tmp_path / "osv").rglob("*.jpg"))):
+        if number % 3 == 0:
+            photo.write_bytes(b"")
+    with VlmServer(lambda _: Behaviour(kind="status", status=500)) as server:
+        done = run(tmp_path / "osv", server.base_url, tmp_path / "out", canary=False)
+    assert "in a row got no answer" in (done.reason or "")
+    assert done.summary["not_asked"] > 0
+
+
 def test_another_configuration_does_not_get_into_the_directory(tmp_path: Path) -> None:
     make_osv_tree(tmp_path / "osv", images=4)
     with VlmServer() as server:
         run(tmp_path / "osv", server.base_url, tmp_path / "out")
         with pytest.raises(ResultMismatchError, match=r"prompt\.sha"):
             run(tmp_path / "osv", server.base_url, tmp_path / "out", prompt="json")
+        with pytest.raises(ResultMismatchError, match=r"config\.renderer"):
+            run(tmp_path / "osv", server.base_url, tmp_path / "out", renderer="qwen3_vl")
         again = run(
             tmp_path / "osv", server.base_url, tmp_path / "out", prompt="json", resume=False
         )
