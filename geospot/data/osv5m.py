@@ -240,6 +240,9 @@ class _LocalImages:
                         data = file.read(MAX_BYTES + 1)
                 except FileNotFoundError:
                     continue
+                except OSError as error:  # a folder of this name, or an id too long for one
+                    name = printable(sample.id, limit=40)
+                    raise ImageError(f"{name} can't be read ({error.strerror}).") from error
                 if len(data) > MAX_BYTES:
                     raise ImageError(f"{file.name} is larger than {MAX_BYTES >> 20} MiB.")
                 return data

@@ -7,7 +7,6 @@ written under another name and renamed when whole: what is there is complete.
 
 import errno
 import fcntl
-import io
 import json
 import os
 import threading
@@ -15,6 +14,8 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from csv import Error as CsvError
+from csv import reader as csv_reader
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, Final, Literal, cast
@@ -237,10 +238,14 @@ def _csv_batches(source: Any, csv: Path, counts: Counter[str]) -> Iterator[pa.Ta
             handles = pa.array([NO_MEMBER], pa.string()).take(pa.array([0] * len(table)))
             yield table.append_column("image", handles)
     except pa.ArrowInvalid as error:
-        raise DataError(
-            f"{printable(str(csv))} can't be read as CSV: {printable(str(error), limit=200)}.",
-            "Download it again, or repair the line that it names.",
-        ) from error
+        raise _no_csv(csv, error) from error
+
+
+def _no_csv(csv: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{printable(str(csv))} can't be read as CSV: {printable(str(error), limit=200)}.",
+        "Download it again, or repair the line that it names.",
+    )
 
 
 def _header(csv: Path) -> list[str]:
@@ -248,10 +253,11 @@ def _header(csv: Path) -> list[str]:
     try:
         with csv.open("rb") as source:
             first = source.readline(1 << 20)
-        table = pyarrow.csv.read_csv(io.BytesIO(first)) if first.strip() else pa.table({})
+        names = next(csv_reader([first.decode("utf-8-sig").rstrip("\r\n")]), list[str]())
     except OSError as error:
         raise DataError(f"{printable(str(csv))} can't be read ({error.strerror}).") from error
-    names = [name.removeprefix("\ufeff") for name in table.column_names]
+    except (UnicodeDecodeError, CsvError) as error:
+        raise _no_csv(csv, error) from error
     missing = [name for name in ("id", "latitude", "longitude") if name not in names]
     if missing:
         raise ColumnsError(

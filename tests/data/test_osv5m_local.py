@@ -109,6 +109,19 @@ def test_hostile_ids_never_leave_the_folder(tmp_path: Path) -> None:
             dataset.read_image(sample)
 
 
+def test_an_image_that_cannot_be_opened_costs_its_sample_only(tmp_path: Path) -> None:
+    make_osv_tree(tmp_path, images=2, extracted=True)
+    strange = ["9" * 300, "777"]
+    (tmp_path / "images/test/00/777.jpg").mkdir()
+    rewrite_csv(
+        tmp_path / "test.csv", [{"id": i, "latitude": "1.5", "longitude": "2.5"} for i in strange]
+    )
+    dataset = open_local_osv5m(tmp_path, "test", cache_dir=tmp_path / "cache")
+    for sample in dataset.table:
+        with pytest.raises(ImageError, match=r"can't be read"):
+            dataset.read_image(sample)
+
+
 def test_a_member_that_is_there_twice_is_ambiguous(tmp_path: Path) -> None:
     truth = make_osv_tree(tmp_path, images=6, zips=2)
     images = tmp_path / "images/test"
@@ -210,6 +223,8 @@ def test_a_zip_that_goes_away_costs_its_images_only(tmp_path: Path) -> None:
         (b"", ColumnsError, "lacks the column 'id'"),
         (b"id,lat\n1,2\n", ColumnsError, "lacks the column 'latitude'"),
         (b"id,latitude,longitude\n1,\xff\xfe,3\n", DataError, "can't be read as CSV"),
+        (b'id,latitude,"longitude', DataError, "can't be read as CSV"),
+        (b"\xff\xfe,latitude\n", DataError, "can't be read as CSV"),
         (b"id,latitude,longitude,id\n1,2,3,4\n", ColumnsError, "two columns"),
     ],
 )
