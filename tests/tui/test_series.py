@@ -22,6 +22,14 @@ def test_a_sparkline_leaves_out_what_is_not_finite() -> None:
     assert spark([1.0], 0) == ""
 
 
+def test_a_sparkline_of_very_many_values_is_that_of_their_parts() -> None:
+    few = [3.0, np.nan, 1.0, 2.0, 8.0, 0.5]
+    many = np.repeat(np.array(few, np.float32), 5000)
+    assert spark(many, 6) == spark(few, 6) == "▃ ▁▂█▁"
+    many[5::7] = np.inf
+    assert spark(many, 6) == spark(few, 6)
+
+
 @pytest.mark.parametrize("weight", [0.6, 0.9, 0.99])
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 1000])
 def test_smoothing_is_the_weighted_mean_of_all_values_before(weight: float, count: int) -> None:
