@@ -5,6 +5,17 @@ sentence that says what to do next; the command line prints both and no tracebac
 the matching standard error, so that callers who don't know geospot can catch what they expect.
 """
 
+import errno
+from typing import Final
+
+EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Error numbers of a system that has nothing left to give, whatever was asked for."""
+
+MORE_FILES: Final = (
+    "Raise the limit, for example with `ulimit -n 4096`, and run the same command again; nothing "
+    "written so far is lost."
+)
+
 
 class GeospotError(Exception):
     """Root of the errors that a person can do something about.
@@ -58,6 +69,10 @@ class ImageError(GeospotError, ValueError):
     """One image that can't be read, decoded or sent. Costs that sample, never the run."""
 
 
+class ExhaustedError(GeospotError, OSError):
+    """The system has no file or memory left to give: it says nothing of what was to be read."""
+
+
 class RenderError(GeospotError, ValueError):
     """A conversation that can't be put into a model's tokens, or a renderer that doesn't fit."""
 
@@ -82,6 +97,10 @@ class UnreachableError(BackendError, ConnectionError):
     """Nothing answers at this address."""
 
 
+class BlindModelError(BackendError):
+    """Photos don't reach the model: whatever it is trained on, it would guess."""
+
+
 class DivergedError(GeospotError, ArithmeticError):
     """A loss or gradient that is no finite number: further training would only spoil the weights.
 
@@ -104,3 +123,19 @@ class DivergedError(GeospotError, ArithmeticError):
 
 class TooFewRolloutsError(BackendError):
     """Service or network lost so many rollouts of a step that nothing sound can be learned from it."""
+
+
+def refuse_if_exhausted(error: BaseException) -> None:
+    """Raises where a file couldn't be opened for want of descriptors or memory.
+
+    To be called before a photo is blamed: it may be fine, and would count as broken for ever.
+
+    Raises:
+        ExhaustedError: it is so.
+    """
+    if isinstance(error, ExhaustedError):
+        raise error
+    if isinstance(error, OSError) and error.errno in EXHAUSTED:
+        raise ExhaustedError(
+            f"No more files can be opened: {error.strerror}.", MORE_FILES
+        ) from error

@@ -4,6 +4,8 @@ import math
 from pathlib import Path
 from typing import Any, Final, cast
 
+from geospot.errors import refuse_if_exhausted
+
 _GPS_IFD: Final = 0x8825
 _LATITUDE_REF, _LATITUDE, _LONGITUDE_REF, _LONGITUDE = 1, 2, 3, 4
 
@@ -22,7 +24,8 @@ def gps_position(path: Path) -> tuple[float, float] | None:
     try:
         with Image.open(path) as image:
             gps = image.getexif().get_ifd(_GPS_IFD)
-    except (*PILLOW_ERRORS, Image.DecompressionBombError):
+    except (*PILLOW_ERRORS, Image.DecompressionBombError) as error:
+        refuse_if_exhausted(error)
         return None  # a broken photo says nothing
     latitude = _signed(gps.get(_LATITUDE), gps.get(_LATITUDE_REF), "N", "S")
     longitude = _signed(gps.get(_LONGITUDE), gps.get(_LONGITUDE_REF), "E", "W")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from geospot.data.dataset import GeoDataset
 from geospot.data.sample import GeoSample, SampleTable
-from geospot.errors import ImageError
+from geospot.errors import ImageError, refuse_if_exhausted
 from geospot.images import MAX_BYTES
 from geospot.textsafe import printable
 
@@ -24,6 +24,7 @@ def read_below(root: Path, relative: str) -> bytes:
             )
         return path.read_bytes()
     except OSError as error:
+        refuse_if_exhausted(error)
         raise ImageError(f"{_shown(relative)} can't be read: {error.strerror}.") from error
 
 

@@ -18,7 +18,7 @@ from geospot.data.progress import Progress, silent
 from geospot.data.rows import column_names, read_columns
 from geospot.data.sample import SampleTable
 from geospot.data.truth import valid_rows
-from geospot.errors import DataError, ImageError
+from geospot.errors import DataError, ImageError, refuse_if_exhausted
 from geospot.textsafe import printable
 
 PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
@@ -64,7 +64,7 @@ def has_photos(root: Path) -> bool:
     """Whether a photo or a metadata file is anywhere below."""
     return any(
         name in METADATA or name.lower().endswith(PHOTO_SUFFIXES)
-        for _, _, names in os.walk(root)
+        for _, _, names in os.walk(root, onerror=refuse_if_exhausted)
         for name in names
     )
 
@@ -86,7 +86,7 @@ def _walk(base: Path) -> tuple[list[str], list[Path]]:
     """Photos (paths relative to `base`, sorted) and metadata files; hidden folders are left out."""
     photos: list[str] = []
     metadata: list[Path] = []
-    for folder, folders, names in os.walk(base):
+    for folder, folders, names in os.walk(base, onerror=refuse_if_exhausted):
         folders[:] = [name for name in folders if not name.startswith(".")]
         here = Path(folder)
         metadata += [here / name for name in METADATA if name in names][:1]

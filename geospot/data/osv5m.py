@@ -19,7 +19,7 @@ from geospot.data.progress import Progress, silent
 from geospot.data.sample import GeoSample, SampleTable
 from geospot.data.selection import Selection, ranked_indices, selection_of
 from geospot.data.zipindex import Member, RangeReader, is_safe_name, read_member
-from geospot.errors import DataError, ImageError, SourceUnavailableError
+from geospot.errors import DataError, ImageError, SourceUnavailableError, refuse_if_exhausted
 from geospot.images import MAX_BYTES
 from geospot.textsafe import printable
 
@@ -172,6 +172,7 @@ class Osv5mDataset(GeoDataset):
         except DataError as error:  # refused in the middle of a run: not the fault of the image
             raise SourceUnavailableError(error.message, error.advice) from error
         except OSError as error:
+            refuse_if_exhausted(error)
             raise ImageError(f"{container} can't be read ({error.strerror or error}).") from error
 
     def close(self) -> None:
@@ -241,6 +242,7 @@ class _LocalImages:
                 except FileNotFoundError:
                     continue
                 except OSError as error:  # a folder of this name, or an id too long for one
+                    refuse_if_exhausted(error)
                     name = printable(sample.id, limit=40)
                     raise ImageError(f"{name} can't be read ({error.strerror}).") from error
                 if len(data) > MAX_BYTES:

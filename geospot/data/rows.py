@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import pyarrow as pa
 
 from geospot.data.columns import find_columns, flatten
-from geospot.errors import DataError
+from geospot.errors import DataError, refuse_if_exhausted
 from geospot.textsafe import printable
 
 # The longest row that Arrow's CSV reader can take. Where a block ends between the two characters of a
@@ -184,6 +184,7 @@ def parquet_file(path: Path) -> Any:
     try:
         return parquet.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
+        refuse_if_exhausted(error)
         raise DataError(
             f"{printable(str(path))} can't be read as Parquet: {printable(str(error), limit=200)}."
         ) from error

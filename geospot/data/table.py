@@ -15,7 +15,7 @@ from geospot.data.progress import Progress, silent
 from geospot.data.rows import column_names, parquet_file, read_columns
 from geospot.data.sample import GeoSample, SampleTable
 from geospot.data.truth import valid_rows
-from geospot.errors import DataError, ImageError
+from geospot.errors import DataError, ImageError, refuse_if_exhausted
 from geospot.images import MAX_BYTES
 
 pc: Any = pyarrow.compute
@@ -118,6 +118,7 @@ class ParquetBytesDataset(GeoDataset):
             with parquet_file(self._paths[number]) as file:
                 value = _cell(file, row, self._image_columns[number])
         except (DataError, pa.ArrowException, OSError) as error:
+            refuse_if_exhausted(error)
             raise ImageError(f"The image can't be read from the Parquet file: {error}") from error
         data: object = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(data, bytes):

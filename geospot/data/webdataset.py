@@ -21,7 +21,7 @@ from geospot.data.progress import Progress, silent
 from geospot.data.rows import json_object, json_text
 from geospot.data.sample import SAMPLE_SCHEMA, GeoSample, SampleTable
 from geospot.data.truth import valid_rows
-from geospot.errors import DataError, ImageError
+from geospot.errors import DataError, ImageError, refuse_if_exhausted
 from geospot.images import MAX_BYTES
 from geospot.textsafe import printable
 
@@ -95,6 +95,7 @@ class WebDataset(GeoDataset):
                 file.seek(offset)
                 data = _read_fully(file, size)
         except OSError as error:
+            refuse_if_exhausted(error)
             raise ImageError(
                 f"{self._tars[number].name} can't be read: {error.strerror}."
             ) from error

@@ -10,7 +10,7 @@ from geospot.config.evaluation import AskConfig
 from geospot.data.dataset import GeoDataset
 from geospot.data.exif import gps_position
 from geospot.data.sample import GeoSample, SampleTable
-from geospot.errors import DataError, ImageError
+from geospot.errors import DataError, ImageError, refuse_if_exhausted
 from geospot.evaluation.budget import CostCap
 from geospot.evaluation.harness import Harness, Settings, Stats
 from geospot.evaluation.opening import asked_as_trained, make_backend
@@ -98,6 +98,7 @@ class _Photos(GeoDataset):
         try:
             return self._photos[int(sample.id)].read_bytes()
         except OSError as error:
+            refuse_if_exhausted(error)
             raise ImageError(f"The file can't be read: {error.strerror}.") from error
 
 

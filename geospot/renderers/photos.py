@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from geospot.errors import ImageError
+from geospot.errors import ImageError, refuse_if_exhausted
 from geospot.images import PreparedImage, as_rgb, prepare_decoded, prepare_image
 from geospot.renderers.messages import ImageSource
 from geospot.renderers.pieces import Picture
@@ -56,4 +56,5 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
+        refuse_if_exhausted(error)
         raise ImageError(f"The image {path} can't be read: {error.strerror}.") from error
