@@ -54,19 +54,21 @@ def _rescore(directory: ResultDirectory) -> Rescored:
     changed: Counter[tuple[str, str]] = Counter()
     moved = altered = 0
     samples = directory.path / SAMPLES
-    fresh = directory.path / f".{SAMPLES}.{os.getpid()}"
-    fresh.unlink(missing_ok=True)
-    with directory.writing_to(fresh):
-        for old in read_records(samples):
-            new = reread(old)
-            altered += new != old
-            if new.outcome != old.outcome:
-                changed[str(old.outcome), str(new.outcome)] += 1
-            elif (new.latitude, new.longitude) != (old.latitude, old.longitude):
-                moved += 1
-            directory.append(new)
-    kept = _exchange(samples, fresh) if altered else None
-    fresh.unlink(missing_ok=True)
+    fresh = directory.path / f".{SAMPLES}.fresh"
+    fresh.unlink(missing_ok=True)  # of a rescoring that was killed: the lock is ours
+    try:
+        with directory.writing_to(fresh):
+            for old in read_records(samples):
+                new = reread(old)
+                altered += new != old
+                if new.outcome != old.outcome:
+                    changed[str(old.outcome), str(new.outcome)] += 1
+                elif (new.latitude, new.longitude) != (old.latitude, old.longitude):
+                    moved += 1
+                directory.append(new)
+        kept = _exchange(samples, fresh) if altered else None
+    finally:
+        fresh.unlink(missing_ok=True)
     summary = _summary(directory, manifest)
     manifest["rescored"] = {"versions": versions(), "at": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
     directory.write_manifest(manifest)

@@ -62,6 +62,7 @@ def score(config: ScoreConfig, progress: Progress = silent) -> Scored:
     predictions = Predictions(config.file, with_truth=config.dataset is None)
     truth = _from_dataset(config, progress) if config.dataset else _from_file(predictions)
     draws = predictions.draws
+    _refuse_other_ids(config, predictions, truth)  # before an earlier scoring is set aside for it
     manifest = _manifest(config, truth, draws)
     path = config.out or RESULTS / f"{BACKEND}-{_label(config)}-{_short(truth)}"
     aside = _make_way(path)
@@ -77,11 +78,6 @@ def score(config: ScoreConfig, progress: Progress = silent) -> Scored:
                     continue
                 used += 1
                 directory.append(judge(sample, reply, draw=draw))
-        if not used:
-            raise UsageError(
-                f"None of the ids in {config.file} is among the {truth.n:,} selected ones.",
-                "Check --dataset, --split, --limit and --seed, and the file's id column.",
-            )
         summary = summarise(
             directory.records(),
             n=truth.n,
@@ -93,6 +89,15 @@ def score(config: ScoreConfig, progress: Progress = silent) -> Scored:
     finally:
         directory.close()
     return Scored(path, manifest, summary, len(predictions) - used, aside)
+
+
+def _refuse_other_ids(config: ScoreConfig, predictions: Predictions, truth: _Truth) -> None:
+    draws = range(predictions.draws)
+    if all(predictions.reply(s.id, draw) is None for s in truth.samples for draw in draws):
+        raise UsageError(
+            f"None of the ids in {config.file} is among the {truth.n:,} selected ones.",
+            "Check --dataset, --split, --limit and --seed, and the file's id column.",
+        )
 
 
 def _from_dataset(config: ScoreConfig, progress: Progress) -> _Truth:

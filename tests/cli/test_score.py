@@ -59,6 +59,19 @@ def test_ids_that_the_file_lacks_are_failures(tmp_path: Path) -> None:
     assert "not selected: 1." in done.stderr
 
 
+def test_a_file_of_other_ids_leaves_an_earlier_scoring_as_it_is(tmp_path: Path) -> None:
+    truth = make_osv_tree(tmp_path / "osv", images=4)
+    file = write_csv(tmp_path / "mine.csv", answers(truth))
+    other = write_csv(tmp_path / "other.csv", [{"id": "x", "latitude": 1.0, "longitude": 1.0}])
+    options = ("--dataset", tmp_path / "osv", "--out", tmp_path / "out")
+    assert geospot("score", file, *options).returncode == 0
+    before = summary(tmp_path / "out")
+    done = geospot("score", other, *options)
+    assert (done.returncode, "None of the ids" in done.stderr) == (2, True)
+    assert summary(tmp_path / "out") == before
+    assert list(tmp_path.glob("out.aside-*")) == []
+
+
 def test_a_file_with_its_own_truth_is_marked_self_selected_and_not_ranked(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [
         {"id": "a", "text": "48.1, 11.5", "true_latitude": 48.1, "true_longitude": 11.5},
@@ -140,6 +153,10 @@ def test_rescore_reads_stored_texts_again_and_keeps_the_old_ones(tmp_path: Path)
     assert found["all"] == first.summary["all"]
     kept = next((tmp_path / "out").glob("samples.before-*.jsonl"))
     assert kept.read_text().count('"unparsed"') == 4
+    lines.write_text(lines.read_text() + "no record\n")
+    there = set((tmp_path / "out").iterdir())
+    assert geospot("rescore", tmp_path / "out").returncode == 1
+    assert set((tmp_path / "out").iterdir()) == there
     nothing = geospot("rescore", tmp_path / "osv")
     assert (nothing.returncode, "no result directory" in nothing.stderr) == (1, True)
 
