@@ -1,12 +1,10 @@
 """What an HTTP failure means for a run: slow down, try again, give up on this sample, or stop."""
 
-import email.utils
-import math
-import time
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from geospot.evaluation.backend import BackendFault, FaultKind
+from geospot.retry_after import retry_after_s
 
 RATE_LIMIT_STATUSES: Final = frozenset([429, 503, 529])
 """Too many requests, unavailable, overloaded: the server asks for less, not for another try."""
@@ -20,28 +18,6 @@ _IMAGE_CODES: Final = (
 _IMAGE_MESSAGES: Final = ("cannot identify image file", "image file is truncated")
 """What vLLM and its kind say, through Pillow, without a code of their own."""
 _QUOTA_CODES: Final = ("insufficient_quota", "billing_hard_limit", "billing_not_active")
-
-
-def retry_after_s(headers: Mapping[str, str], *, now_s: float | None = None) -> float | None:
-    """Seconds to wait as the server says it, None if it doesn't (RFC 9110, section 10.2.3).
-
-    Understands `retry-after-ms`, and `Retry-After` in seconds or as an HTTP date; a date in the past
-    is 0.
-    """
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return max(0.0, milliseconds / 1000.0)
-    text = headers.get("retry-after")
-    if text is None:
-        return None
-    seconds = _number(text)
-    if seconds is not None:
-        return max(0.0, seconds)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, moment.timestamp() - (time.time() if now_s is None else now_s))
 
 
 def status_fault(status: int, headers: Mapping[str, str], message: str) -> BackendFault:
@@ -110,12 +86,3 @@ def _code_has(body: Any, needles: tuple[str, ...]) -> bool:
 def _was_flagged(error: Mapping[str, Any]) -> bool:
     """OpenRouter's moderation: the reasons stand in the metadata."""
     return "flagged_input" in _mapping(error.get("metadata"))
-
-
-def _number(text: str | None) -> float | None:
-    """A finite number, None for anything else."""
-    try:
-        number = float(text) if text is not None else math.nan
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

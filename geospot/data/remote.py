@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
@@ -40,6 +39,7 @@ from huggingface_hub.utils import (
 
 from geospot.data.progress import Progress
 from geospot.errors import DataError, ImageError, SourceUnavailableError
+from geospot.retry_after import retry_after_s
 from geospot.textsafe import printable
 
 TRANSPORT_ERROR: Final[type[Exception]] = HfHubHTTPError.__bases__[0]
@@ -146,7 +146,7 @@ class HubRepo:
                 status = error.response.status_code
                 if status not in _PASSING or attempt == ATTEMPTS:
                     raise self.explained(error) from error
-                wait(attempt, retry_after_s(error.response.headers.get("Retry-After")), self)
+                wait(attempt, retry_after_s(error.response.headers), self)
             except OfflineModeIsEnabled as error:
                 raise self.explained(error) from error
             except HFValidationError as error:
@@ -289,7 +289,7 @@ class HubFile:
             ) as response:
                 status = response.status_code
                 if status in _PASSING:
-                    after_s = retry_after_s(response.headers.get("Retry-After"))
+                    after_s = retry_after_s(response.headers)
                     raise _PassingFaultError(f"the server answers HTTP {status}", after_s)
                 if status in _EXPIRED and not at_hub:
                     raise _PassingFaultError(
@@ -353,19 +353,6 @@ def download(file: HubFile, target: Path, progress: Progress) -> None:
         out.flush()
         os.fsync(out.fileno())
     part.replace(target)
-
-
-def retry_after_s(header: str | None) -> float | None:
-    """Seconds that a `Retry-After` header asks for, which holds seconds or a date (RFC 9110)."""
-    if header is None:
-        return None
-    header = header.strip()
-    if header.isascii() and header.isdigit():
-        return float(header)
-    try:
-        return max(parsedate_to_datetime(header).timestamp() - time.time(), 0.0)
-    except ValueError:
-        return None
 
 
 def wait(attempt: int, asked_s: float | None, repo: HubRepo) -> None:

@@ -1,38 +1,13 @@
 """What an HTTP failure means for a run."""
 
-from datetime import UTC, datetime
-from email.utils import format_datetime
-
 import pytest
 
 from geospot_backends.http_faults import (
     is_content_filter,
     is_image_problem,
     is_out_of_credit,
-    retry_after_s,
     status_fault,
 )
-
-NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, None),
-        ({"retry-after": "7"}, 7.0),
-        ({"retry-after": "0.5"}, 0.5),
-        ({"retry-after": "-3"}, 0.0),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
-        ({"retry-after": format_datetime(NOON.replace(second=42), usegmt=True)}, 42.0),
-        ({"retry-after": format_datetime(NOON.replace(hour=11), usegmt=True)}, 0.0),
-    ],
-)
-def test_retry_after_in_seconds_milliseconds_and_dates(
-    headers: dict[str, str], seconds: float | None
-) -> None:
-    assert retry_after_s(headers, now_s=NOON.timestamp()) == seconds
 
 
 @pytest.mark.parametrize(
@@ -82,8 +57,3 @@ def test_images_are_told_from_parameters() -> None:
     assert is_image_problem(413, None)
     assert not is_image_problem(400, {"message": "max_tokens is too large"})
     assert not is_image_problem(400, {"message": "unknown parameter image_detail"})
-
-
-@pytest.mark.parametrize("text", ["1e400", "nan", "inf", ""])
-def test_a_retry_after_that_is_no_finite_number_is_none(text: str) -> None:
-    assert retry_after_s({"retry-after": text}) is None
