@@ -14,13 +14,17 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import IO, Any, Final, cast
 
 import orjson
 
-from geospot.errors import GeospotError, UsageError
+from geospot.errors import EXHAUSTED, MORE_FILES, GeospotError, UsageError
 
 LOCK: Final = ".lock"
+_MAKE_ROOM: Final = (
+    "Make room on the disk, or mend its permissions, and run the same command again; nothing written "
+    "so far is lost."
+)
 ASIDE: Final = ".aside-"
 """In the name of a folder that was set aside, so that nobody takes it for a current one."""
 
@@ -142,6 +146,25 @@ def replace_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
         raise unwritable(path, error) from error
 
 
+def put_file(path: Path, data: bytes) -> None:
+    """Writes a file that a person named: the old one or the new one is there, never a part.
+
+    What is no plain file, such as a pipe or /dev/stdout, is written to; a link is followed.
+
+    Raises:
+        WriteError: its folder can't be made, the disk is full or read-only.
+    """
+    target = path.resolve()
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    replace_bytes(target, data)
+
+
 def take_lock(folder: Path, advice: str) -> int:
     """Locks a folder for this process; closing the descriptor, or dying, frees it.
 
@@ -194,22 +217,33 @@ def set_aside(folder: Path, advice: str) -> Path:
 
 
 def mend_torn_end(path: Path) -> None:
-    """Cuts off what a kill left of a line that wasn't written whole."""
+    """Cuts off what a kill left of a line that wasn't written whole.
+
+    Raises:
+        WriteError: the file may not be written.
+    """
     if not path.is_file():
         return
-    with path.open("r+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        keep = end
-        while keep > 0:
-            start = max(0, keep - 65_536)
-            file.seek(start)
-            newline = file.read(keep - start).rfind(b"\n")
-            if newline >= 0:
-                keep = start + newline + 1
-                break
-            keep = start
-        if keep < end:
-            file.truncate(keep)
+    try:
+        with path.open("r+b") as file:
+            _cut_to_last_line(file)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def _cut_to_last_line(file: IO[bytes]) -> None:
+    end = file.seek(0, os.SEEK_END)
+    keep = end
+    while keep > 0:
+        start = max(0, keep - 65_536)
+        file.seek(start)
+        newline = file.read(keep - start).rfind(b"\n")
+        if newline >= 0:
+            keep = start + newline + 1
+            break
+        keep = start
+    if keep < end:
+        file.truncate(keep)
 
 
 def parse_rows(data: bytes) -> list[dict[str, Any]]:
@@ -243,14 +277,13 @@ def unwritable(path: Path, error: OSError) -> WriteError:
     """The sentence for a file that can't be written."""
     return WriteError(
         f"{path} can't be written: {error.strerror or type(error).__name__}.",
-        "Make room on the disk, or mend its permissions, and run the same command again; nothing "
-        "written so far is lost.",
+        MORE_FILES if error.errno in EXHAUSTED else _MAKE_ROOM,
     )
 
 
 def _open_for_append(path: Path) -> int:
+    mend_torn_end(path)
     try:
-        mend_torn_end(path)
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     except OSError as error:
         raise unwritable(path, error) from error

@@ -34,6 +34,7 @@ def demo(
     geospot demo --out results/demo
     """
     from geospot.cli.console import stderr_console
+    from geospot.durable import put_file
     from geospot.demo import RL_STEPS, SFT_STEPS, Demo, Scale
     from geospot.evaluation.progress import TerminalView
     from geospot.learning.display import TerminalRunView
@@ -47,7 +48,7 @@ def demo(
     lift = asyncio.run(run.go())
     show(run.results)
     table = out / "leaderboard.csv"
-    table.write_text(to_csv(rank(collect(run.results).results)), encoding="utf-8")
+    put_file(table, to_csv(rank(collect(run.results).results)).encode("utf-8"))
     typer.echo(
         f"Sampled answers to {limit} held-out photos (temperature 1), before and after GRPO: reward "
         f"{lift.before.reward:.3f} -> {lift.after.reward:.3f} "

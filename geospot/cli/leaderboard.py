@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from geospot.durable import put_file
 from geospot.errors import UsageError
 
 app = typer.Typer(
@@ -130,11 +131,5 @@ def _write(path: Path, text: str) -> None:
     if str(path) == "-":
         typer.echo(text.encode("utf-8"), nl=False)  # as in a file, whatever the locale
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"{path} can't be written: {error.strerror}.", "Give another file."
-        ) from error
+    put_file(path, text.encode("utf-8"))
     typer.echo(f"Wrote {path}.", err=True)

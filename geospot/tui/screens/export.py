@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from geospot.durable import replace_bytes
+from geospot.durable import put_file
 from geospot.errors import UsageError
 from geospot.textsafe import printable
 from geospot.tui.reading import Reader
@@ -108,13 +108,7 @@ class ExportDialog(ModalScreen[Path | None]):
         text = to_csv(self._groups) if kind == "CSV" else to_markdown(self._groups, self._broken)
         if path.is_dir():
             raise UsageError(f"{path} is a folder.", "Give the name of a file.")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(
-                f"{path.parent} can't be made: {error.strerror}.", "Give another file."
-            ) from error
-        replace_bytes(path, text.encode("utf-8"))
+        put_file(path, text.encode("utf-8"))
 
     def _say(self, sentence: str) -> None:
         self.query_one("#export-reason", Static).update(Text(printable(sentence)))

@@ -1,0 +1,56 @@
+"""Files that a person named, and files that can't be written: old or new, never half; what to do."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from geospot.durable import WriteError, mend_torn_end, put_file, unwritable
+
+
+def test_a_link_stays_and_what_it_names_is_replaced(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    real.write_text("old")
+    link.symlink_to(real)
+    put_file(link, b"new")
+    assert (link.is_symlink(), real.read_text()) == (True, "new")
+    put_file(tmp_path / "new" / "folder" / "board.csv", b"first")
+    assert (tmp_path / "new" / "folder" / "board.csv").read_text() == "first"
+
+
+def test_what_is_no_plain_file_is_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    put_file(pipe, b"through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    with pytest.raises(WriteError, match="No space left"):
+        put_file(Path("/dev/full"), b"anything")
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_file_whose_folder_takes_nothing_stays_as_it_was() -> None:
+    with pytest.raises(WriteError, match="/proc/version can't be written"):
+        put_file(Path("/proc/version"), b"new")
+
+
+def test_lines_that_may_not_be_mended_are_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, mode: str) -> None:
+        raise OSError(errno.EROFS, f"Read-only file system ({mode})", str(self))
+
+    (tmp_path / "lines.jsonl").write_text("{}\n{")
+    monkeypatch.setattr(Path, "open", refuse)  # root is refused nothing
+    with pytest.raises(WriteError, match=r"can't be written: Read-only .*Make room"):
+        mend_torn_end(tmp_path / "lines.jsonl")
+
+
+def test_the_advice_is_about_what_is_wrong() -> None:
+    path = Path("x")
+    full = unwritable(path, OSError(errno.ENOSPC, "No space left on device"))
+    no_files = unwritable(path, OSError(errno.EMFILE, "Too many open files"))
+    assert "Make room" in full.advice
+    assert "ulimit -n" in no_files.advice
