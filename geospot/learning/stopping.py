@@ -67,6 +67,8 @@ class StopRequest:
 def stop_on_signals(notice: Callable[[str], None]) -> Generator[StopRequest]:
     """While it is open the first signal asks for the end, and a second ends the process at once.
 
+    A second SIGHUP doesn't: nobody sent it on purpose.
+
     To be entered on the main thread's event loop; on any other nothing is watched, since Python gives
     signals to the main thread alone.
 
@@ -78,6 +80,8 @@ def stop_on_signals(notice: Callable[[str], None]) -> Generator[StopRequest]:
 
     def came(number: signal.Signals) -> None:
         if request.is_set:
+            if number is signal.SIGHUP:
+                return  # of one terminal that goes away both the shell and the kernel tell
             _end_at_once(number)
         request.request(number)
         notice(f"{number.name}: finishing the step and saving. Again to stop at once.")

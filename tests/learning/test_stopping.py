@@ -42,6 +42,17 @@ def test_the_first_signal_lets_the_step_be_finished(number: signal.Signals, code
     out.close()
 
 
+def test_a_terminal_that_goes_is_told_of_twice_and_the_step_is_finished() -> None:
+    child, out = _started("never")
+    for _ in range(2):  # by the kernel and by the shell
+        child.send_signal(signal.SIGHUP)
+    assert "finishing" in out.readline()
+    child.send_signal(signal.SIGHUP)
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(20) == -signal.SIGTERM
+    out.close()
+
+
 def test_the_second_signal_ends_at_once() -> None:
     child, out = _started("never")
     child.send_signal(signal.SIGTERM)
