@@ -17,23 +17,17 @@ def seconds_asking(directory: Path) -> float:
     if not path.is_file():
         return 0.0
     total = 0.0
-    start = last = None
+    last: float | None = None
     with path.open("rb") as lines:
         for line in lines:
             event = _event(line)
             if event is None:
                 continue
             moment = float(event["time"])
-            if event["event"] == "session":
-                total += _span(start, last)
-                start = moment
-            last = moment
-    return round(total + _span(start, last), 3)
-
-
-def _span(start: float | None, last: float | None) -> float:
-    # A clock that was set back must not take time away.
-    return max(0.0, last - start) if start is not None and last is not None else 0.0
+            if last is not None and event["event"] != "session":
+                total += max(0.0, moment - last)  # a clock that was set back takes no time away
+            last = None if event["event"] == "session_end" else moment
+    return round(total, 3)
 
 
 def _event(line: bytes) -> dict[str, Any] | None:

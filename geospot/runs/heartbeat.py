@@ -87,7 +87,7 @@ class Beat:
 
     @property
     def _is_fresh(self) -> bool:
-        return time.time() - self.time < STALE_S
+        return abs(time.time() - self.time) < STALE_S  # a clock may have been set back since
 
     @property
     def _of_other_boot(self) -> bool:
@@ -212,7 +212,7 @@ def standing_by_files(
     """
     if ends:
         return "finished"
-    is_fresh = written_s is not None and time.time() - written_s < QUIET_S
+    is_fresh = written_s is not None and abs(time.time() - written_s) < QUIET_S
     return "running" if is_fresh else "unknown"
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from geospot.durable import replace_json
 from geospot.runs import heartbeat
-from geospot.runs.heartbeat import Beat, Heartbeat, read_heartbeat
+from geospot.runs.heartbeat import Beat, Heartbeat, read_heartbeat, standing_by_files
 
 
 def beat(**changed: Any) -> Beat:
@@ -78,6 +78,16 @@ def test_silence_of_a_process_that_may_be_there() -> None:
     assert beat(host="elsewhere", time=long_ago).standing() == "silent"
     assert beat(state="finished", time=long_ago).standing() == "finished"
     assert beat(pid=0).standing() == "died"
+
+
+def test_a_beat_from_the_future_is_no_sign_of_life() -> None:
+    """The clock was set back since, or a machine without a battery starts in the past."""
+    later = time.time() + 86_400
+    assert beat(time=later).standing() == "silent"
+    rebooted = beat(time=later, birth="another-boot/1")
+    assert rebooted.is_here
+    assert rebooted.standing() == "died"
+    assert standing_by_files(ends=False, written_s=later) == "unknown"
 
 
 def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
