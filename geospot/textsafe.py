@@ -1,9 +1,14 @@
 """Model text is hostile: make it harmless before a terminal, a log or a spreadsheet sees it."""
 
+import errno
 import io
+import os
 import re
 import unicodedata
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "＝", "＋", "－", "＠")
@@ -48,3 +53,34 @@ def never_fail_to_print(stream: TextIO) -> None:
     """
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")
+
+
+def outliving(stream: TextIO) -> TextIO:
+    """The stream; one to a terminal drops what is written after the terminal has gone.
+
+    What is under way has to be finished and saved all the same, and there is nobody to be told.
+    """
+    if not isinstance(stream, io.TextIOWrapper) or not stream.isatty():
+        return stream
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Terminal(stream.fileno(), "wb", closefd=False)),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=True,
+        write_through=stream.write_through,
+    )
+
+
+class _Terminal(io.FileIO):
+    """A terminal that may go: from then on its descriptor leads nowhere."""
+
+    def write(self, data: "Buffer", /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())
+        os.close(nowhere)
+        return super().write(data)

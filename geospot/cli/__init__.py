@@ -3,19 +3,25 @@
 import errno
 import os
 import sys
+from pathlib import Path
+from typing import Final
 
 import typer
 
 from geospot import __version__
 from geospot.cli.lazy import LazyGroup
-from geospot.errors import GeospotError
-from geospot.textsafe import never_fail_to_print
+from geospot.errors import EXHAUSTED, MORE_FILES, GeospotError
+from geospot.textsafe import never_fail_to_print, outliving
 
 EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished but incomplete, 130 interrupted."
 _FULL = (
     "No space is left on the disk, or where the output goes. Free some, or write elsewhere, and run "
     "the same command again."
 )
+
+
+_FILES: Final = 32
+"""So many a command needs beside the standard three, at the least."""
 
 
 class Commands(LazyGroup):
@@ -85,22 +91,47 @@ def main() -> None:
 
 
 def run_program(program: typer.Typer) -> None:
-    """Runs a program to its end. A GeospotError becomes its sentence and its advice; so does a full
-    disk or output; anything else is a bug.
+    """Runs a program to its end. A GeospotError becomes its sentence and its advice; so does a system
+    that has no room or no files left; anything else is a bug.
     """
     for stream in (sys.stdout, sys.stderr):
         never_fail_to_print(stream)
+    sys.stdout, sys.stderr = outliving(sys.stdout), outliving(sys.stderr)
     try:
+        _check_files()
         program()
     except GeospotError as error:
         typer.echo(f"geospot: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if (sentence := _of_system(error)) is None:
             raise
         _give_up_output()
-        typer.echo(f"geospot: {_FULL}", err=True)
+        typer.echo(f"geospot: {sentence}", err=True)
         sys.exit(1)
+
+
+def _check_files() -> None:
+    """Makes sure that some files can be opened: half an import, or half an event loop, says it badly."""
+    opened: list[int] = []
+    try:
+        opened += (os.open(os.devnull, os.O_RDONLY) for _ in range(_FILES))
+    finally:
+        for one in opened:
+            os.close(one)
+
+
+def _of_system(error: OSError) -> str | None:
+    """The sentence where it's no bug of ours, but the machine that is full or has nothing left."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _FULL
+    if error.errno in EXHAUSTED:
+        return f"No more files can be opened: {error.strerror}. {MORE_FILES}"
+    if error.errno == errno.EROFS and error.filename is not None:
+        from geospot.durable import unwritable
+
+        return str(unwritable(Path(os.fsdecode(error.filename)), error))
+    return None
 
 
 def _give_up_output() -> None:

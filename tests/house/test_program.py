@@ -2,8 +2,10 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,21 @@ def test_an_output_that_is_full_is_one_sentence(arguments: list[str], buffered: 
     assert code == 1
     assert error.startswith("geospot: No space is left on the disk, or where the output goes.")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("left", [6, 20, 30])
+@pytest.mark.parametrize("arguments", [["parse", "1.5, 2.5"], ["eval", "--backend", "prior"]])
+def test_too_few_files_are_one_sentence(arguments: list[str], left: int, tmp_path: Path) -> None:
+    limit = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (left, left))
+    done = subprocess.run(
+        [sys.executable, "-m", "geospot", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        preexec_fn=limit,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("geospot: No more files can be opened: Too many open files.")
+    assert "ulimit -n" in done.stderr
+    assert done.stderr.count("\n") == 1
