@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from geospot_backends.local.api import EngineUserError
+from geospot_backends.local.api import EngineError, EngineUserError
 from geospot_backends.local.checkpoints import CheckpointPath, CheckpointStore
 
 PATH = CheckpointPath("run:train:0", "weights", "last")
@@ -79,7 +79,7 @@ def test_a_save_that_fails_changes_nothing(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     for path in (PATH, CheckpointPath("run:train:0", "weights", "other")):
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(EngineError, match="can't be written: No space left on device"):
             store.write(path, "base", None, fill)
     assert [one.folder for one in store.all()] == [kept]
     assert [one.name for one in kept.parent.parent.iterdir()] == ["last"]

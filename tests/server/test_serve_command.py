@@ -58,6 +58,11 @@ def test_a_killed_server_finds_its_checkpoints_again(tmp_path: Path) -> None:
     check_checkpoint_commands(tmp_path, state, sampler)
 
 
+def test_a_terminal_that_closes_ends_the_server_as_ctrl_c_does(tmp_path: Path) -> None:
+    with serving(tmp_path, end=signal.SIGHUP) as address:
+        assert httpx.get(f"{address}/api/v1/healthz", trust_env=False).status_code == 200
+
+
 def check_checkpoint_commands(state_dir: Path, training: str, sampler: str) -> None:
     """`geospot checkpoints` on the folder, and over the wire."""
     where = ("--state-dir", str(state_dir))

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote, unquote
 
-from geospot_backends.local.api import EngineUserError, LoraSpec
+from geospot_backends.local.api import EngineError, EngineUserError, LoraSpec
 from geospot_backends.local.durable import (
     DESCRIPTION,
     clear,
@@ -118,9 +118,12 @@ class CheckpointStore:
         """Writes a checkpoint; `fill` puts the weights into the folder it is given.
 
         It appears under its name when everything is on the disk. One of that name is replaced.
+
+        Raises:
+            EngineError: the disk is full or read-only; what was there is there still.
         """
         place = self._place(path)
-        with self._alone():
+        with _explained(path), self._alone():
             place.mkdir(parents=True, exist_ok=True)
             try:
                 files = new_files(place)
@@ -257,6 +260,15 @@ class CheckpointStore:
                     f"characters, and : and + count as three."
                 )
         return self._state / run / path.kind / name
+
+
+@contextmanager
+def _explained(path: CheckpointPath) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise EngineError(f"the checkpoint {path} can't be written: {why}") from error
 
 
 def check_life(seconds: int | None) -> None:

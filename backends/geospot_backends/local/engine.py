@@ -7,7 +7,7 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
-from typing import Any, Final
+from typing import Final
 
 import torch
 
@@ -36,8 +36,8 @@ from geospot_backends.local.losses import make_loss
 from geospot_backends.local.models import BaseModel, ModelRegistry
 from geospot_backends.local.optimiser import Adam
 from geospot_backends.local.sampling import ReadRequest, read_request, sample
+from geospot_backends.local.tensors import load_tensors, save_tensors
 from geospot_backends.local.training import read_datums, run
-from geospot_backends.local.untyped import untyped
 from geospot_backends.local.weights import Weights, WeightsHost, check_lora
 
 SNAPSHOTS_KEPT: Final = 8
@@ -326,7 +326,7 @@ class LocalEngine:
             def fill(folder: Path) -> None:
                 _write_weights(model, folder)
                 if optimizer:
-                    _save_file(model.adam.tensors(), folder / OPTIMIZER)
+                    save_tensors(model.adam.tensors(), folder / OPTIMIZER)
 
             path = CheckpointPath(model_id, kind, name)
             self.checkpoints.write(path, model.host.base.name, model.lora, fill)
@@ -342,14 +342,14 @@ class LocalEngine:
             network = self._registry.network_from(host.base, checkpoint.folder)
             tensors = {name: value.data for name, value in network.named_parameters()}
         else:
-            tensors = _load_file(checkpoint.folder / ADAPTER, device)
+            tensors = load_tensors(checkpoint.folder / ADAPTER, device)
         expected = host.shapes(checkpoint.lora)
         if {name: tuple(tensor.shape) for name, tensor in tensors.items()} != expected:
             raise EngineUserError(f"The weights of {checkpoint.path} don't fit its base model.")
         weights = {name: torch.nn.Parameter(tensors[name]) for name in expected}
         if not optimizer:
             return weights, Adam()
-        return weights, Adam.from_tensors(_load_file(checkpoint.folder / OPTIMIZER, device))
+        return weights, Adam.from_tensors(load_tensors(checkpoint.folder / OPTIMIZER, device))
 
 
 def _sample(sampler: _Sampler, reads: list[ReadRequest]) -> Many[SampleResult | EngineError]:
@@ -370,7 +370,7 @@ def _write_weights(model: _Model, folder: Path) -> None:
     base = model.host.base
     if model.lora is not None:
         weights = {name: weight.detach().contiguous() for name, weight in model.weights.items()}
-        _save_file(weights, folder / ADAPTER)
+        save_tensors(weights, folder / ADAPTER)
         model.host.peft_config(model.lora).save_pretrained(str(folder))
         return
     network = model.host.bind(None, model.weights)
@@ -379,18 +379,6 @@ def _write_weights(model: _Model, folder: Path) -> None:
         wanted = file.suffix in (".json", ".jinja", ".txt", ".model")
         if wanted and not file.name.endswith(".index.json") and not (folder / file.name).exists():
             shutil.copyfile(file, folder / file.name)
-
-
-def _save_file(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    untyped("safetensors.torch").save_file(tensors, str(path), metadata={"format": "pt"})
-
-
-def _load_file(path: Path, device: torch.device) -> dict[str, torch.Tensor]:
-    errors: Any = untyped("safetensors").SafetensorError
-    try:
-        return untyped("safetensors.torch").load_file(str(path), device=str(device))
-    except (OSError, errors) as error:
-        raise EngineUserError(f"The file {path.name} of the checkpoint can't be read.") from error
 
 
 def _shape(lora: LoraSpec | None) -> tuple[int, bool, bool, bool] | None:

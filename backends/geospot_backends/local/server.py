@@ -11,7 +11,7 @@ import threading
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from geospot.errors import UsageError
+from geospot.errors import EXHAUSTED, MORE_FILES, UsageError
 from geospot.services.loopback import is_loopback
 from geospot_backends.local.api import Engine, EngineError
 from geospot_backends.local.catalogue import Catalogue
@@ -68,6 +68,7 @@ class TinkerServer:
         Raises:
             EngineError: one can't be.
         """
+        asyncio.get_running_loop().set_exception_handler(_tell)
         await self.operations.start()
         await self._http.start(listener)
 
@@ -112,6 +113,15 @@ class TinkerServer:
         except Exception:
             log.exception("%s %s failed.", request.method, request.path)
             return Response.error(500, "the server has a bug; its log says more")
+
+
+def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What went wrong beside all requests; no connection can be taken where no file can be opened."""
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in EXHAUSTED:
+        log.warning("A connection has to wait: %s. %s", error.strerror, MORE_FILES)
+    else:
+        loop.default_exception_handler(context)
 
 
 def _host(request: Request) -> str:

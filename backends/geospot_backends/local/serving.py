@@ -27,7 +27,7 @@ _LAST_WORDS_S: Final = 2.0
 
 
 def run(options: ServeOptions, tell: Callable[[str], None]) -> None:
-    """Entry point `local` of group `geospot.servers`: serves until SIGINT or SIGTERM.
+    """Entry point `local` of group `geospot.servers`: serves until SIGINT, SIGTERM or SIGHUP.
 
     Raises:
         PluginError: the packages of the extra `local` aren't installed.
@@ -64,7 +64,7 @@ def _serve_on(
     async def serve() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, stop.set)
         try:
             await server.start(listener)

@@ -1,11 +1,13 @@
-"""The few torch functions that have no usable types."""
+"""The few functions on tensors that have no usable types."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from geospot_backends.local.api import EngineUserError
 from geospot_backends.local.untyped import untyped
 
 
@@ -23,3 +25,21 @@ def list_of(tensor_N: torch.Tensor) -> list[Any]:
     """The tensor's numbers."""
     tensor: Any = tensor_N
     return tensor.tolist()
+
+
+def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Writes a safetensors file. Raises OSError where the disk doesn't take it."""
+    errors: Any = untyped("safetensors").SafetensorError
+    try:
+        untyped("safetensors.torch").save_file(tensors, str(path), metadata={"format": "pt"})
+    except errors as error:  # it wraps what the system said
+        raise OSError(str(error)) from error
+
+
+def load_tensors(path: Path, device: torch.device) -> dict[str, torch.Tensor]:
+    """What a safetensors file of a checkpoint holds. Raises EngineUserError where it can't be read."""
+    errors: Any = untyped("safetensors").SafetensorError
+    try:
+        return untyped("safetensors.torch").load_file(str(path), device=str(device))
+    except (OSError, errors) as error:
+        raise EngineUserError(f"The file {path.name} of the checkpoint can't be read.") from error
