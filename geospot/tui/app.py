@@ -10,8 +10,9 @@ from textual import events
 from textual.actions import ActionParseResult
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
 from textual.dom import DOMNode
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
 from geospot.errors import GeospotError
@@ -198,6 +199,15 @@ class GeospotApp(App[None]):
         """Shows an error: what is wrong, and what to do."""
         text = "\n".join(map(printable, str(error).split("\n")))
         self.notify(text, severity="error", timeout=10, markup=False)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click beside a dialog is the way back from it."""
+        screen = self.screen
+        if not isinstance(screen, ModalScreen) or isinstance(screen, CommandPalette):
+            return
+        x, y = event.screen_offset
+        if not any(box.region.contains(x, y) for box in screen.children):
+            self.simulate_key("escape")
 
     def action_toggle_keys(self) -> None:
         """Shows every key of the screen."""

@@ -49,10 +49,6 @@ class KeysScreen(ModalScreen[None]):
         listed = _listed(self._groups, f"#{inks.accent:06x}", f"#{inks.muted:06x}")
         self.query_one("#keys-list", Static).update(listed)
 
-    def on_click(self) -> None:
-        """A click anywhere closes it."""
-        self.dismiss()
-
     def action_scroll(self, lines: int) -> None:
         """Moves the list."""
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
