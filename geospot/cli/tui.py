@@ -55,6 +55,7 @@ def tui(
     runs, searched = _told_apart(folders or [])
     from geospot.tui.app import RESULTS, GeospotApp
     from geospot.tui.background import Background, ask_background
+    from geospot.tui.hangup import end_with
     from geospot.tui.widgets.graphics import ask_terminal
 
     said = ask_background() if theme == "auto" else Background(is_dark=theme == "dark")
@@ -67,6 +68,7 @@ def tui(
             app.call_after_refresh(app.post_message, key)
 
     app = GeospotApp(searched, results or [RESULTS], dark=said.is_dark, first=first)
+    end_with(sys.stdin)
     app.run()
     if app.return_code:
         raise typer.Exit(app.return_code)
