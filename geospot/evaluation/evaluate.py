@@ -15,7 +15,7 @@ from geospot.data.dataset import GeoDataset
 from geospot.data.progress import Progress, silent
 from geospot.data.sample import GeoSample
 from geospot.data.selection import Selection
-from geospot.errors import GeospotError
+from geospot.errors import GeospotError, ResultFormatError
 from geospot.evaluation.backend import Backend
 from geospot.evaluation.budget import CostCap
 from geospot.evaluation.canary import Canary, ask_canary
@@ -30,12 +30,15 @@ from geospot.evaluation.opening import (
     recorded_prompt,
 )
 from geospot.evaluation.progress import View
+from geospot.evaluation.records import SampleRecord
 from geospot.evaluation.results import RESULTS, SUMMARY, ResultDirectory, read_json
 from geospot.evaluation.sessions import seconds_asking
+from geospot.evaluation.standing import section
 from geospot.evaluation.summary import summarise
 from geospot.outcomes import Outcome
 from geospot.prompts import Prompt
 from geospot.provenance import versions
+from geospot.textsafe import printable
 
 _BEAT_S: Final = 0.25
 _EVENT_EVERY_S: Final = 10.0
@@ -189,13 +192,24 @@ class _Run:
         index: dict[str, int] = {}
         for record in self.directory.records():
             index = index or {id_: at for at, id_ in enumerate(self.selection.table.ids)}
-            at = index[record.id] * self.config.samples + record.draw
+            at = self._place_of(record, index)
             if record.outcome is Outcome.TRANSPORT_ERROR:
                 continue
             self.done[at] = 1
             self.stats.add(record)
             self.cost.spent_usd += self.cost.of(record.usage)
         self.stats.spent_usd = self.cost.spent_usd
+
+    def _place_of(self, record: SampleRecord, index: Mapping[str, int]) -> int:
+        """Where an answer belongs among all that are asked for."""
+        k = self.config.samples
+        if record.id not in index or not 0 <= record.draw < k:
+            raise ResultFormatError(
+                f"{self.directory.path} has an answer {record.draw} to {printable(record.id)!r}, which "
+                "isn't asked here.",
+                "Something else wrote into it; --no-resume sets it aside.",
+            )
+        return index[record.id] * k + record.draw
 
     def _pending(self) -> Iterator[tuple[GeoSample, int]]:
         """What is open, with the photo's row."""
@@ -238,6 +252,12 @@ class _Run:
         before: Mapping[str, Any] = self.manifest.get("canary") or {}
         if before.get("passed") or not self._has_canary():
             return None
+        if before.get("passed") is False and self.stats.done:
+            self.view.warn(
+                "The canary had failed before the answers that are there: they may have been given "
+                "blindly, and the result stays marked. --no-resume begins anew."
+            )
+            return None
         self.view.say("Canary: sending two pictures with a number to read.")
         return await ask_canary(self.backend, seed=self.selection.fingerprint)
 
@@ -251,7 +271,7 @@ class _Run:
 
     def _warn_of_another_version(self) -> None:
         """Answers read by two parsers don't belong into one summary."""
-        made_with: Mapping[str, Any] = self.manifest.get("versions") or {}
+        made_with = section(section(self.manifest, "rescored") or self.manifest, "versions")
         before = made_with.get("geospot")
         if self.stats.done and before != versions()["geospot"]:
             self.view.warn(

@@ -1,5 +1,6 @@
 """Asking: limits, lessons, several answers an image, and what leaves the machine."""
 
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from geospot.errors import (
     KeyMissingError,
     ModelNotFoundError,
+    ResultFormatError,
     ResultMismatchError,
     UnreachableError,
 )
@@ -110,6 +112,36 @@ def test_a_blind_server_is_found_before_the_photos_are_spent(tmp_path: Path) -> 
         assert done.manifest["canary"]["passed"] is not blind
         assert done.summary["canary"]["passed"] is not blind
         assert any("CANARY FAILED" in warning for warning in view.warned) is blind
+
+
+def test_answers_given_blindly_stay_marked_when_the_server_sees_again(tmp_path: Path) -> None:
+    make_osv_tree(tmp_path / "osv", images=20)
+    prices: dict[str, Any] = {"price_in": 1000.0, "price_out": 2500.0}  # one dollar an answer
+    slow, view = Settings(concurrency=2), Listener()
+    with VlmServer(blind=True) as server:
+        where = (tmp_path / "osv", server.base_url, tmp_path / "out")
+        first = run(*where, settings=slow, max_cost=5.0, **prices)
+        assert 0 < first.summary["outcomes"]["ok"] < 20
+        server.blind = False
+        second = run(*where, view=view, **prices)
+        assert second.ending == "complete"
+        assert second.summary["canary"]["passed"] is False
+        assert any("may have been given blindly" in warning for warning in view.warned)
+        third = run(*where, resume=False)
+    assert third.summary["canary"]["passed"] is True
+
+
+def test_an_answer_that_was_never_asked_for_gets_a_sentence(tmp_path: Path) -> None:
+    make_osv_tree(tmp_path / "osv", images=2)
+    with VlmServer() as server:
+        where = (tmp_path / "osv", server.base_url, tmp_path / "out")
+        run(*where)
+        lines = tmp_path / "out" / "samples.jsonl"
+        row = json.loads(lines.read_text().splitlines()[0])
+        for change in ({"id": "another"}, {"draw": 1}):
+            lines.write_text(json.dumps(row | change) + "\n")
+            with pytest.raises(ResultFormatError, match="isn't asked here"):
+                run(*where)
 
 
 def test_answers_cut_off_by_the_token_limit_are_failures_and_are_warned_of(tmp_path: Path) -> None:
