@@ -40,6 +40,9 @@ _WEBP_KEPT: Final = frozenset([b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ICCP"])
 _WEBP_METADATA_FLAGS: Final = 0x08 | 0x04  # EXIF and XMP bits of the VP8X header
 _WEBP_ANIMATED: Final = 0x02
 
+# As Pillow tells it: plain, or in the wrapping of DOS.
+_POSTSCRIPT: Final = re.compile(rb"%!PS|\xc5\xd0\xd3\xc6")
+
 # In entropy-coded JPEG data a marker is 0xFF followed by neither 0x00 (stuffing), a restart marker
 # nor another fill byte.
 _JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -122,7 +125,7 @@ def as_rgb(prepared: PreparedImage) -> PreparedImage:
     Raises:
         ImageError: it can't be decoded.
     """
-    with _open(prepared.data) as image:
+    with open_image(prepared.data) as image:
         if (
             image.format in ("JPEG", "PNG")
             and image.mode == "RGB"
@@ -258,7 +261,7 @@ def _strip_webp(data: bytes) -> PreparedImage:
         position = end
     body = b"WEBP" + b"".join(kept)
     stripped = b"RIFF" + struct.pack("<I", len(body)) + body
-    with _open(stripped) as image:
+    with open_image(stripped) as image:
         return PreparedImage(stripped, "image/webp", *image.size)
 
 
@@ -267,7 +270,7 @@ def _encode_again(data: bytes, max_side: int | None) -> PreparedImage:
     from PIL import ImageOps
 
     changes: list[str] = []
-    with _open(data) as image:
+    with open_image(data) as image:
         _check_size(*image.size)
         try:
             upright = ImageOps.exif_transpose(image)
@@ -337,7 +340,7 @@ def _check_size(width: int, height: int) -> None:
 
 def _orientation(data: bytes) -> int:
     """EXIF orientation, 1 (upright) to 8; 1 where there is none or it can't be read."""
-    with _open(data) as image:
+    with open_image(data) as image:
         try:
             value = image.getexif().get(_ORIENTATION_TAG, 1)
         except PILLOW_ERRORS:
@@ -345,10 +348,17 @@ def _orientation(data: bytes) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _open(data: bytes) -> "Image":
+def open_image(data: bytes) -> "Image":
+    """The image, its header read. PostScript is none: Pillow would have Ghostscript run it.
+
+    Raises:
+        ImageError: not an image, or absurdly large.
+    """
     from PIL import Image
 
     _quiet_pillow()
+    if _POSTSCRIPT.match(data):
+        raise ImageError("This is PostScript, a program that would have to be run; it is refused.")
     try:
         return Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:

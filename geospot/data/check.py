@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from io import BytesIO
 from itertools import islice
 from statistics import median
 from typing import Any, Final
@@ -26,7 +25,7 @@ from geospot.data.progress import Progress, silent
 from geospot.data.sample import GeoSample, SampleTable
 from geospot.data.selection import fingerprint
 from geospot.errors import ImageError, SourceUnavailableError
-from geospot.images import MAX_PIXELS, PILLOW_ERRORS, pillow_reason
+from geospot.images import MAX_PIXELS, PILLOW_ERRORS, open_image, pillow_reason
 
 _THREADS: Final = 8
 _GPS_IFD: Final = 0x8825
@@ -198,19 +197,19 @@ def _examine(
 
 
 def _look_at(sample_id: str, data: bytes) -> _Examined:
-    from PIL import Image
-
     try:
-        with Image.open(BytesIO(data)) as image:
+        with open_image(data) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 return _Examined(sample_id, reason=f"Absurdly large: {width} × {height} pixels.")
             gps = bool(image.getexif().get_ifd(_GPS_IFD))
             image.load()  # only now is it known that it isn't cut off
             kind = image.format or "unknown"
-        with Image.open(BytesIO(data)) as again:
+        with open_image(data) as again:
             hashes = perceptual_hashes(again)
-    except (*PILLOW_ERRORS, Image.DecompressionBombError) as error:
+    except ImageError as error:
+        return _Examined(sample_id, reason=error.message)
+    except PILLOW_ERRORS as error:
         return _Examined(sample_id, reason=f"Can't be decoded: {pillow_reason(error)}.")
     return _Examined(sample_id, "", kind, width, height, len(data), gps, hashes)
 

@@ -170,6 +170,8 @@ def png_header_only(width: int, height: int) -> bytes:
 HOPELESS = {
     "empty": (b"", "empty"),
     "text": (b"no image at all", "no image that can be read"),
+    "PostScript": (encoded(picture(), "EPS"), "PostScript"),
+    "PostScript for DOS": (b"\xc5\xd0\xd3\xc6" + bytes(40), "PostScript"),
     "web page": (b"<html>404</html>", "no image that can be read"),
     "cut JPEG": (encoded(picture(640, 480), "JPEG")[:-200], "can't be decoded"),
     "stub of a JPEG": (encoded(picture(), "JPEG")[:100], "no image"),
