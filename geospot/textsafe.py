@@ -46,6 +46,11 @@ def spreadsheet_cell(text: str) -> str:
     return f"'{text}" if dangerous else text
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a file's name is text, and can be an id; on Linux a name may be any bytes."""
+    return not any("\ud800" <= char <= "\udfff" for char in name)
+
+
 def never_fail_to_print(stream: TextIO) -> None:
     """From now on a character that the stream's encoding lacks is written as `?`.
 

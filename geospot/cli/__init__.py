@@ -90,10 +90,25 @@ def main() -> None:
     run_program(app)
 
 
+def _speak_utf8() -> None:
+    """Starts the program again where names of files are taken for another encoding than UTF-8.
+
+    Tables name photos in UTF-8, and libraries take paths in nothing else. What is shown stays in the
+    terminal's encoding.
+    """
+    if sys.flags.utf8_mode or sys.getfilesystemencoding() == "utf-8":
+        return
+    os.environ["PYTHONIOENCODING"] = f"{sys.stdout.encoding}:replace"
+    os.environ["PYTHONUTF8"] = "1"
+    command = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
+    os.execv(sys.executable, command)  # noqa: S606 - the same program
+
+
 def run_program(program: typer.Typer) -> None:
     """Runs a program to its end. A GeospotError becomes its sentence and its advice; so does a system
     that has no room or no files left; anything else is a bug.
     """
+    _speak_utf8()
     for stream in (sys.stdout, sys.stderr):
         never_fail_to_print(stream)
     sys.stdout, sys.stderr = outliving(sys.stdout), outliving(sys.stderr)

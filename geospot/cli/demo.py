@@ -34,8 +34,8 @@ def demo(
     geospot demo --out results/demo
     """
     from geospot.cli.console import stderr_console
-    from geospot.durable import put_file
     from geospot.demo import RL_STEPS, SFT_STEPS, Demo, Scale
+    from geospot.durable import put_file
     from geospot.evaluation.progress import TerminalView
     from geospot.learning.display import TerminalRunView
     from geospot_leaderboard.collect import collect

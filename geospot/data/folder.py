@@ -19,7 +19,7 @@ from geospot.data.rows import column_names, read_columns
 from geospot.data.sample import SampleTable
 from geospot.data.truth import valid_rows
 from geospot.errors import DataError, ImageError, refuse_if_exhausted
-from geospot.textsafe import printable
+from geospot.textsafe import is_utf8, printable
 
 PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 METADATA: Final = ("metadata.csv", "metadata.jsonl")
@@ -46,8 +46,8 @@ def open_folder(
     """
     base = _split_folder(root, split)
     photos, metadata = _walk(base)
-    strange = [photo for photo in photos if not _is_utf8(photo)]
-    photos = [photo for photo in photos if _is_utf8(photo)]
+    strange = [photo for photo in photos if not is_utf8(photo)]
+    photos = [photo for photo in photos if is_utf8(photo)]
     if metadata:
         table = _from_metadata(base, metadata, photos, columns)
     elif base != root and (upper := [root / name for name in METADATA if (root / name).is_file()]):
@@ -96,11 +96,6 @@ def _walk(base: Path) -> tuple[list[str], list[Path]]:
             if name.lower().endswith(PHOTO_SUFFIXES) and not name.startswith(".")
         ]
     return sorted(photos), sorted(metadata)
-
-
-def _is_utf8(name: str) -> bool:
-    """Whether a file's name can be an id; on Linux a name may be any bytes."""
-    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def _from_metadata(

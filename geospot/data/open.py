@@ -12,7 +12,7 @@ from geospot.data.columns import refuse_overrides
 from geospot.data.dataset import GeoDataset
 from geospot.data.progress import Progress, silent
 from geospot.errors import DataError, UsageError
-from geospot.textsafe import printable
+from geospot.textsafe import is_utf8, printable
 
 FORMS: Final = (
     "world, osv5m/osv5m, another owner/name on the Hugging Face hub, a folder in OSV-5M's layout, "
@@ -64,6 +64,11 @@ def open_dataset(
         refuse_overrides(columns, "The procedural world")
         return open_world(split, **_world_options(spec.partition(":")[2]))
     path = Path(os.path.expanduser(spec))  # noqa: PTH111 - never raises
+    if not is_utf8(str(path)):
+        raise DataError(
+            f"The name {printable(spec, limit=200)} is not UTF-8 text.",
+            "Rename the file or folder.",
+        )
     if spec and _is_folder(path):
         return _open_folder(path, split, columns, cache_dir, progress)
     if os.path.isfile(path):  # noqa: PTH113 - never raises

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.photos import make_photo
+
 
 def geospot(*arguments: str, full: bool = False, buffered: bool = True) -> tuple[int, str, str]:
     """Exit code, standard output and standard error; `full` writes to /dev/full."""
@@ -90,3 +92,35 @@ def test_too_few_files_are_one_sentence(arguments: list[str], left: int, tmp_pat
     assert done.stderr.startswith("geospot: No more files can be opened: Too many open files.")
     assert "ulimit -n" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["", "ascii", "latin-1"])
+def test_names_are_read_as_utf8_whatever_the_locale(encoding: str, tmp_path: Path) -> None:
+    folder = tmp_path / "Straße"
+    folder.mkdir()
+    for name in ("München", "京都"):
+        (folder / f"{name}.jpg").write_bytes(make_photo(name))
+    rows = "file_name,latitude,longitude\nMünchen.jpg,48,11\n京都.jpg,35,135\n"
+    (folder / "metadata.csv").write_text(rows, encoding="utf-8")
+    poor = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "geospot", "data", "check", str(folder)],
+        env=os.environ | poor | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"2 images examined" in done.stdout
+    shown = "Straße" if encoding == "latin-1" else "Stra?e"
+    assert shown.encode("latin-1") in done.stdout
+
+
+def test_a_name_that_is_no_text_is_a_sentence(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/Stra\xdfe"
+    Path(os.fsdecode(folder)).mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "geospot", "data", "check", folder], capture_output=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith(b"is not UTF-8 text. Rename the file or folder.\n")
+    assert b"Traceback" not in done.stderr
