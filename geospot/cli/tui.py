@@ -54,12 +54,14 @@ def tui(
     _refuse_without_terminal()
     runs, searched = _told_apart(folders or [])
     from geospot.tui.app import RESULTS, GeospotApp
-    from geospot.tui.background import Background, ask_background
     from geospot.tui.hangup import end_with
-    from geospot.tui.widgets.graphics import ask_terminal
+    from geospot.tui.terminal import Terminal, ask_terminal
+    from geospot.tui.widgets.graphics import may_show_pixels, pixel_widget
 
-    said = ask_background() if theme == "auto" else Background(is_dark=theme == "dark")
-    ask_terminal()
+    is_asked = (for_pixels := may_show_pixels()) or theme == "auto"
+    said = ask_terminal(for_pixels=for_pixels) if is_asked else Terminal(is_dark=True)
+    is_dark = said.is_dark if theme == "auto" else theme == "dark"
+    widget = pixel_widget(said.pixels, said.cell)
 
     def first(app: GeospotApp) -> None:
         for run in runs:
@@ -67,7 +69,7 @@ def tui(
         for key in said.typed_keys():
             app.call_after_refresh(app.post_message, key)
 
-    app = GeospotApp(searched, results or [RESULTS], dark=said.is_dark, first=first)
+    app = GeospotApp(searched, results or [RESULTS], dark=is_dark, first=first, pixel_widget=widget)
     end_with(sys.stdin)
     app.run()
     if app.return_code:

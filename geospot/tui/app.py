@@ -38,6 +38,7 @@ class GeospotApp(App[None]):
         results: where results of evaluations are looked for.
         dark: whether the terminal's background is dark.
         first: what is opened above the list of runs at the start.
+        pixel_widget: class of widgets that show pictures as pixels, where the terminal can.
     """
 
     TITLE = "geospot"
@@ -69,8 +70,10 @@ class GeospotApp(App[None]):
         *,
         dark: bool = True,
         first: Callable[["GeospotApp"], None] | None = None,
+        pixel_widget: Any = None,
     ) -> None:
         super().__init__()
+        self.pixel_widget = pixel_widget
         self.folders = tuple(folders)
         self.results = tuple(results)
         self.reader = Reader()

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from geospot.tui.background import Background, ask_background, is_dark_by, read_answer
+from geospot.tui.terminal import Terminal, ask_terminal, is_dark_by, read_answer
+from tests.support.programs import DARK, DEVICE, Program
 from tests.support.written_runs import write_run
 
-DARK, LIGHT = b"\x1b]11;rgb:1e1e/1e1e/2e2e\x1b\\", b"\x1b]11;rgb:ff/ff/f0\x07"
-DEVICE = b"\x1b[?62;22c"
+LIGHT = b"\x1b]11;rgb:ff/ff/f0\x07"
 
 
 def test_without_a_terminal_it_is_one_sentence() -> None:
@@ -34,78 +34,16 @@ def test_without_a_terminal_it_is_one_sentence() -> None:
     assert "geospot runs list" in done.stderr
 
 
-class Terminal:
-    """A program in a terminal of 120x40 that answers `answers` when it is asked for its background."""
-
-    def __init__(self, *arguments: str, answers: bytes = DARK + DEVICE, **environment: str) -> None:
-        self.shown = b""
-        self._answers = answers
-        ours, theirs = pty.openpty()
-        termios.tcsetwinsize(theirs, (40, 120))
-        self._ours = ours
-        known = {name: value for name, value in os.environ.items() if name != "COLORFGBG"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "geospot", *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-            preexec_fn=_take_terminal,
-            env=known | {"TERM": "xterm-256color", **environment},
-        )
-        os.close(theirs)
-
-    def type(self, keys: str) -> None:
-        """Presses keys."""
-        os.write(self._ours, keys.encode())
-
-    def until(self, holds: Callable[[bytes], object], within_s: float = 60.0) -> None:
-        """Reads what is shown until something holds of it."""
-        end_s = time.monotonic() + within_s
-        while not holds(self.shown):
-            assert time.monotonic() < end_s, self.shown[-2000:]
-            if select.select([self._ours], [], [], 0.1)[0]:
-                try:
-                    self.shown += os.read(self._ours, 65536)
-                except OSError:  # it has ended
-                    assert holds(self.shown), self.shown[-2000:]
-                    return
-            if self._answers and b"\x1b[c" in self.shown:
-                os.write(self._ours, self._answers)
-                self._answers = b""
-
-    def ends(self, within_s: float = 60.0) -> int:
-        """Its exit code, once it has ended."""
-        reader = threading.Thread(target=self._drain, daemon=True)
-        reader.start()
-        code = self.process.wait(within_s)
-        reader.join(10)
-        return code
-
-    def _drain(self) -> None:
-        try:
-            while more := os.read(self._ours, 65536):
-                self.shown += more
-        except OSError:
-            return
-
-
-def _take_terminal() -> None:
-    import fcntl
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
 @pytest.mark.parametrize("term", ["dumb", ""])
 def test_a_terminal_that_cannot_draw_is_one_sentence(term: str) -> None:
-    terminal = Terminal("tui", TERM=term)
+    terminal = Program("tui", TERM=term)
     assert terminal.ends() == 2
     assert b"can't draw a screen" in terminal.shown
     assert b"\x1b" not in terminal.shown
 
 
 def test_a_folder_that_is_not_there_is_one_sentence() -> None:
-    terminal = Terminal("tui", "nowhere-at-all")
+    terminal = Program("tui", "nowhere-at-all")
     assert terminal.ends() == 2
     assert b"There is no folder nowhere-at-all." in terminal.shown
 
@@ -116,7 +54,7 @@ def test_it_opens_shows_the_run_and_leaves_the_terminal_as_it_was(
 ) -> None:
     write_run(tmp_path / "a-run-to-be-seen", "sft").close("stopped", "stopped by SIGTERM")
     folder = tmp_path / "a-run-to-be-seen" if which == "run" else tmp_path
-    terminal = Terminal("tui", str(folder))
+    terminal = Program("tui", str(folder))
     terminal.until(lambda shown: b"a-run-to-be-seen" in shown)
     terminal.type("\x11")  # Ctrl-Q
     assert terminal.ends() == 0
@@ -130,10 +68,15 @@ def _our_group(terminal: int) -> int:
 
 
 class Asked:
-    """A terminal in this process: what `ask_background` says of it, and what is left to be read."""
+    """A terminal in this process: what `ask_terminal` says of it, and what is left to be read."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, answer: Callable[[int], None], typed: bytes = b""
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        answer: Callable[[int], None],
+        typed: bytes = b"",
+        *,
+        for_pixels: bool = False,
     ) -> None:
         ours, theirs = pty.openpty()
         stream = os.fdopen(theirs, "r+b", buffering=0)
@@ -147,7 +90,7 @@ class Asked:
         answering = threading.Thread(target=answer, args=(ours,))
         answering.start()
         start_s = time.monotonic()
-        self.said: Background = ask_background()
+        self.said: Terminal = ask_terminal(for_pixels=for_pixels)
         self.took_s = time.monotonic() - start_s
         answering.join()
         self.is_restored = termios.tcgetattr(theirs) == before
@@ -187,7 +130,7 @@ def test_the_terminal_is_asked_for_its_background(
 ) -> None:
     monkeypatch.setenv("COLORFGBG", "0;15")
     asked = Asked(monkeypatch, answering(*parts, pause_s=0.02))
-    assert asked.said == Background(is_dark, typed)
+    assert asked.said == Terminal(is_dark, typed)
     assert asked.is_restored
     assert asked.shown == b""  # nothing was echoed
 
@@ -196,20 +139,20 @@ def test_an_answer_that_has_begun_is_waited_for(monkeypatch: pytest.MonkeyPatch)
     """What is left of it would be taken for keys by the app."""
     parts = (b"", LIGHT[:9], LIGHT[9:] + DEVICE)
     asked = Asked(monkeypatch, answering(*parts, pause_s=0.11))
-    assert asked.said == Background(is_dark=False)
+    assert asked.said == Terminal(is_dark=False)
 
 
 def test_a_terminal_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLORFGBG", "15;0")
     asked = Asked(monkeypatch, answering())
-    assert asked.said == Background(is_dark=True)
+    assert asked.said == Terminal(is_dark=True)
     assert asked.took_s < 5
     assert asked.is_restored
 
 
 def test_keys_that_were_typed_before_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Asked(monkeypatch, lambda _: None, typed=b"2")
-    assert asked.said == Background(is_dark=True)
+    assert asked.said == Terminal(is_dark=True)
     assert (
         b"\x1b" not in asked.shown
     )  # it wasn't asked, as the answer would have come behind the key
@@ -218,11 +161,11 @@ def test_keys_that_were_typed_before_are_left_alone(monkeypatch: pytest.MonkeyPa
 def test_where_it_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLORFGBG", "0;15")
     monkeypatch.setenv("TERM", "linux")
-    assert ask_background() == Background(is_dark=False)
+    assert ask_terminal() == Terminal(is_dark=False)
     monkeypatch.setenv("TERM", "xterm")
     with Path(os.devnull).open() as nothing:
         monkeypatch.setattr(sys, "stdin", nothing)
-        assert ask_background() == Background(is_dark=False)
+        assert ask_terminal() == Terminal(is_dark=False)
 
 
 @pytest.mark.parametrize(
@@ -236,14 +179,52 @@ def test_the_variable(value: str, is_dark: bool) -> None:
     assert is_dark_by(value) is is_dark
 
 
-def test_answers_as_terminals_give_them() -> None:
-    assert read_answer(b"\x1b]11;rgb:0000/0000/0000\x07") == (True, "")
-    assert read_answer(b"\x1b]11;rgba:ffff/ffff/ffff/8000\x1b\\") == (False, "")
-    assert read_answer(b"\x1b]11;rgb:f/f/f\x07x\xff") == (False, "x")
-    assert read_answer(b"ab\x1b[A") == (None, "ab")  # an arrow key has no character
-    assert read_answer(b"") == (None, "")
+@pytest.mark.parametrize(
+    ("answer", "is_dark", "typed"),
+    [
+        (b"\x1b]11;rgb:0000/0000/0000\x07", True, ""),
+        (b"\x1b]11;rgba:ffff/ffff/ffff/8000\x1b\\", False, ""),
+        (b"\x1b]11;rgb:f/f/f\x07x\xff", False, "x"),
+        (b"ab\x1b[A", True, "ab"),  # an arrow key has no character
+        (b"", True, ""),
+    ],
+)
+def test_backgrounds_as_terminals_say_them(answer: bytes, is_dark: bool, typed: str) -> None:
+    assert read_answer(answer, Terminal(is_dark=True)) == Terminal(is_dark, typed)
+
+
+@pytest.mark.parametrize(
+    ("answer", "pixels", "cell"),
+    [
+        (b"\x1b[?62;4;22c", "sixel", (0, 0)),
+        (b"\x1b[?62;22c", None, (0, 0)),
+        (b"\x1b_Gi=31;OK\x1b\\\x1b[?62;22c", "kitty", (0, 0)),
+        (b"\x1b_Gi=31;OK\x1b\\\x1b[6;21;9t\x1b[?64;4c", "sixel", (9, 21)),
+        (b"\x1b_Gi=31;ENOTSUP:no\x1b\\\x1b[?62c", None, (0, 0)),
+    ],
+)
+def test_what_terminals_say_of_pixels(
+    answer: bytes, pixels: str | None, cell: tuple[int, int]
+) -> None:
+    said = read_answer(b"q" + answer + b"2", Terminal(is_dark=True))
+    assert (said.pixels, said.cell, said.typed) == (pixels, cell, "q2")
+
+
+def test_only_who_shows_pixels_asks_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that doesn't know kitty's question may write it out."""
+    asked: list[bytes] = []
+
+    def answer(terminal: int) -> None:
+        asked.append(b"")
+        while b"\x1b[c" not in asked[-1]:
+            asked[-1] += os.read(terminal, 1024)
+        os.write(terminal, DARK + b"\x1b_Gi=31;OK\x1b\\" + DEVICE)
+
+    assert Asked(monkeypatch, answer, for_pixels=True).said.pixels == "kitty"
+    Asked(monkeypatch, answer)
+    assert [b"\x1b_G" in one for one in asked] == [True, False]
 
 
 def test_typed_characters_are_the_keys_that_bindings_know() -> None:
-    keys = [(key.key, key.character) for key in Background(True, "q2 ?/\r\x01").typed_keys()]
+    keys = [(key.key, key.character) for key in Terminal(True, "q2 ?/\r\x01").typed_keys()]
     assert [name for name, _ in keys] == ["q", "2", "space", "question_mark", "slash", "enter"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+import subprocess
 import sys
 import time
 import zlib
@@ -165,31 +166,22 @@ async def _until(pilot: Pilot[None], holds: Callable[[], bool]) -> None:
         await pilot.pause(0.02)
 
 
-def test_a_terminal_that_was_not_asked_has_cells(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "textual_image.widget", raising=False)
-    graphics.ask_terminal()  # stdout is no terminal here
-    assert graphics.pixel_widget() is None
-
-
 @pytest.mark.parametrize("kind", ["SixelImage", "TGPImage"])
 def test_a_terminal_that_shows_pixels_gets_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    widgets = pytest.importorskip("textual_image.widget")
-    renderables = pytest.importorskip("textual_image.renderable")
     kitty = pytest.importorskip("textual_image.renderable.tgp")
-    monkeypatch.setattr(renderables, "Image", getattr(renderables, kind))
-    monkeypatch.setattr(widgets, "Image", getattr(widgets, kind))
     sent: list[object] = []
 
     def send(**message: object) -> None:
         sent.append(message)
 
     monkeypatch.setattr(kitty, "_send_tgp_message", send)
+    widget = graphics.pixel_widget("sixel" if kind == "SixelImage" else "kitty", (8, 16))
     red = _picture(tmp_path / "r.png")
 
     async def watch() -> None:
-        app = GeospotApp((tmp_path,))
+        app = GeospotApp((tmp_path,), pixel_widget=widget)
         async with app.run_test() as pilot:
             screen = _Alone()
             await app.push_screen(screen)
@@ -208,6 +200,23 @@ def test_a_terminal_that_shows_pixels_gets_them(
 
     asyncio.run(watch())
     assert bool(sent) is (kind == "TGPImage")
+
+
+def test_the_library_is_told_of_the_terminal_and_asks_nothing() -> None:
+    """Its answers would come while the app reads keys."""
+    pytest.importorskip("textual_image")
+    program = (
+        "import sys\n"
+        "from geospot.tui.widgets.graphics import pixel_widget\n"
+        "print(pixel_widget(None, (7, 13)), 'textual_image' in sys.modules)\n"
+        "print(pixel_widget('kitty', (7, 13)).__name__, sys.__stdout__ is sys.stdout)\n"
+        "from textual_image._terminal import get_cell_size\n"
+        "print(*get_cell_size(), 'TEXTUAL_CELL_WIDTH' in __import__('os').environ)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert said.stdout.split() == ["None", "False", "TGPImage", "True", "7", "13", "False"]
 
 
 def test_tmux_passes_pixels_on_only_where_its_client_shows_them(

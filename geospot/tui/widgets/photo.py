@@ -24,7 +24,6 @@ from geospot.images import PILLOW_ERRORS
 from geospot.textsafe import printable
 from geospot.tui.canvas import Canvas
 from geospot.tui.inks import Inks
-from geospot.tui.widgets.graphics import pixel_widget
 
 if TYPE_CHECKING:
     from geospot.tui.app import GeospotApp
@@ -153,8 +152,7 @@ class Photo(Container):
         """The picture in one of two ways, and the reason."""
         yield Static("", id="photo-reason", markup=False)
         yield _Cells()
-        widget = pixel_widget()
-        if widget is not None:
+        if (widget := cast("GeospotApp", self.app).pixel_widget) is not None:
             self._pixels = widget(classes="photo-pixels")
             self.add_class("-pixels")
             yield self._pixels
