@@ -12,12 +12,14 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.dom import DOMNode
+from textual.driver import Driver
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
 from geospot.errors import GeospotError
 from geospot.textsafe import printable
 from geospot.tui.commands import KeyCommands, RunCommands
+from geospot.tui.driver import lenient
 from geospot.tui.inks import DARK, LIGHT, THEMES, Inks, inks_of
 from geospot.tui.keys import key_groups
 from geospot.tui.listing import Listing
@@ -87,6 +89,10 @@ class GeospotApp(App[None]):
         self._first = first
         self._has_process_to_itself = False
         self._filter_histories: dict[str, list[str]] = {}
+
+    def get_driver_class(self) -> type[Driver]:
+        """What draws, and reads keys."""
+        return lenient(super().get_driver_class())
 
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Runs the app to its end, as all that this process does.
