@@ -25,6 +25,8 @@ from geospot.services.endpoint import (
     ServiceOptions,
     hosted,
 )
+from geospot.services.loopback import is_loopback
+from geospot.textsafe import shown_url
 
 PACKAGES: Final = (
     "openai",
@@ -190,15 +192,14 @@ def _answers(url: str, asked: str, said_of: Callable[[int], tuple[str, bool | No
     host = _http_host(url)
     if host is None:
         text = "no http address; write it like http://127.0.0.1:8000/v1"
-        return Finding("reach", _without_password(url), text, ok=False)
-    loopback = host in ("localhost", "::1") or host.startswith("127.")
+        return Finding("reach", shown_url(url), text, ok=False)
     try:
-        with httpx.Client(timeout=_TIMEOUT_S, trust_env=not loopback) as client:
+        with httpx.Client(timeout=_TIMEOUT_S, trust_env=not is_loopback(host)) as client:
             status = client.get(asked).status_code
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        return Finding("reach", _without_password(url), f"no answer: {_why(error)}", ok=False)
+        return Finding("reach", shown_url(url), f"no answer: {_why(error)}", ok=False)
     text, ok = said_of(status)
-    return Finding("reach", _without_password(url), text, ok=ok)
+    return Finding("reach", shown_url(url), text, ok=ok)
 
 
 def _said_of_hub(status: int) -> tuple[str, bool | None]:
@@ -227,13 +228,6 @@ def _http_host(url: str) -> str | None:
     if parts.scheme not in ("http", "https") or any(char.isspace() for char in url):
         return None
     return parts.hostname
-
-
-def _without_password(url: str) -> str:
-    """The address without the `name:password@` that some carry."""
-    scheme, slashes, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}{slashes}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def _why(error: Exception) -> str:

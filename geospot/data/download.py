@@ -1,14 +1,14 @@
 """One image from one URL, within bounds."""
 
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import httpx
 
 from geospot import __version__
 from geospot.errors import ImageError, SourceUnavailableError
 from geospot.images import MAX_BYTES
-from geospot.textsafe import printable
+from geospot.textsafe import printable, shown_url
 
 TIMEOUT_S: Final = 30.0
 _LOOPBACK: Final = ("all://localhost", "all://127.0.0.1", "all://[::1]")
@@ -38,7 +38,11 @@ class Downloader:
                 fetched, or it is larger than an image may be.
             SourceUnavailableError: no answer, a server's failure (5xx), or a request to wait.
         """
-        shown, scheme = _without_secrets(url)
+        shown = printable(shown_url(url), limit=200)
+        try:
+            scheme = urlsplit(url).scheme
+        except ValueError as error:
+            raise ImageError(f"An image's address is no URL: {printable(str(error))}.") from error
         if scheme not in ("http", "https"):
             raise ImageError(f"{shown} is refused: images are fetched over http and https only.")
         try:
@@ -77,14 +81,3 @@ def _bounded(response: httpx.Response, shown: str) -> bytes:
         if len(data) > MAX_BYTES:
             raise ImageError(f"{shown} sends more than {MAX_BYTES:,} bytes.")
     return bytes(data)
-
-
-def _without_secrets(url: str) -> tuple[str, str]:
-    """The URL as it may be shown, and its scheme: no user, password or query, which may hold keys."""
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise ImageError(f"An image's address is no URL: {printable(str(error))}.") from error
-    host = parts.netloc.rpartition("@")[2]
-    shown = urlunsplit((parts.scheme, host, parts.path, "", ""))
-    return printable(shown, limit=200), parts.scheme.lower()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from geospot.doctor import Finding, examine
+from geospot.textsafe import shown_url
 from geospot_backends.local.checkpoints import CheckpointStore
 from geospot_backends.local.embedded import default_state_dir
 from tests.support.scripted_engine import BASE, ScriptedEngine
@@ -93,6 +94,20 @@ def test_junk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, junk: str) -> Non
     assert found == Finding(
         "reach", junk, "no http address; write it like http://127.0.0.1:8000/v1", ok=False
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/v1"),
+        ("https://me:sk-1@host.example/v1?key=sk-1#sk-1", "https://host.example/v1"),
+        ("me:sk-1@host.example/a@b", "host.example/a@b"),
+        ("HTTP://me:sk@1@host?sk-1", "HTTP://host"),
+        ("no address at all", "no address at all"),
+    ],
+)
+def test_an_address_is_shown_without_what_may_be_a_key(url: str, shown: str) -> None:
+    assert shown_url(url) == shown
 
 
 def test_the_program_ends_with_1_and_shows_no_password(closed_port: int) -> None:
