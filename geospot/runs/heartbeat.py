@@ -60,11 +60,12 @@ class Beat:
     def is_here(self) -> bool:
         """Whether the process was started on this machine.
 
-        Machines may share a name: while a beat is fresh, one that tells of another boot is another's.
+        Machines may share a name: while a beat is fresh, one that tells of another boot is another's. One
+        from the future isn't fresh: a machine whose clock has no battery starts in the past.
         """
         if self.host != this_host():
             return False
-        return not self._of_other_boot or not self._is_fresh
+        return not self._of_other_boot or not self._is_fresh or self.time > time.time() + STALE_S
 
     @property
     def is_alive(self) -> bool:
@@ -87,7 +88,7 @@ class Beat:
 
     @property
     def _is_fresh(self) -> bool:
-        return abs(time.time() - self.time) < STALE_S  # a clock may have been set back since
+        return time.time() - self.time < STALE_S
 
     @property
     def _of_other_boot(self) -> bool:

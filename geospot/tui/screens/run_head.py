@@ -119,7 +119,7 @@ def _progress(state: RunState, standing: str) -> list[Part]:
         parts.append((f"step {step:,}", "bold"))
     if beat is not None and beat.started:
         end = time.time() if standing == "running" else beat.time
-        spent = duration(end - beat.started)
+        spent = duration(max(end - beat.started, 0))  # a clock may have been set back
         resumed = _went_on(state, end - beat.started)
         parts.append((f"{spent} since resumed" if resumed else f"for {spent}", ""))
     if standing == "running" and total > step and (pace := pace_s(state)) is not None:
