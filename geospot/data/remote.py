@@ -126,12 +126,13 @@ class HubRepo:
             self.repo_id, path, repo_type="dataset", revision=self.commit, endpoint=self.endpoint
         )
         try:
-            size = self.ask(lambda: self.metadata(url)).size
+            found = self.ask(lambda: self.metadata(url))
         except _NoSuchEntryError as error:
             raise ImageError(f"{self.repo_id} has no file {printable(path, limit=200)}.") from error
-        if size is None or size > most:
+        if found.size is None or found.size > most:
             raise ImageError(f"{printable(path, limit=200)} is longer than {most:,} bytes.")
-        return self.open(RemoteEntry(path, size, None)).read_range(0, size)
+        file = HubFile(self, RemoteEntry(path, found.size, None), location=found.location)
+        return file.read_range(0, found.size)
 
     def metadata(self, url: str) -> HfFileMetadata:
         """What the hub tells about the file at `url`: size, and where its bytes are."""
@@ -202,9 +203,13 @@ class HubRepo:
 
 
 class HubFile:
-    """One remote file, read by ranges. May be used from several threads at once."""
+    """One remote file, read by ranges. May be used from several threads at once.
 
-    def __init__(self, repo: HubRepo, entry: RemoteEntry) -> None:
+    Args:
+        location: where its bytes are, if the hub has just told.
+    """
+
+    def __init__(self, repo: HubRepo, entry: RemoteEntry, location: str | None = None) -> None:
         self._repo = repo
         self._entry = entry
         self._url = hf_hub_url(
@@ -214,7 +219,7 @@ class HubFile:
             revision=repo.commit,
             endpoint=repo.endpoint,
         )
-        self._location: str | None = None
+        self._location = location
         self._lock = threading.Lock()
 
     @property

@@ -446,6 +446,7 @@ def test_tables_that_name_their_images_are_read_as_they_are_written(tmp_path: Pa
     }
     with serving({"o/folder": Repo(files)}) as server:
         got = ask(server, tmp_path, "o/folder", "test", "all")
+        assert [r.method for r in server.asked("test/a.jpg")] == ["HEAD", "GET"]
         train = ask(server, tmp_path, "o/folder", "train", "0")
     by_id = dict(zip([row["id"] for row in got["rows"]], got["images"], strict=True))
     assert by_id["00123"] == SUMS[3]
