@@ -12,6 +12,7 @@ import re
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,9 @@ MAX_PIXELS: Final = 120_000_000
 """More is refused as absurd: 120 megapixels is beyond any camera that takes street photos."""
 
 MAX_BYTES: Final = 64 * 1024 * 1024
+
+_MOST_PARTS: Final = 100_000
+"""Segments or chunks of one file; 64 MiB of PNG as it is usually written has 8,000."""
 
 JPEG_QUALITY: Final = 95
 
@@ -159,7 +163,7 @@ def _strip_jpeg(data: bytes) -> PreparedImage:
     kept: list[bytes] = [b"\xff\xd8"]
     size: tuple[int, int] | None = None
     position = 2
-    while True:
+    for _ in _parts():
         marker, position = _next_marker(data, position)
         if marker == 0xD9:
             break
@@ -189,6 +193,17 @@ def _strip_jpeg(data: bytes) -> PreparedImage:
     return PreparedImage(b"".join(kept), "image/jpeg", *size)
 
 
+def _parts() -> Iterator[None]:
+    """Goes on for as long as a file may have parts.
+
+    Raises:
+        ImageError: it has absurdly many, each of which would cost memory and time.
+    """
+    for _ in range(_MOST_PARTS):
+        yield
+    raise ImageError(f"The image file has more than {_MOST_PARTS:,} parts.")
+
+
 def _next_marker(data: bytes, position: int) -> tuple[int, int]:
     if data[position : position + 1] != b"\xff":
         raise _Odd
@@ -213,7 +228,7 @@ def _strip_png(data: bytes) -> PreparedImage:
     """PNG (W3C): keeps the chunks that make the picture; every kept chunk's CRC is verified."""
     kept = [_PNG_SIGNATURE]
     position, size = 8, (0, 0)
-    while True:
+    for _ in _parts():
         header = data[position : position + 8]
         if len(header) < 8:
             raise _Odd
@@ -244,7 +259,9 @@ def _strip_webp(data: bytes) -> PreparedImage:
     """WebP (RFC 9649): drops the EXIF and XMP chunks and the flags that announce them."""
     kept: list[bytes] = []
     position = 12
-    while position + 8 <= len(data):
+    for _ in _parts():
+        if position + 8 > len(data):
+            break
         kind, length = struct.unpack("<4sI", data[position : position + 8])
         end = position + 8 + length + (length & 1)
         chunk = data[position:end]

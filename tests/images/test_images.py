@@ -170,6 +170,15 @@ def png_header_only(width: int, height: int) -> bytes:
 HOPELESS = {
     "empty": (b"", "empty"),
     "text": (b"no image at all", "no image that can be read"),
+    "parts of a JPEG": (b"\xff\xd8" + b"\xff\xfe\0\2" * 100_001, "more than 100,000 parts"),
+    "parts of a PNG": (
+        b"\x89PNG\r\n\x1a\n" + (bytes(4) + b"tEXt" + bytes(4)) * 100_001,
+        "more than 100,000 parts",
+    ),
+    "parts of a WebP": (
+        b"RIFF\0\0\0\0WEBP" + b"junk\0\0\0\0" * 100_001,
+        "more than 100,000 parts",
+    ),
     "PostScript": (encoded(picture(), "EPS"), "PostScript"),
     "PostScript for DOS": (b"\xc5\xd0\xd3\xc6" + bytes(40), "PostScript"),
     "web page": (b"<html>404</html>", "no image that can be read"),
