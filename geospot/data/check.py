@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from geospot.data.dataset import GeoDataset
+from geospot.data.exif import GPS_IFD
 from geospot.data.leakage import (
     DEFAULT_DISTANCE,
     Hashes,
@@ -28,7 +29,6 @@ from geospot.errors import ImageError, SourceUnavailableError
 from geospot.images import MAX_PIXELS, PILLOW_ERRORS, open_image, pillow_reason
 
 _THREADS: Final = 8
-_GPS_IFD: Final = 0x8825
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ def _look_at(sample_id: str, data: bytes) -> _Examined:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 return _Examined(sample_id, reason=f"Absurdly large: {width} × {height} pixels.")
-            gps = bool(image.getexif().get_ifd(_GPS_IFD))
+            gps = bool(image.getexif().get_ifd(GPS_IFD))
             image.load()  # only now is it known that it isn't cut off
             kind = image.format or "unknown"
         with open_image(data) as again:

@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 from geospot.errors import refuse_if_exhausted
 
-_GPS_IFD: Final = 0x8825
+GPS_IFD: Final = 0x8825
 _LATITUDE_REF, _LATITUDE, _LONGITUDE_REF, _LONGITUDE = 1, 2, 3, 4
 
 
@@ -23,7 +23,7 @@ def gps_position(path: Path) -> tuple[float, float] | None:
 
     try:
         with Image.open(path) as image:
-            gps = image.getexif().get_ifd(_GPS_IFD)
+            gps = image.getexif().get_ifd(GPS_IFD)
     except (*PILLOW_ERRORS, Image.DecompressionBombError) as error:
         refuse_if_exhausted(error)
         return None  # a broken photo says nothing

@@ -33,7 +33,8 @@ def open_table(
     """The rows of the files, one after the other.
 
     Paths in the table are relative to the folder of the first file and may not leave it. Ids are
-    the `id` column, else the path or URL as it stands in the table, else the row's number.
+    the `id` column, else the path or URL as it stands in the table, else the file's and row's number:
+    where images lie in Parquet itself, and there is no path, or not one of its own for each.
 
     Raises:
         DataError: a file is malformed.
@@ -41,9 +42,11 @@ def open_table(
     """
     tables: list[pa.Table] = []
     byte_columns: dict[int, str] = {}
+    has_ids = False
     for number, path in enumerate(paths):
         progress("reading tables", number, len(paths))
         wanted = find_columns(column_names(path), columns)
+        has_ids |= "id" in wanted
         if path.suffix.lower() == ".parquet" and _holds_bytes(path, wanted["image"]):
             byte_columns[number] = wanted["image"]
             tables.append(_rows_with_bytes(number, path, wanted))
@@ -56,7 +59,11 @@ def open_table(
         raise DataError(
             f"Some of the Parquet files of {name!r} hold images, others only name them."
         )
-    table = valid_rows(pa.concat_tables(tables, promote_options="permissive"))
+    raw = pa.concat_tables(tables, promote_options="permissive")
+    if byte_columns and not has_ids and pc.count_distinct(raw.column("id")).as_py() < len(raw):
+        # Shards whose images are called alike: they aren't the same images.
+        raw = raw.set_column(raw.column_names.index("id"), "id", raw.column("image"))
+    table = valid_rows(raw)
     if byte_columns:
         return ParquetBytesDataset(name, split, paths, list(byte_columns.values()), table)
     return PathsDataset(name, split, paths[0].parent, table)

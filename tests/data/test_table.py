@@ -210,6 +210,21 @@ def test_parquet_shards_without_ids(tmp_path: Path) -> None:
     assert dataset.read_image(dataset.table[4]) == make_photo("1.1")
 
 
+def test_images_that_shards_call_alike_are_all_there(tmp_path: Path) -> None:
+    for shard in range(2):
+        rows = image_rows(2)
+        del rows["id"]
+        rows["image"] = [
+            {"bytes": make_photo(f"{shard}.{n}"), "path": f"{n}.jpg"} for n in range(2)
+        ]
+        write_parquet(tmp_path / f"test-0000{shard}-of-00002.parquet", rows)
+
+    table = open_dataset(str(tmp_path)).table
+
+    assert table.ids == ["0:0", "0:1", "1:0", "1:1"]
+    assert table.dropped == {}
+
+
 def test_an_empty_cell_is_an_image_error(tmp_path: Path) -> None:
     rows = image_rows(2)
     rows["image"][1] = {"bytes": None, "path": "lost.jpg"}
