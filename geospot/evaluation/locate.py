@@ -15,6 +15,7 @@ from geospot.evaluation.budget import CostCap
 from geospot.evaluation.harness import Harness, Settings, Stats
 from geospot.evaluation.opening import asked_as_trained, make_backend
 from geospot.evaluation.records import SampleRecord
+from geospot.geo import is_on_globe
 from geospot.outcomes import Outcome
 from geospot.textsafe import printable
 
@@ -71,7 +72,7 @@ async def locate(
             cost=CostCap(None),
             stats=stats,
         )
-        truths = await asyncio.to_thread(lambda: [gps_position(photo) for photo in photos])
+        truths = await asyncio.to_thread(lambda: [_position(photo) for photo in photos])
         await harness.run((_sample(index, truth), 0) for index, truth in enumerate(truths))
     finally:
         await backend.aclose()
@@ -100,6 +101,12 @@ class _Photos(GeoDataset):
         except OSError as error:
             refuse_if_exhausted(error)
             raise ImageError(f"The file can't be read: {error.strerror}.") from error
+
+
+def _position(photo: Path) -> tuple[float, float] | None:
+    """Where the photo says it was taken; off the globe or exactly (0, 0) says nothing."""
+    found = gps_position(photo)
+    return found if found and found != (0.0, 0.0) and is_on_globe(*found) else None
 
 
 def _sample(index: int, truth: tuple[float, float] | None) -> GeoSample:

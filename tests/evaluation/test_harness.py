@@ -1,5 +1,6 @@
 """Asking: limits, lessons, several answers an image, and what leaves the machine."""
 
+import asyncio
 import json
 import os
 import zipfile
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from geospot.config.evaluation import AskConfig
 from geospot.errors import (
     KeyMissingError,
     ModelNotFoundError,
@@ -16,11 +18,13 @@ from geospot.errors import (
     UnreachableError,
 )
 from geospot.evaluation.harness import Settings
+from geospot.evaluation.locate import locate
 from geospot.evaluation.results import read_records
 from geospot.outcomes import Outcome
 from tests.support.approx import approx
 from tests.support.evaluating import FAST, Listener, records, run, sent_digests
 from tests.support.osv_tree import make_osv_tree
+from tests.support.photos import make_photo
 from tests.support.vlm_server import Asked, Behaviour, VlmServer, dead_port
 
 
@@ -271,6 +275,18 @@ def test_another_configuration_does_not_get_into_the_directory(tmp_path: Path) -
         )
     assert again.ending == "complete"
     assert len(list(tmp_path.glob("out.aside-*"))) == 1
+
+
+def test_a_position_in_exif_that_is_nowhere_has_no_distance(tmp_path: Path) -> None:
+    places = [(95.0, 10.0), (0.0, 0.0), (10.5, 20.5)]
+    photos = [tmp_path / f"{number}.jpg" for number in range(3)]
+    for photo, place in zip(photos, places, strict=True):
+        photo.write_bytes(make_photo(photo.name, gps=place))
+    with VlmServer(lambda _: Behaviour(text="10.5, 20.5")) as server:
+        asked = locate(photos, AskConfig(base_url=server.base_url, model="some-vlm"))
+        found = asyncio.run(asked)
+    assert [one.record.outcome for one in found if one.record] == [Outcome.OK] * 3
+    assert [one.exif_distance_km for one in found] == [None, None, approx(0.0, abs=0.001)]
 
 
 def test_a_finished_directory_asks_nobody(tmp_path: Path) -> None:
