@@ -273,6 +273,16 @@ def parse_row(line: bytes) -> dict[str, Any] | None:
     return cast(dict[str, Any], value) if isinstance(value, dict) else None
 
 
+def number(value: object) -> float:
+    """What a row holds as a number; NaN for whatever is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
+
+
 def unwritable(path: Path, error: OSError) -> WriteError:
     """The sentence for a file that can't be written."""
     return WriteError(

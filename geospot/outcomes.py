@@ -5,6 +5,7 @@ as a failure at the worst distance.
 """
 
 from enum import StrEnum
+from typing import Final
 
 
 class Outcome(StrEnum):
@@ -26,3 +27,7 @@ class Outcome(StrEnum):
     """The server or the network failed; the sample is asked again by the next run."""
     MISSING = "missing"
     """A finished prediction file has no row for this selected id."""
+
+
+OUTCOMES: Final = tuple(map(str, Outcome))
+"""All of them: arrays hold an outcome as its place in here."""

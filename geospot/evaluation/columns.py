@@ -15,11 +15,9 @@ from geospot.evaluation.admin import LEVELS, SAID_LEVELS, MarkArray, mark
 from geospot.evaluation.metrics import BoolArray
 from geospot.evaluation.records import SampleRecord
 from geospot.geo import FloatArray
-from geospot.outcomes import Outcome
+from geospot.outcomes import OUTCOMES, Outcome
 
 IntArray = npt.NDArray[np.integer[Any]]
-
-OUTCOMES: Final = tuple(Outcome)
 
 _BATCH: Final = 1_024  # records held at a time, until they are geocoded
 

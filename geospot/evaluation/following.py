@@ -10,19 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from geospot.durable import parse_row
+from geospot.durable import number, parse_row
 from geospot.errors import ResultFormatError
 from geospot.evaluation.results import EVAL, SAMPLES, SUMMARY, read_json
+from geospot.evaluation.standing import section
 from geospot.geo import HALF_CIRCUMFERENCE_KM
-from geospot.outcomes import Outcome
+from geospot.outcomes import OUTCOMES, Outcome
 from geospot.places import country_code
-
-OUTCOMES: Final = tuple(str(outcome) for outcome in Outcome)
 
 _CHUNK: Final = 1 << 19
 _FIRST: Final = 256
@@ -198,10 +197,10 @@ class AnswersTail:
         if not isinstance(name, str) or outcome not in OUTCOMES:
             return None
         index = OUTCOMES.index(outcome)
-        distance_km, geoscore = _number(row.get("distance_km")), _number(row.get("geoscore"))
+        distance_km, geoscore = number(row.get("distance_km")), number(row.get("geoscore"))
         is_scored = index == 0 and math.isfinite(distance_km) and math.isfinite(geoscore)
-        country = _country(_text(_mapping(row.get("labels")).get("country")))
-        place = _mapping(row.get("place"))
+        country = _country(_text(section(row, "labels").get("country")))
+        place = section(row, "place")
         said = ", ".join(
             text for level in ("city", "region", "country") if (text := _text(place.get(level)))
         )
@@ -213,10 +212,10 @@ class AnswersTail:
             "outcome": index,
             "distance_km": distance_km if is_scored else HALF_CIRCUMFERENCE_KM,
             "geoscore": geoscore if is_scored else 0.0,
-            "true_latitude": _number(row.get("true_latitude")),
-            "true_longitude": _number(row.get("true_longitude")),
-            "latitude": _number(row.get("latitude")),
-            "longitude": _number(row.get("longitude")),
+            "true_latitude": number(row.get("true_latitude")),
+            "true_longitude": number(row.get("true_longitude")),
+            "latitude": number(row.get("latitude")),
+            "longitude": number(row.get("longitude")),
             "country": self._countries.setdefault(country, len(self._countries)),
             "offset": offset,
         }
@@ -300,22 +299,13 @@ def find_answers(folder: Path, sample_id: str) -> list[Mapping[str, Any]]:
     return found
 
 
-_TRANSPORT: Final = OUTCOMES.index(str(Outcome.TRANSPORT_ERROR))
+_TRANSPORT: Final = OUTCOMES.index(Outcome.TRANSPORT_ERROR)
 
 
 def _may_be(line: bytes, sample_id: str) -> bool:
     """Whether a line may be about an id; escapes are left to the parser."""
     start = line[7 : 7 + 4 * len(sample_id) + 1]
     return b"\\" in start or start.startswith(sample_id.encode("utf-8", "replace") + b'"')
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return math.nan
-    try:
-        return float(value)
-    except OverflowError:
-        return math.nan
 
 
 @lru_cache(maxsize=10_000)
@@ -325,7 +315,3 @@ def _country(label: str) -> str:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return cast(Mapping[str, Any], value) if isinstance(value, dict) else {}

@@ -1,9 +1,9 @@
 """How long was asked, over all sessions, from the events that a killed process leaves behind."""
 
-import json
+import math
 from pathlib import Path
-from typing import Any
 
+from geospot.durable import number, parse_row
 from geospot.evaluation.results import EVENTS
 
 
@@ -20,21 +20,11 @@ def seconds_asking(directory: Path) -> float:
     last: float | None = None
     with path.open("rb") as lines:
         for line in lines:
-            event = _event(line)
-            if event is None:
+            event = parse_row(line) or {}  # nothing where a kill tore it
+            moment, name = number(event.get("time")), event.get("event")
+            if not math.isfinite(moment):
                 continue
-            moment = float(event["time"])
-            if last is not None and event["event"] != "session":
+            if last is not None and name != "session":
                 total += max(0.0, moment - last)  # a clock that was set back takes no time away
-            last = None if event["event"] == "session_end" else moment
+            last = None if name == "session_end" else moment
     return round(total, 3)
-
-
-def _event(line: bytes) -> dict[str, Any] | None:
-    try:
-        event: Any = json.loads(line)
-    except ValueError:
-        return None  # torn by a kill
-    if isinstance(event, dict) and isinstance(event.get("time"), int | float) and "event" in event:  # pyright: ignore[reportUnknownMemberType]
-        return event  # pyright: ignore[reportUnknownVariableType]
-    return None

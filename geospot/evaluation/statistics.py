@@ -30,10 +30,6 @@ class Interval:
     low: float
     high: float
 
-    def excludes(self, value: float) -> bool:
-        """Whether `value` lies outside."""
-        return not self.low <= value <= self.high
-
 
 @dataclass(frozen=True, slots=True)
 class Intervals:

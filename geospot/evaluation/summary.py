@@ -20,13 +20,12 @@ import numpy.typing as npt
 
 from geospot.errors import ResultFormatError
 from geospot.evaluation.admin import LEVELS, SAID_LEVELS, Mark, MarkArray, accuracy
-from geospot.evaluation.columns import OUTCOMES, Columns, IntArray, collect
+from geospot.evaluation.columns import Columns, IntArray, collect
 from geospot.evaluation.metrics import HEADLINE, BoolArray, Figures, Scores, score_distances
 from geospot.evaluation.records import SampleRecord
+from geospot.evaluation.results import FORMAT
 from geospot.evaluation.statistics import LEVEL, RESAMPLES, Interval, bootstrap
-from geospot.outcomes import Outcome
-
-FORMAT: Final = 1
+from geospot.outcomes import OUTCOMES, Outcome
 
 _REPLIES: Final = frozenset(Outcome) - {
     Outcome.IMAGE_ERROR,
@@ -122,7 +121,7 @@ def summarise(
 
 def _outcomes(columns: Columns) -> dict[str, int]:
     count = np.bincount(columns.outcome_N, minlength=len(OUTCOMES))
-    return {str(outcome): int(count[index]) for index, outcome in enumerate(OUTCOMES)}
+    return {outcome: int(count[index]) for index, outcome in enumerate(OUTCOMES)}
 
 
 def _padded(columns: Columns, n: int, samples: int) -> tuple[Scores, IntArray]:

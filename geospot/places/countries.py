@@ -11,9 +11,6 @@ from typing import Any, Final, cast
 
 from geospot.places.names import LONGEST, normalise
 
-KOSOVO: Final = "XK"
-"""User-assigned, but what GeoNames, CLDR and OSV-5M call Kosovo."""
-
 _ALIASES: Final = {
     "AE": "uae, emirates",
     "BA": "bosnia, bosnia herzegovina",
@@ -66,6 +63,7 @@ _ALIASES: Final = {
 """Names in common use that the standards lack, or that must not depend on them."""
 
 _CODES_IN_USE: Final = {"UK": "GB", "XK": "XK", "XKX": "XK"}
+"""`XK` is user-assigned, but what GeoNames, CLDR and OSV-5M call Kosovo."""
 _PARENTHESES: Final = re.compile(r"^(.+?)\s*[(（]([^()（）]+)[)）]\s*$")
 
 
@@ -100,13 +98,9 @@ def same_country(a: str | None, b: str | None) -> bool:
     return code is not None and code == country_code(b)
 
 
-@cache
 def country_name(code: str) -> str | None:
     """The English name of an ISO 3166-1 alpha-2 code, in the form of CLDR; None where there is none."""
-    from babel import Locale
-
-    names = cast(dict[str, str], Locale.parse("en").territories)
-    return names.get(code.upper()) if code.upper() in country_codes() else None
+    return _english_names().get(code.upper())
 
 
 def country_codes() -> frozenset[str]:
@@ -136,6 +130,11 @@ def _codes() -> dict[str, str]:
 
 
 @cache
+def _english_names() -> dict[str, str]:
+    return dict(_territories("en"))
+
+
+@cache
 def _english() -> dict[str, str]:
     """Normalised English names; what comes first here wins."""
     names: dict[str, str] = {}
@@ -145,7 +144,7 @@ def _english() -> dict[str, str]:
     for country in _iso():
         for name in _iso_names(country):
             names.setdefault(_key(name), country.alpha_2)
-    for code, name in _territories("en"):
+    for code, name in _english_names().items():
         for variant in _variants(name):
             names.setdefault(_key(variant), code)
     return names

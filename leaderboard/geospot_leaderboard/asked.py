@@ -14,15 +14,13 @@ from geospot.evaluation import results
 from geospot.evaluation.metrics import Scores
 from geospot.evaluation.records import SampleRecord
 from geospot.geo import HALF_CIRCUMFERENCE_KM, FloatArray
-from geospot.outcomes import Outcome
+from geospot.outcomes import OUTCOMES, Outcome
 
 IntArray = npt.NDArray[np.int64]
 
-_OUTCOMES: Final = tuple(Outcome)
-_WORDS: Final = tuple(map(str, _OUTCOMES))
-_OK: Final = _OUTCOMES.index(Outcome.OK)
+_OK: Final = OUTCOMES.index(Outcome.OK)
 _NOTHING_YET: Final = 255
-_NUMBER: Final[Mapping[Outcome, int]] = {outcome: i for i, outcome in enumerate(_OUTCOMES)}
+_NUMBER: Final[Mapping[str, int]] = {outcome: i for i, outcome in enumerate(OUTCOMES)}
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ class _Columns:
             ),
             true_N_C=true_M_C[there],
             said_N_C=said_M_C[there],
-            outcomes=[_WORDS[number] for number in outcome_M[there].tolist()],
+            outcomes=[OUTCOMES[number] for number in outcome_M[there].tolist()],
         )
         return Asked(ids, images, true_M_C, answers_M, lost_M, points_M / (answers_M + lost_M))
 
