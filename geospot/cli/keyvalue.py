@@ -3,8 +3,9 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
+import typer
 from pydantic import BaseModel
 from typer.core import TyperCommand
 
@@ -18,6 +19,10 @@ from geospot.textsafe import printable
 Model = TypeVar("Model", bound=BaseModel)
 
 CONFIG: Final = "config"
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="TOML file with any of the settings; config=FILE is the same."),
+]
 
 
 def read_settings(model: type[Model], arguments: Sequence[str], config: Path | None) -> Model:
@@ -50,6 +55,20 @@ def said_in(model: type[BaseModel], arguments: Sequence[str]) -> dict[str, Any]:
         name = key.strip().replace("-", "_")
         said[name] = read_setting(model.model_fields.get(name), text)
     return said
+
+
+def settings_argument(model: type[BaseModel]) -> Any:
+    """The argument that takes `key=value`, completed by the shell with the model's keys."""
+
+    def complete(incomplete: str) -> list[str]:
+        return complete_key(model, incomplete)
+
+    return typer.Argument(
+        metavar="KEY=VALUE",
+        help="Settings, listed below.",
+        show_default=False,
+        autocompletion=complete,
+    )
 
 
 def complete_key(model: type[BaseModel], incomplete: str) -> list[str]:

@@ -1,12 +1,11 @@
 """`geospot sft`, and `geospot-sft`, which is the same."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from geospot.cli import run_program
-from geospot.cli.keyvalue import SettingsCommand, complete_key, read_settings
+from geospot.cli.keyvalue import ConfigFile, SettingsCommand, read_settings, settings_argument
 from geospot.cli.learning import EPILOG, train
 from geospot.config.learning import SFTConfig
 
@@ -20,23 +19,7 @@ class SFTCommand(SettingsCommand):
     kind = "sft"
 
 
-def _complete(incomplete: str) -> list[str]:
-    return complete_key(SFTConfig, incomplete)
-
-
-Settings = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="KEY=VALUE",
-        help="Settings, listed below.",
-        show_default=False,
-        autocompletion=_complete,
-    ),
-]
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", help="TOML file with any of the settings; config=FILE is the same."),
-]
+Settings = Annotated[list[str] | None, settings_argument(SFTConfig)]
 
 
 @app.command(cls=SFTCommand, epilog=EPILOG)

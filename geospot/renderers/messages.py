@@ -63,7 +63,8 @@ TRAIN_ON: Final[tuple[TrainOn, ...]] = (
     "all_tokens",
 )
 
-_KEY_OF_PART: Final = {"text": "text", "image": "image", "thinking": "thinking"}
+_KINDS: Final = ("text", "image", "thinking")
+"""Of parts; what a part holds stands under the name of its kind."""
 _ROLES: Final = ("system", "user", "assistant")
 
 
@@ -95,8 +96,8 @@ def _check_message(number: int, message: Mapping[str, Any]) -> None:
             "Make it a string or a list of parts.",
         )
     for part in cast(list[Any], content):
-        key = _KEY_OF_PART.get(_kind(part), "")
-        if not key or key not in part or (key != "image" and not isinstance(part[key], str)):
+        kind = _kind(part)
+        if not kind or kind not in part or (kind != "image" and not isinstance(part[kind], str)):
             raise RenderError(
                 f"Message {number} has a part that is none: {part!r:.80}.",
                 'Parts are {"type": "text", "text": "…"}, with "image" or "thinking" likewise.',
@@ -104,8 +105,9 @@ def _check_message(number: int, message: Mapping[str, Any]) -> None:
 
 
 def _kind(part: Any) -> str:
+    """The kind of a part; empty for what is none."""
     kind: Any = cast(Mapping[str, Any], part).get("type") if isinstance(part, Mapping) else None
-    return kind if isinstance(kind, str) else ""
+    return kind if kind in _KINDS else ""
 
 
 def check_learnable(messages: list[Message], train_on: str) -> None:
