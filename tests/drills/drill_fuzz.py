@@ -8,10 +8,11 @@ import importlib.util
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from tests.drills.conversations import converse
 from tests.drills.drill import Session, Trial, drill
 from tests.drills.run_reader import read_broken_run
 
@@ -21,6 +22,8 @@ _A_TIME: Final = 250_000
 """Inputs that one process tries."""
 _DONE: Final = re.compile(r"Done (\d+) runs")
 _LONGEST_INPUT: Final = 1500
+_FIRST: Final = 300
+"""Conversations that a fuzzer of the socket begins with."""
 
 
 @drill("answers made up by a fuzzer, parsed", times=6_000_000, short=0)
@@ -35,25 +38,38 @@ def fuzz_server(session: Session) -> Iterator[Trial]:
     yield from _fuzzed(session, "server")
 
 
+@drill("bytes made up by a fuzzer, said to the server over a socket", times=500_000, short=0)
+def fuzz_socket(session: Session) -> Iterator[Trial]:
+    """The same, over a real connection that is cut up, half closed, closed or reset."""
+    first = [
+        b"\0\0" + b"".join(ask.data for ask in converse(session.chance(number)).asks)
+        for number in range(_FIRST)
+    ]
+    yield from _fuzzed(session, "socket", first)
+
+
 @drill("broken run directories, read", times=1_000_000, short=60)
 def broken_runs(session: Session) -> Iterator[Trial]:
     """Files cut anywhere, changed, doubled: readers give rows or a sentence, and the same twice."""
     yield from session.repeat(read_broken_run)
 
 
-def _fuzzed(session: Session, name: str) -> Iterator[Trial]:
+def _fuzzed(session: Session, name: str, first: Sequence[bytes] = ()) -> Iterator[Trial]:
     if importlib.util.find_spec("atheris") is None:
         yield Trial(name, 0, aside=_ABSENT)
         return
-    found = session.folder / "found"
+    found, kept = session.folder / "found", CORPUS / name
     found.mkdir(parents=True)
+    for number, data in enumerate(first):
+        (found / f"first-{number}").write_bytes(data[:_LONGEST_INPUT])
     done = 0
     while done < session.times:
         wanted = min(_A_TIME, session.times - done)
         command = [
             *(sys.executable, "-m", "tests.drills.fuzz", name, f"-runs={wanted}", "-timeout=20"),
             *(f"-max_len={_LONGEST_INPUT}", f"-seed={session.seed + done + 1}"),
-            *(f"-artifact_prefix={session.folder}/lost-", str(found), str(CORPUS / name)),
+            *(f"-artifact_prefix={session.folder}/lost-", str(found)),
+            *([str(kept)] if kept.is_dir() else []),
         ]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         counted = _DONE.search(ended.stderr)

@@ -15,6 +15,7 @@ import atheris  # pyright: ignore[reportMissingModuleSource]
 INSTRUMENTED = {
     "parser": ["geospot.parsing"],
     "server": ["geospot_backends.local", "h11"],
+    "socket": ["geospot_backends.local", "h11"],
 }
 
 

@@ -45,7 +45,7 @@ def read_broken_run(attempt: Attempt) -> Trial:
     if chance.random() < 0.1:
         (folder / chance.choice(_FILES)).unlink(missing_ok=True)
     began_s = time.process_time()
-    first, again = _seen(folder), _seen(folder)
+    first, again = seen(RunWatch(folder)), seen(RunWatch(folder))
     took_s = time.process_time() - began_s
     lost = ["read twice, it isn't the same"] * (first != again)
     lost += [f"it took {took_s:.1f} s"] * (took_s > _LONGEST_S)
@@ -77,19 +77,19 @@ def broken(data: bytes, chance: random.Random) -> bytes:
     return data
 
 
-def _seen(folder: Path) -> str:
+def seen(watch: RunWatch) -> str:
     """All that the readers say of a run, as text."""
-    watch = RunWatch(folder)
     while (state := watch.look()).is_behind:
         pass
-    said: list[Any] = [
-        state.kind,
-        state.has_final,
-        state.done,
-        state.total,
-        list(state.checkpoints),
-    ]
+    columns = state.columns
+    said: list[Any] = [state.kind, state.has_final, state.done, state.total, state.log]
+    said += [list(state.checkpoints), columns.steps_N.tolist(), columns.loose]
+    said += [(key, columns.values_N[key].tolist()) for key in columns.keys]
+    for spread in (state.reward, state.distance_km):
+        said += [spread.steps_S.tolist(), spread.edges, spread.counts_S_B.tolist()]
+        said += [spread.quantiles_S_Q.tolist(), spread.mean_S.tolist()]
+    said.append({name: share_S.tolist() for name, share_S in state.groups.items()})
     for step in state.rollout_steps:
         said += [watch.rollouts.count(step), watch.rollouts.read(step)]
-    said.append(read_digest(folder / "metrics.jsonl"))
+    said.append(read_digest(watch.folder / "metrics.jsonl"))
     return repr(said)

@@ -115,6 +115,44 @@ def test_a_body_without_length_is_cut_at_the_limit(
         assert answer.status_code == 413
 
 
+def answers(server: EmbeddedServer, data: bytes) -> bytes:
+    """What comes back until the server closes."""
+    host, port = server.base_url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        said = b""
+        while heard := client.recv(65536):
+            said += heard
+    return said
+
+
+def test_a_head_alone_is_answered_without_a_body(server: EmbeddedServer) -> None:
+    """As a proxy asks that looks whether the server is there."""
+    asked = b" /api/v1/nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    said = answers(server, b"HEAD" + asked + b"GET" + asked)
+    head, _, rest = said.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 404")
+    assert rest.startswith(b"HTTP/1.1 404")
+    assert b"there is no GET" in rest
+
+
+@pytest.mark.parametrize("size", [70_000, 200_000])
+def test_too_long_a_head_is_refused_also_where_it_comes_in_one_piece(
+    server: EmbeddedServer, size: int
+) -> None:
+    line = b"X-Long: " + b"y" * size
+    said = answers(
+        server, b"GET /api/v1/healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n" + line + b"\r\n\r\n"
+    )
+    assert said.startswith(b"HTTP/1.1 431")
+
+
+def test_too_large_a_body_that_never_comes_is_refused_as_such(server: EmbeddedServer) -> None:
+    head = f"POST /api/v1/asample HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {10**12}\r\n\r\n"
+    assert answers(server, head.encode()).startswith(b"HTTP/1.1 413")
+
+
 def test_noise_harms_nobody(server: EmbeddedServer) -> None:
     host, port = server.base_url.removeprefix("http://").split(":")
     for noise in (b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"POST / HTTP/1.1\r\n"):

@@ -164,13 +164,17 @@ class _Wire:
         self._reader = reader
         self._writer = writer
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_BYTES)
+        self._wants_body = True
 
     async def head(self) -> Request | None:
         """The next request without its body; None where the other side is done."""
+        self._wants_body = True
         async with asyncio.timeout(_IDLE_S):
             event = await self._event()
         if not isinstance(event, h11.Request):
             return None
+        self._wants_body = event.method != b"HEAD"
+        _check_size(event)
         try:
             target = urlsplit(event.target.decode("ascii", "replace"))
         except ValueError as error:
@@ -200,7 +204,7 @@ class _Wire:
         if self._http.they_are_waiting_for_100_continue:
             return b""
         start = b""
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, h11.RemoteProtocolError):  # the rest of it never comes
             async with asyncio.timeout(_START_S):
                 while len(start) < _START_BYTES and isinstance(
                     event := await self._event(), h11.Data
@@ -229,7 +233,7 @@ class _Wire:
             headers.append(("connection", "close"))
         head = h11.Response(status_code=response.status, headers=headers)
         pieces = [self._http.send(head)]
-        if response.body:
+        if response.body and self._wants_body:
             pieces.append(self._http.send(h11.Data(data=response.body)))
         pieces.append(self._http.send(h11.EndOfMessage()))
         self._writer.write(b"".join(piece for piece in pieces if piece))
@@ -255,6 +259,13 @@ class _Wire:
                 go_on = self._http.send(h11.InformationalResponse(status_code=100, headers=[]))
                 self._writer.write(go_on or b"")
             self._http.receive_data(await self._reader.read(_CHUNK_BYTES))
+
+
+def _check_size(head: h11.Request) -> None:
+    """Refuses a head that is too long; h11 does so only while parts of it are missing."""
+    lines = sum(len(name) + len(value) for name, value in head.headers)
+    if lines + len(head.target) > _HEAD_BYTES:
+        raise h11.RemoteProtocolError("its head is too long", error_status_hint=431)
 
 
 def listen(host: str, port: int) -> socket.socket:
