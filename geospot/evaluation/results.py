@@ -12,10 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
+import orjson
+
 from geospot import durable
-from geospot.durable import LineFile, mend_torn_end, replace_bytes, take_lock, unwritable
+from geospot.durable import (
+    LineFile,
+    mend_torn_end,
+    parse_row,
+    replace_bytes,
+    take_lock,
+    unwritable,
+)
 from geospot.errors import ResultFormatError, ResultMismatchError, UsageError
-from geospot.evaluation.records import SampleRecord
+from geospot.evaluation.records import SampleRecord, is_record
 from geospot.outcomes import Outcome
 
 FORMAT: Final = 1
@@ -231,10 +240,10 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
-        row: Any = json.loads(line)
-    except ValueError:
-        row = None
-    if not isinstance(row, dict) or "id" not in row or "outcome" not in row:
+        row: Any = orjson.loads(line)
+    except orjson.JSONDecodeError:  # half a surrogate pair, or no JSON at all
+        row = parse_row(line)
+    if not isinstance(row, dict) or not is_record(cast(dict[str, Any], row)):
         raise ResultFormatError(
             f"Line {number} of {path} is no sample record.",
             "Something else wrote into the file; remove that line, and the sample is asked again.",
