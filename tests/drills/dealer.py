@@ -6,6 +6,7 @@ standard input ends, and then prints how often each photo was asked about.
 """
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Generator, Mapping
@@ -40,12 +41,15 @@ def dealer(folder: Path, plan: Mapping[str, int]) -> Generator[Dealer]:
         serving = Dealer(f"http://127.0.0.1:{int(process.stdout.readline())}/v1")
         try:
             yield serving
-        finally:
-            serving.asked |= json.loads(process.communicate()[0])
+        except BaseException:
+            process.kill()  # whoever breaks off needs no counts, and must not be held up by them
+            raise
+        serving.asked |= json.loads(process.communicate()[0])
 
 
 def main(path: Path) -> None:
-    """Serves until nobody is there any more."""
+    """Serves until nobody is there any more. Ctrl-C is for the drill, which then ends the input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     plan: dict[str, int] = json.loads(path.read_text())
 
     def deal(asked: Asked) -> Behaviour:

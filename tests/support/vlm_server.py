@@ -70,6 +70,10 @@ class Log:
     asked: list[Asked] = field(default_factory=list[Asked])
     times: list[float] = field(default_factory=list[float])
     per_image: Counter[str] = field(default_factory=Counter[str])
+    questions: int = 0
+    """About images, the canary's not counted."""
+    answered: dict[str, int] = field(default_factory=dict[str, int])
+    """Images whose last question was answered to the last byte, and how many questions there were by then."""
     paths: Counter[str] = field(default_factory=Counter[str])
     in_flight: int = 0
     most_in_flight: int = 0
@@ -205,10 +209,15 @@ class VlmServer:
         digest = hashlib.sha256(image).hexdigest()
         asked = Asked(request, image, headers, self.log.per_image[digest])
         self.log.per_image[digest] += 1
+        self.log.questions += 1
+        self.log.answered.pop(digest, None)
         if self.keeps:
             self.log.asked.append(asked)
             self.log.times.append(time.monotonic())
-        return await send(writer, self.plan(asked))
+        is_whole = await send(writer, self.plan(asked))
+        if is_whole:
+            self.log.answered[digest] = self.log.questions
+        return is_whole
 
 
 async def requests(
