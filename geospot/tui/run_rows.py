@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -31,13 +32,17 @@ _WIDE: Final = 170
 """Cells from which on the curve has more room."""
 
 
-def columns_for(width: int) -> Sequence[Column]:
-    """The columns for a table of this width; all have their place at 80, those that matter most."""
-    return (
+def columns_for(width: int, kept: str = "") -> Sequence[Column]:
+    """The columns for a table of this width. At 80 there is room for those that matter most.
+
+    Args:
+        kept: key of a column for which there is room in any case: the one that rows are sorted by.
+    """
+    columns = (
         Column("marked", "", 1),
         Column("state", "State", 10),
         Column("name", "Run", 15, flexible=True, cut="start"),
-        Column("kind", "Kind", 5 if width > 80 else 4, priority=4),
+        Column("kind", "Kind", 5 if width > 80 or kept == "kind" else 4, priority=4),
         Column("model", "Model", 18, flexible=width >= _WIDE, priority=6, cut="start"),
         Column("step", "Step", 11, "right", priority=1),
         Column("score", "Rew/NLL", 8, "right"),
@@ -49,6 +54,7 @@ def columns_for(width: int) -> Sequence[Column]:
         Column("cost", "Cost", 8, "right", priority=7),
         Column("started", "Started", 11, "right", priority=9),
     )
+    return tuple(replace(one, priority=0) if one.key == kept else one for one in columns)
 
 
 _BY: Final[Mapping[str, Callable[[RunSummary], float | str | None]]] = {
@@ -105,7 +111,7 @@ def cells_of(run: RunSummary, *, marked: bool, inks: Inks, spark_width: int) -> 
         Cell(_duration(run.elapsed_s), muted),
         _duration(run.eta_s),
         Cell(_number(run.tokens), muted),
-        _dollars(run.cost_usd),
+        dollars(run.cost_usd),
         Cell("" if run.started_s is None else _clock(run.started_s), muted),
     )
 
@@ -144,7 +150,8 @@ def _duration(seconds: float | None) -> str:
     return "" if seconds is None else duration(seconds)
 
 
-def _dollars(value: float | None) -> str:
+def dollars(value: float | None) -> str:
+    """A cost; empty where none is known."""
     if value is None or not math.isfinite(value):
         return ""
     return f"${value:,.2f}" if value < 100_000 else f"${compact(value)}"

@@ -13,7 +13,7 @@ from textual.timer import Timer
 from geospot.errors import UsageError
 from geospot.runs.catalogue import FILTER_KEYS
 from geospot.tui.run_control import RunControls
-from geospot.tui.run_order import NEWEST_FIRST, RunOrder
+from geospot.tui.run_order import RunOrder
 from geospot.tui.run_rows import (
     SORTABLE,
     STANDING_MARKS,
@@ -25,15 +25,12 @@ from geospot.tui.screen import LEAST_WIDTH
 from geospot.tui.widgets.ask_folder import AskFolder
 from geospot.tui.widgets.confirm import ask
 from geospot.tui.widgets.filterbar import FilterBar
-from geospot.tui.widgets.run_preview import Peek, RunPreview, peek
+from geospot.tui.widgets.run_preview import RunPreview
 from geospot.tui.widgets.table import Cells, Table
 from geospot.tui.widgets.welcome import Welcome
 
 _REPAINT_S: Final = 0.2
 """News within so short a time are drawn together."""
-_PEEK_AFTER_S: Final = 0.15
-"""How long the cursor stays on a run before its files are read for the preview."""
-_PEEK_AGAIN_S: Final = 1.0
 _PREVIEW_FROM: Final = 34
 """Rows of the terminal from which on there is a preview."""
 
@@ -92,7 +89,7 @@ class RunsScreen(RunControls):
     def __init__(self) -> None:
         super().__init__()
         self._table = Table(columns_for(LEAST_WIDTH), id="runs-table")
-        self._preview = RunPreview(lambda: self.geospot.inks, id="runs-preview")
+        self._preview = RunPreview(id="runs-preview")
         self._order = RunOrder()
         self._shown: Sequence[Path] = ()
         self._marked: set[Path] = set()
@@ -105,8 +102,6 @@ class RunsScreen(RunControls):
         self._repaint: Timer | None = None
         self._is_stale = False
         self._demo_goes_on = False
-        self._peek: Peek | None = None
-        self._peeking: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
         """Filter, table, preview; or the welcome."""
@@ -122,7 +117,6 @@ class RunsScreen(RunControls):
         self._table.focus()
         self.geospot.listing.wanted = self._visible
         self._end = self.geospot.listing.subscribe(self._news)
-        self.set_interval(_PEEK_AGAIN_S, self._peek_soon)
 
     def on_unmount(self) -> None:
         """Looks no more."""
@@ -263,8 +257,6 @@ class RunsScreen(RunControls):
     def _follow_cursor(self) -> None:
         self._chosen = self._under_cursor()
         self._show_preview()
-        if self._peek is None or self._peek.folder != self._chosen:
-            self._peek_soon()
 
     def on_table_selected(self, _event: Table.Selected) -> None:
         """Opens the run."""
@@ -280,13 +272,9 @@ class RunsScreen(RunControls):
             self._sort_by(event.key)
 
     def action_sort(self, by: int) -> None:
-        """Sorts by the next column."""
-        columns = [self._table.columns[n].key for n in self._table.shown]
-        able = [key for key in columns if key in SORTABLE]
-        if NEWEST_FIRST not in able:
-            able.append(NEWEST_FIRST)
-        place = able.index(self._order.key) if self._order.key in able else -1
-        self._sort_by(able[(place + by) % len(able)])
+        """Sorts by the next column; one for which there was no room is shown then."""
+        place = SORTABLE.index(self._order.key)
+        self._sort_by(SORTABLE[(place + by) % len(SORTABLE)])
 
     def action_reverse(self) -> None:
         """Sorts the other way round."""
@@ -294,7 +282,12 @@ class RunsScreen(RunControls):
 
     def _sort_by(self, key: str) -> None:
         self._order.sort_by(key)
+        self._choose_columns(self.size.width)
         self._paint()
+
+    def _choose_columns(self, width: int) -> None:
+        kept = "" if self._order.is_usual else self._order.key
+        self._table.set_columns(columns_for(width, kept))
 
     def action_filter(self) -> None:
         """Opens the filter."""
@@ -389,25 +382,11 @@ class RunsScreen(RunControls):
     def on_resize(self, event: events.Resize) -> None:
         """Columns and preview follow the size."""
         self.set_class(event.size.height >= _PREVIEW_FROM, "-tall")
-        self._table.set_columns(columns_for(event.size.width))
+        self._choose_columns(event.size.width)
 
     def _show_preview(self) -> None:
         run = None if self._chosen is None else self.geospot.listing.summaries.get(self._chosen)
-        self._preview.show(run, self._peek)
+        self._preview.show(self._chosen, run)
         if (standing := self.standing_now()) != self._offered_in:
             self._offered_in = standing
             self.refresh_bindings()
-
-    def _peek_soon(self) -> None:
-        """Reads a few files of the run under the cursor, when the cursor has stayed."""
-        if self.has_class("-tall") and self.is_current and self._peeking is None:
-            self._peeking = self.set_timer(_PEEK_AFTER_S, self._begin_peek)
-
-    def _begin_peek(self) -> None:
-        self._peeking = None
-        if self._chosen is not None:
-            self.run_worker(self._look_into(self._chosen), group="peek", exclusive=True)
-
-    async def _look_into(self, run: Path) -> None:
-        self._peek = await self.geospot.reader.do(peek, run)
-        self._show_preview()

@@ -1,10 +1,9 @@
 """A table of any length, of which only the rows on screen are ever made."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar, Final, Literal
+from dataclasses import replace
+from typing import ClassVar, Final
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -15,60 +14,20 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-_GAP: Final = 2
-_GUTTER: Final = 1
-"""Cells at the left for the cursor's mark: a background alone can be missed, or not be there at all."""
+from geospot.tui.widgets.table_layout import (
+    GAP,
+    GUTTER,
+    Cell,
+    Cells,
+    Column,
+    Layout,
+    fitted,
+    layout_for,
+)
+
+__all__ = ["Cell", "Cells", "Column", "Table"]
 
 _KEPT_LINES: Final = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: `key` names it for sorting, `width` is in cells. `flexible` ones share what is left over.
-
-    Where the table is too narrow for all, columns with the highest `priority` leave first; those with 0
-    never do. A text that is too long for its cell loses its end, or its beginning (`cut`).
-    """
-
-    key: str
-    label: str
-    width: int
-    align: Literal["left", "right"] = "left"
-    flexible: bool = False
-    priority: int = 0
-    cut: Literal["end", "start"] = "end"
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What stands in a cell: plain text, which must be printable, and a style by its rich name.
-
-    `spans` columns that are seen are taken, aligned to the left: for headings within a table.
-    """
-
-    text: str
-    style: str = ""
-    spans: int = 1
-
-
-Cells = Sequence[Cell | str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Where columns stand at a size: numbers of the shown ones, their widths, what is seen of the rows."""
-
-    shown: tuple[int, ...]
-    widths: tuple[int, ...]
-    width: int
-    """Cells of the widget that show columns."""
-    lines: int
-    """Rows that are seen at once."""
-
-    @property
-    def total(self) -> int:
-        """Cells of all shown columns."""
-        return sum(self.widths) + _GAP * max(len(self.widths) - 1, 0)
 
 
 class Table(ScrollView, can_focus=True):
@@ -146,10 +105,10 @@ class Table(ScrollView, can_focus=True):
         self.stops_at: Callable[[int], bool] = lambda _row: True
         """Whether the cursor may stand on a row; up and down pass over others, such as an empty line."""
         self._lines: dict[int, Strip] = {}
-        self._lines_are_for: tuple[Style, _Layout] | None = None
+        self._lines_are_for: tuple[Style, Layout] | None = None
         self._sorted: tuple[str, bool] | None = None
         self._hovered: int | None = None
-        self._laid_out: _Layout | None = None
+        self._laid_out: Layout | None = None
 
     def show(
         self,
@@ -215,38 +174,18 @@ class Table(ScrollView, can_focus=True):
         return self._layout.widths
 
     @property
-    def _layout(self) -> _Layout:
+    def _layout(self) -> Layout:
         if self._laid_out is None:
-            self._laid_out = self._layout_for(self.content_region.size)
+            styles, size = self.styles, self.content_region.size
+            bars = Size(styles.scrollbar_size_vertical, styles.scrollbar_size_horizontal)
+            self._laid_out = layout_for(self.columns, size, self.count, bars)
         return self._laid_out
 
     def _lay_out(self) -> None:
         """After another size, count or columns."""
         self._lines.clear()
         self._laid_out = None
-        self.virtual_size = Size(self._layout.total + _GUTTER, self.count + 1)
-
-    def _layout_for(self, size: Size) -> _Layout:
-        bar = self.styles.scrollbar_size_vertical if self.count + 1 > size.height else 0
-        width = max(size.width - bar - _GUTTER, 0)
-        shown = list(range(len(self.columns)))
-        while self._needed(shown) > width:
-            last = max(shown, key=lambda n: (self.columns[n].priority, n))
-            if not self.columns[last].priority:
-                break
-            shown.remove(last)
-        flexible = [n for n in shown if self.columns[n].flexible]
-        spare = max(width - self._needed(shown), 0)
-        each, left = divmod(spare, len(flexible)) if flexible else (0, 0)
-        widths = [self.columns[n].width + (each if n in flexible else 0) for n in shown]
-        if flexible:
-            widths[shown.index(flexible[0])] += left
-        is_wider = self._needed(shown) > width
-        lines = size.height - 1 - (self.styles.scrollbar_size_horizontal if is_wider else 0)
-        return _Layout(tuple(shown), tuple(widths), width, max(lines, 1))
-
-    def _needed(self, shown: Sequence[int]) -> int:
-        return sum(self.columns[n].width for n in shown) + _GAP * max(len(shown) - 1, 0)
+        self.virtual_size = Size(self._layout.total + GUTTER, self.count + 1)
 
     def on_resize(self) -> None:
         """Columns follow the size. What was painted meanwhile was laid out for the size before."""
@@ -262,7 +201,7 @@ class Table(ScrollView, can_focus=True):
             return self._seen(self._line(self._header(), style), style, " ")
         row = self.scroll_offset.y + y - 1
         if row >= self.count:
-            return Strip.blank(width + _GUTTER, base)
+            return Strip.blank(width + GUTTER, base)
         if row == self.cursor:
             style = base + self.get_component_rich_style("table--cursor")
             mark = style + Style(color=self.get_component_rich_style("table--mark").color)
@@ -308,15 +247,15 @@ class Table(ScrollView, can_focus=True):
             column = self.columns[layout.shown[place]]
             if len(widths) > 1:
                 column = replace(column, align="left")
-            fitted = _fitted(text, sum(widths) + _GAP * (len(widths) - 1), column) + " " * _GAP
-            segments.append(Segment(fitted, style + Style.parse(own) if own else style))
+            shown = fitted(text, sum(widths) + GAP * (len(widths) - 1), column) + " " * GAP
+            segments.append(Segment(shown, style + Style.parse(own) if own else style))
         return Strip(segments).adjust_cell_length(max(layout.total, layout.width), style)
 
     def _seen(self, line: Strip, gutter: Style, mark: str) -> Strip:
         """The part of a line that isn't scrolled away, behind the gutter."""
         left = self.scroll_offset.x
         part = line.crop(left, left + self._layout.width)
-        return Strip([Segment(mark, gutter), *part], part.cell_length + _GUTTER)
+        return Strip([Segment(mark, gutter), *part], part.cell_length + GUTTER)
 
     def watch_cursor(self, before: int, now: int) -> None:
         """Brings the cursor's row into sight, and tells."""
@@ -369,7 +308,7 @@ class Table(ScrollView, can_focus=True):
         if offset is None:
             return
         if offset.y == 0:
-            self._click_header(offset.x - _GUTTER + self.scroll_offset.x)
+            self._click_header(offset.x - GUTTER + self.scroll_offset.x)
             return
         row = self.scroll_offset.y + offset.y - 1
         if row >= self.count:
@@ -380,10 +319,10 @@ class Table(ScrollView, can_focus=True):
 
     def _click_header(self, x: int) -> None:
         for number, width in zip(self._layout.shown, self._layout.widths, strict=True):
-            if x < width + _GAP:
+            if x < width + GAP:
                 self.post_message(self.HeaderClicked(self, self.columns[number].key))
                 return
-            x -= width + _GAP
+            x -= width + GAP
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """The row under the mouse is marked."""
@@ -402,17 +341,3 @@ class Table(ScrollView, can_focus=True):
 
 def _parts(cell: Cell) -> tuple[str, str, int]:
     return cell.text, cell.style, max(cell.spans, 1)
-
-
-def _fitted(text: str, width: int, column: Column) -> str:
-    """The text in exactly `width` cells; where something is cut off stands a mark."""
-    length = cell_len(text)
-    if length > width:
-        if column.cut == "end" or not width:
-            return set_cell_size(text, max(width - 1, 0)) + ("…" if width else "")
-        end = text
-        while cell_len(end) > width - 1:
-            end = end[1:]
-        return "…" + set_cell_size(end, width - 1)
-    blank = " " * (width - length)
-    return blank + text if column.align == "right" else text + blank
