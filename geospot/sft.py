@@ -8,7 +8,7 @@ weights of one moment, since requests are carried out in the order in which they
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from geospot.config.learning import SFTConfig
 from geospot.data.progress import Progress, silent
 from geospot.errors import DataError, DivergedError, ImageError, RenderError
 from geospot.learning.costs import Prices, TokenCounts, cost_figures
-from geospot.learning.display import Draw, RunView, SilentView
+from geospot.learning.display import Draw, Forms, RunView, Shown, SilentView, shown
 from geospot.learning.evaluation import RunEvaluator
 from geospot.learning.keeping import CheckpointKeeper, PendingCheckpoint
 from geospot.learning.order import steps
@@ -155,14 +155,7 @@ class _Loop:
             for flight in self.flights:
                 await flight.drop()
             await self.evaluator.cancel()
-        return Finished(
-            session.directory.path,
-            reached,
-            self.total,
-            self.figures | self.evaluator.latest,
-            session.stop.exit_code if session.stopped else 0,
-            session.stop.reason if session.stopped else "",
-        )
+        return session.finished(reached, self.total, self.figures | self.evaluator.latest)
 
     async def _steps(self, start: int, draw: Draw) -> int:
         """Steps from `start` to the last, or to where the run is asked to end; how many are done."""
@@ -202,9 +195,8 @@ class _Loop:
 
     async def _land(self, draw: Draw) -> None:
         """Waits for the oldest step under way, and writes down what it was."""
-        flight = self.flights[
-            0
-        ]  # one of them until it is down, so that none is forgotten on the way
+        # One of them until it is down, so that none is forgotten on the way.
+        flight = self.flights[0]
         try:
             outcome = await flight.pending.result()
             nll = await self._nll(flight.nll) if flight.nll is not None else {}
@@ -291,15 +283,11 @@ class _Loop:
             "fingerprint": self.data.fingerprint,
         }
 
-    def _shown(self) -> dict[str, str]:
+    def _shown(self) -> Shown:
         figures = self.figures | self.evaluator.latest
         if not self.lost:
             del figures["photos/lost"]
-        return {
-            short: form.format(figures[key])
-            for key, (short, form) in _SHOWN.items()
-            if key in figures
-        }
+        return shown(figures, _SHOWN)
 
     def _opening_words(self, start: int) -> str:
         rank, config = self.trainer.lora_rank, self.config
@@ -312,7 +300,7 @@ class _Loop:
         )
 
 
-_SHOWN: Final[Mapping[str, tuple[str, str]]] = {
+_SHOWN: Final[Forms] = {
     "train_mean_nll": ("NLL", "{:.3f}"),
     "test/nll": ("test NLL", "{:.3f}"),
     "learning_rate": ("rate", "{:.1e}"),

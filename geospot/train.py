@@ -7,7 +7,7 @@ from geospot.config.learning import RLConfig
 from geospot.data.progress import Progress, silent
 from geospot.errors import DivergedError, GeospotError
 from geospot.learning.costs import TokenCounts
-from geospot.learning.display import Draw, RunView, SilentView
+from geospot.learning.display import Draw, Forms, RunView, SilentView, shown
 from geospot.learning.evaluation import RunEvaluator
 from geospot.learning.keeping import CheckpointKeeper
 from geospot.learning.session import Finished, Session, open_session
@@ -109,14 +109,7 @@ class _Run:
             session.stopped = reached < self.total or not await self._finish_evaluation()
         finally:
             await self.evaluator.cancel()
-        return Finished(
-            session.directory.path,
-            reached,
-            self.total,
-            self.figures | self.evaluator.latest,
-            session.stop.exit_code if session.stopped else 0,
-            session.stop.reason if session.stopped else "",
-        )
+        return session.finished(reached, self.total, self.figures | self.evaluator.latest)
 
     async def _steps(self, start: int) -> int:
         """Steps from `start` on; whatever ends them, what was learned is saved."""
@@ -159,7 +152,7 @@ class _Run:
         if _MEDIAN in row:
             self.dataset.tau.observe(step, row[_MEDIAN])
         self.figures = dict(row)  # a figure that this step hasn't must not be taken for one of now
-        self.draw(step + 1, self._shown())
+        self.draw(step + 1, shown(self.figures | self.evaluator.latest, _SHOWN))
 
     def _warn(self, sentence: str) -> None:
         self.session.directory.log(sentence, level="WARNING")
@@ -170,14 +163,6 @@ class _Run:
         return {
             "tokens": self.journal.counts.to_json(),
             "fingerprint": self.dataset.data.fingerprint,
-        }
-
-    def _shown(self) -> dict[str, str]:
-        figures = self.figures | self.evaluator.latest
-        return {
-            short: form.format(figures[key])
-            for key, (short, form) in _SHOWN.items()
-            if key in figures
         }
 
     def _opening_words(self, start: int) -> str:
@@ -194,7 +179,7 @@ class _Run:
 
 _MEDIAN: Final = "geo/median_km"
 
-_SHOWN: Final[Mapping[str, tuple[str, str]]] = {
+_SHOWN: Final[Forms] = {
     "env/all/reward/total": ("reward", "{:.3f}"),
     "geo/geoscore": ("GeoScore", "{:.0f}"),
     "geo/median_km": ("median", "{:,.0f} km"),

@@ -19,8 +19,17 @@ _COLUMNS: Final = 3
 
 Shown = Mapping[str, str]
 """Figures as they are shown: a short name and a value with its unit."""
+Forms = Mapping[str, tuple[str, str]]
+"""Which figures are shown: key → short name, and format with its unit."""
 Draw = Callable[[int, Shown], None]
 """Is told the number of steps done, and what to show of them."""
+
+
+def shown(figures: Mapping[str, float], forms: Forms) -> Shown:
+    """Those of the figures that there is a form for, in the order of the forms."""
+    return {
+        short: form.format(figures[key]) for key, (short, form) in forms.items() if key in figures
+    }
 
 
 class RunView(Protocol):

@@ -67,6 +67,17 @@ class Session(Generic[ConfigT]):
         resume = self.directory.resume_from
         return dict(resume.extra) if resume is not None else {}
 
+    def finished(self, reached: int, total: int, figures: dict[str, float]) -> Finished:
+        """How the run ended, after `reached` of its steps."""
+        return Finished(
+            self.directory.path,
+            reached,
+            total,
+            figures,
+            self.stop.exit_code if self.stopped else 0,
+            self.stop.reason if self.stopped else "",
+        )
+
     def refuse_other_data(self, fingerprint: str) -> None:
         """Makes sure that the photos are those with which the run began.
 
