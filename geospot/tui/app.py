@@ -214,6 +214,8 @@ class GeospotApp(App[None]):
         screen = self.screen
         if not isinstance(screen, ModalScreen) or isinstance(screen, CommandPalette):
             return
+        if event.widget is None or event.widget.screen is not screen:
+            return  # the click that opened it
         x, y = event.screen_offset
         if not any(box.region.contains(x, y) for box in screen.children):
             self.simulate_key("escape")
