@@ -14,17 +14,12 @@ from tests.support.scripted_engine import ScriptedEngine
 from tests.support.tinker_server import keyed_server
 from tests.support.vlm_server import VlmServer, dead_port
 
+pytestmark = pytest.mark.usefixtures("no_keys")
+
 
 def look(asked: Asked) -> Look:
     """What is seen."""
     return asyncio.run(look_at(asked))
-
-
-@pytest.fixture(autouse=True)
-def _no_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # pyright: ignore[reportUnusedFunction]
-    for name in ("TINKER_API_KEY", "TINKER_BASE_URL", "OPENAI_API_KEY", "TINKER_CREDENTIAL_CMD"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
 
 
 def test_the_hosted_service_without_a_key_is_told_at_once() -> None:

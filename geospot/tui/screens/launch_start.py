@@ -54,7 +54,7 @@ class Starting(ModalScreen[tuple[Outcome, str]]):
         """
         super().__init__()
         self._launched, self._waits_for = launched, waits_for
-        self._began_s, self._started_s = time.monotonic(), time.time()
+        self._began_s = time.monotonic()
 
     def compose(self) -> ComposeResult:
         """What is waited for, what it has printed, what can be done."""
@@ -77,8 +77,10 @@ class Starting(ModalScreen[tuple[Outcome, str]]):
 
     async def _watch(self) -> None:
         reader = cast("GeospotApp", self.app).reader
+        # An evaluation that goes on has answers already; it takes seconds before it adds some.
+        size = await reader.do(_size, self._launched.folder / SAMPLES)
         while True:
-            outcome, text, lines = await reader.do(_look, self._launched, self._started_s)
+            outcome, text, lines = await reader.do(_look, self._launched, size)
             if outcome is not None:
                 self.dismiss((outcome, text))
                 return
@@ -94,11 +96,11 @@ class Starting(ModalScreen[tuple[Outcome, str]]):
         self.query_one("#starting-what", Static).update(text)
 
 
-def _look(launched: Launched, began_s: float) -> tuple[Outcome | None, str, list[str]]:
+def _look(launched: Launched, size: int) -> tuple[Outcome | None, str, list[str]]:
     """How far it is: the outcome once there is one, why it ended, and its newest lines. Blocks.
 
     Args:
-        began_s: when it was started, in seconds since 1970.
+        size: bytes of an evaluation's answers before it was started.
     """
     lines = tail_of(launched)
     if (trouble := launched.trouble()) is not None:
@@ -106,19 +108,18 @@ def _look(launched: Launched, began_s: float) -> tuple[Outcome | None, str, list
     has_ended = launched.process.poll() is not None
     is_open = launched.is_live()
     if launched.kind == "eval" and not has_ended:
-        is_open = is_open and _is_written(launched.folder / SAMPLES, began_s)
+        is_open = is_open and _size(launched.folder / SAMPLES) != size
     if is_open:
         return "live", "", lines
     return ("ended", _ended(lines), lines) if has_ended else (None, "", lines)
 
 
-def _is_written(path: Path, since_s: float) -> bool:
-    """Whether something has been written there since; an evaluation that goes on has answers already."""
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 where there is none."""
     try:
-        status = path.stat()
+        return path.stat().st_size
     except OSError:
-        return False
-    return status.st_size > 0 and status.st_mtime >= since_s
+        return 0
 
 
 def tail_of(launched: Launched) -> list[str]:

@@ -1,0 +1,86 @@
+"""The launch form under test: an app with it, its fields, its keys."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from textual.events import Key
+from textual.pilot import Pilot
+
+from geospot.tui.app import GeospotApp
+from geospot.tui.screens.launch import LaunchScreen
+from tests.support.screens import opened, seen, until
+
+SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
+WORLD = {"service": "local", "hf_repo": "world"}
+
+
+def form_app(tmp_path: Path, kind: str = "sft", **settings: Any) -> GeospotApp:
+    """An app with the form open, whose runs and results are in folders of the test."""
+    return opened(
+        lambda app: app.open_launch(kind, settings),
+        folders=[tmp_path / "runs"],
+        results=[tmp_path / "results"],
+    )
+
+
+def on(pilot: Pilot[None]) -> LaunchScreen:
+    """The form's screen."""
+    screen = pilot.app.screen
+    assert isinstance(screen, LaunchScreen), seen(screen)
+    return screen
+
+
+async def ready(pilot: Pilot[None]) -> LaunchScreen:
+    """The form, once it has looked at the service and the disk."""
+    await until(
+        pilot,
+        lambda: (
+            isinstance(pilot.app.screen, LaunchScreen)
+            and bool(pilot.app.screen.pages)
+            and pilot.app.screen.look is not None
+            and pilot.app.screen.around.notes != {}
+        ),
+        "the form",
+    )
+    return on(pilot)
+
+
+async def go_to(pilot: Pilot[None], name: str) -> None:
+    """Moves the cursor to a field with the keys that a person has."""
+    table = on(pilot).fields
+    await pilot.press("home")
+    while table.field != name:
+        before = table.cursor
+        await pilot.press("down")
+        assert table.cursor != before, f"{name} isn't among the fields"
+
+
+async def fill(pilot: Pilot[None], name: str, text: str, end: str = "enter") -> None:
+    """Types a value into a field."""
+    await go_to(pilot, name)
+    await pilot.press("enter", "ctrl+u", *text)
+    if end:
+        await pilot.press(end)
+
+
+def burst(pilot: Pilot[None], *keys: str) -> None:
+    """Presses keys as a terminal sends them that has held them back: nothing is waited for in between."""
+    for key in keys:
+        pilot.app.post_message(Key(key, key if len(key) == 1 else None))
+
+
+def panel(screen: LaunchScreen) -> str:
+    """What stands beside the fields, in one line."""
+    return " ".join(seen(screen.query_one("#launch-panel")).split())
+
+
+async def long(pilot: Pilot[None], holds: Callable[[], bool], what: str) -> None:
+    """Waits for another process, which has to import much."""
+    for _ in range(3):
+        try:
+            await until(pilot, holds, what)
+        except AssertionError:
+            continue
+        return
+    await until(pilot, holds, what)
