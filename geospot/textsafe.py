@@ -71,14 +71,11 @@ def outliving(stream: TextIO) -> TextIO:
 
     What is under way has to be finished and saved all the same, and there is nobody to be told.
     """
-    if not isinstance(stream, io.TextIOWrapper) or not stream.isatty():
+    if not stream.isatty():
         return stream
+    buffer = io.BufferedWriter(_Terminal(stream.fileno(), "wb", closefd=False))
     return io.TextIOWrapper(
-        io.BufferedWriter(_Terminal(stream.fileno(), "wb", closefd=False)),
-        encoding=stream.encoding,
-        errors=stream.errors,
-        line_buffering=True,
-        write_through=stream.write_through,
+        buffer, encoding=stream.encoding, errors=stream.errors, line_buffering=True
     )
 
 

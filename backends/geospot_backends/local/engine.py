@@ -36,7 +36,7 @@ from geospot_backends.local.losses import make_loss
 from geospot_backends.local.models import BaseModel, ModelRegistry
 from geospot_backends.local.optimiser import Adam
 from geospot_backends.local.sampling import ReadRequest, read_request, sample
-from geospot_backends.local.tensors import load_tensors, save_tensors
+from geospot_backends.local.tensors import load_tensors, save_tensors, writing_tensors
 from geospot_backends.local.training import read_datums, run
 from geospot_backends.local.weights import Weights, WeightsHost, check_lora
 
@@ -374,7 +374,8 @@ def _write_weights(model: _Model, folder: Path) -> None:
         model.host.peft_config(model.lora).save_pretrained(str(folder))
         return
     network = model.host.bind(None, model.weights)
-    network.save_pretrained(str(folder))
+    with writing_tensors():
+        network.save_pretrained(str(folder))
     for file in base.folder.iterdir():
         wanted = file.suffix in (".json", ".jinja", ".txt", ".model")
         if wanted and not file.name.endswith(".index.json") and not (folder / file.name).exists():

@@ -1,5 +1,7 @@
 """The few functions on tensors that have no usable types."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +29,20 @@ def list_of(tensor_N: torch.Tensor) -> list[Any]:
     return tensor.tolist()
 
 
-def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    """Writes a safetensors file. Raises OSError where the disk doesn't take it."""
+@contextmanager
+def writing_tensors() -> Generator[None]:
+    """Where the disk doesn't take weights, the block raises OSError; safetensors has an error of its own."""
     errors: Any = untyped("safetensors").SafetensorError
     try:
-        untyped("safetensors.torch").save_file(tensors, str(path), metadata={"format": "pt"})
-    except errors as error:  # it wraps what the system said
+        yield
+    except errors as error:
         raise OSError(str(error)) from error
+
+
+def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Writes a safetensors file. Raises OSError where the disk doesn't take it."""
+    with writing_tensors():
+        untyped("safetensors.torch").save_file(tensors, str(path), metadata={"format": "pt"})
 
 
 def load_tensors(path: Path, device: torch.device) -> dict[str, torch.Tensor]:

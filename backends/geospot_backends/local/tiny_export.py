@@ -6,6 +6,7 @@ from typing import Any, Final, cast
 
 from geospot_backends.local.models import ModelRegistry
 from geospot_backends.local.qwen_family import QwenFamily
+from geospot_backends.local.tensors import writing_tensors
 from geospot_backends.local.tiny_processor import TinyVlmProcessor
 
 _IMAGES: Final = "preprocessor_config.json"
@@ -24,7 +25,8 @@ def export_tiny(name: str, folder: Path, weights: Path | None = None) -> None:
     registry = ModelRegistry("cpu")
     base = registry.get(name)
     network = base.network if weights is None else registry.network_from(base, weights)
-    network.save_pretrained(str(folder))
+    with writing_tensors():
+        network.save_pretrained(str(folder))
     writer: Any = TinyVlmProcessor
     writer.register_for_auto_class()  # its code is written too, and named in processor_config.json
     family = cast(QwenFamily, base.family)  # the tiny models are Qwen3-VL
