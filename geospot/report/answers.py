@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from geospot.evaluation.following import OUTCOMES, Answers, read_answer
-from geospot.report.sources import Scored
 from geospot.textsafe import printable
 
 IntArray = npt.NDArray[np.int64]
@@ -48,10 +48,9 @@ def chosen(answers: Answers) -> Mapping[str, IntArray]:
     }
 
 
-def shown(one: Scored, row: int) -> Shown:
-    """An answer of a result, read from its file."""
-    answers = one.answers
-    record = read_answer(one.result.path, int(answers.columns_N["offset"][row])) or {}
+def shown(folder: Path, answers: Answers, row: int) -> Shown:
+    """An answer of a result directory, read from its file."""
+    record = read_answer(folder, int(answers.columns_N["offset"][row])) or {}
     is_answered = bool(answers.answered_N[row])
     text = str(record.get("text") or record.get("error") or "")
     labels = _words(record.get("labels"))

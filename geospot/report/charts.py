@@ -1,18 +1,19 @@
-"""The figures of a report: how far off, how much within which radius, and how a run went."""
+"""The figures of a report: how far off, how much within which radius, and how runs went."""
 
 import math
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
+from geospot.evaluation.following import Answers
 from geospot.evaluation.standing import section
 from geospot.geo import HALF_CIRCUMFERENCE_KM, THRESHOLDS_KM
 from geospot.report.drawing import ERROR_INKS, INK, LINES, SERIES_INKS, as_svg, drawn
-from geospot.report.sources import Scored
-from geospot.runs.watch import RunState
+from geospot.report.sources import Run, step_of
+from geospot_leaderboard.collect import Result
 from geospot_leaderboard.references import Reference
 
 FloatArray = npt.NDArray[np.float64]
@@ -26,11 +27,20 @@ CURVES: Final = (
     ("geo/median_km", "Median distance (km)", "log"),
     ("geo/answered", "Answered", "linear"),
     ("train_mean_nll", "NLL (nats a token)", "linear"),
-    ("eval/geoscore", "GeoScore in evaluations", "linear"),
     ("optim/entropy", "Entropy", "linear"),
     ("optim/kl_sample_train_v1", "KL, sampler to trainer", "linear"),
 )
 """Key of metrics.jsonl, title and axis, of those that are drawn where a run has them."""
+_COURSE: Final = (("geoscore", "GeoScore", "linear"), ("median_km", "Median distance (km)", "log"))
+"""Headline figure, title and axis."""
+
+
+def _logspace(low_km: float, high_km: float, count: int) -> FloatArray:
+    return np.exp(np.linspace(math.log(low_km), math.log(high_km), count, dtype=np.float64))
+
+
+RADIUS_KM: Final = np.union1d(_logspace(_NEAREST_KM, HALF_CIRCUMFERENCE_KM, 240), THRESHOLDS_KM)
+"""Where the curves of shares have a point, ascending."""
 
 
 def letter(place: int) -> str:
@@ -39,9 +49,8 @@ def letter(place: int) -> str:
     return (letter(before - 1) if before else "") + chr(ord("A") + last)
 
 
-def error_histogram(one: Scored, name: str) -> str:
+def error_histogram(answers: Answers, name: str) -> str:
     """How many answers are how far off, on a logarithmic axis; failures apart, at the right."""
-    answers = one.answers
     distance_km_N = answers.distance_km_N[answers.answered_N]
     failures = len(answers) - len(distance_km_N)
     edges_B = _logspace(_NEAREST_KM, HALF_CIRCUMFERENCE_KM, _BINS + 1)
@@ -71,19 +80,29 @@ def error_histogram(one: Scored, name: str) -> str:
         )  # fmt: skip
 
 
-def radius_curves(scored: Sequence[Scored], name: str) -> str:
-    """Which share of all images is answered within each radius: a curve for each result."""
+def shares_within(result: Result, answers: Answers) -> FloatArray:
+    """Which share of all that was to be asked lies within each of `RADIUS_KM`.
+
+    What failed, or wasn't asked, is within no radius.
+    """
+    distance_km_N = np.sort(answers.distance_km_N[answers.answered_N])
+    asked = int(result.summary["n"]) * int(result.summary.get("samples_per_image") or 1)
+    return np.searchsorted(distance_km_N, RADIUS_KM, side="left") / max(asked, 1)
+
+
+def radius_curves(shares: Sequence[FloatArray], name: str) -> str:
+    """Which share of all images is answered within each radius: a curve for each result.
+
+    Args:
+        shares: of each result, what `shares_within` gives.
+    """
+    is_dot = np.isin(RADIUS_KM, THRESHOLDS_KM)
     with drawn(6.4, 3.0) as figure:
         axes = figure.subplots()
-        radius_K = _logspace(_NEAREST_KM, HALF_CIRCUMFERENCE_KM, 240)
-        for place, one in enumerate(scored):
-            ink, line = SERIES_INKS[place % len(SERIES_INKS)], LINES[place % len(LINES)]
-            share_K = _shares(one, radius_K)
-            axes.plot(radius_K, share_K, color=ink, linestyle=line, label=letter(place))
-            axes.plot(
-                THRESHOLDS_KM, _shares(one, np.array(THRESHOLDS_KM)),
-                "o", color=ink, markersize=3.5,
-            )  # fmt: skip
+        for place, share_K in enumerate(shares):
+            ink, line = _line(place)
+            axes.plot(RADIUS_KM, share_K, color=ink, linestyle=line, label=letter(place))
+            axes.plot(RADIUS_KM[is_dot], share_K[is_dot], "o", color=ink, markersize=3.5)
         _mark_radii(axes)
         axes.set_xscale("log")
         axes.set_ylim(0, 1)
@@ -91,52 +110,89 @@ def radius_curves(scored: Sequence[Scored], name: str) -> str:
         axes.set_xlabel("radius (km)")
         axes.set_ylabel("share of all images")
         _thousands(axes)
-        if len(scored) > 1:
+        if len(shares) > 1:
             axes.legend(loc="upper left", ncols=4)
         return as_svg(figure, name, "Share of images answered within a radius, by the radius in km")
 
 
-def _shares(one: Scored, radius_K: FloatArray) -> FloatArray:
-    """Of everything that was to be asked; what wasn't, or failed, is within no radius."""
-    answers = one.answers
-    distance_km_N = np.sort(answers.distance_km_N[answers.answered_N])
-    asked = int(one.summary["n"]) * int(one.summary.get("samples_per_image") or 1)
-    return np.searchsorted(distance_km_N, radius_K, side="left") / max(asked, 1)
-
-
-def geoscores(scored: Sequence[Scored], published: Sequence[Reference], name: str) -> str:
+def geoscores(results: Sequence[Result], published: Sequence[Reference], name: str) -> str:
     """GeoScore over all with its interval, beside what others have published on the whole split."""
-    rows = len(scored) + len(published)
+    rows = len(results) + len(published)
     with drawn(6.4, 0.7 + 0.24 * rows) as figure:
         axes = figure.subplots()
-        for place, one in enumerate(scored):
-            value = float(one.summary["all"]["geoscore"])
-            low, high = _interval(one) or (value, value)
+        for place, one in enumerate(results):
+            value = one.geoscore
+            low, high = interval(one.summary, "geoscore") or (value, value)
             axes.errorbar(
                 value, -place, xerr=[[max(value - low, 0)], [max(high - value, 0)]],
                 fmt="o", color=SERIES_INKS[place % len(SERIES_INKS)], capsize=3, markersize=5,
             )  # fmt: skip
-        for place, row in enumerate(published, start=len(scored)):
+        for place, row in enumerate(published, start=len(results)):
             axes.plot(row.geoscore, -place, "D", color=INK, fillstyle="none", markersize=4)
-        labels = [letter(place) for place in range(len(scored))] + [row.model for row in published]
+        labels = [letter(place) for place in range(len(results))] + [row.model for row in published]
         axes.set_yticks(-np.arange(rows), labels)
         axes.set_xlim(0, 5000)
         axes.set_xlabel("GeoScore over all images (0 to 5,000); filled: here, hollow: as published")
         axes.xaxis.set_major_formatter(FuncFormatter(_number))
         return as_svg(
-            figure, name, f"GeoScores of {len(scored)} results and {len(published)} works"
+            figure, name, f"GeoScores of {len(results)} results and {len(published)} works"
         )
 
 
-def _interval(one: Scored) -> tuple[float, float] | None:
-    pair = section(section(one.summary, "ci"), "all").get("geoscore")
-    return (float(pair[0]), float(pair[1])) if pair else None
+def interval(summary: Mapping[str, Any], figure: str) -> tuple[float, float] | None:
+    """The 95% interval of a headline figure over all images; None where a result has none."""
+    pair: object = section(section(summary, "ci"), "all").get(figure)
+    if not isinstance(pair, list):
+        return None
+    bounds = cast(list[object], pair)
+    finite = [one for one in bounds if isinstance(one, int | float) and math.isfinite(one)]
+    return (float(finite[0]), float(finite[1])) if len(finite) == len(bounds) == 2 else None
 
 
-def run_curves(runs: Sequence[RunState], name: str) -> str:
-    """What runs have in metrics.jsonl, panel by panel; empty where they have none of it."""
+def course_curves(runs: Sequence[Run], name: str) -> str:
+    """Evaluations over the steps of runs, with their intervals; empty where no run has two."""
+    if all(len(run.course) < 2 for run in runs):
+        return ""
+    with drawn(9.0, 2.6) as figure:
+        grid = figure.subplots(1, len(_COURSE))
+        for axes, (key, title, scale) in zip(grid, _COURSE, strict=True):
+            for place, run in enumerate(runs):
+                if run.course:
+                    _course(axes, place, run, key)
+            axes.set_title(title, loc="left")
+            axes.set_xlabel("step")
+            axes.set_yscale(scale)
+            axes.yaxis.set_major_formatter(FuncFormatter(_number))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        if len(runs) > 1:
+            grid[0].legend(ncols=4)
+        return as_svg(figure, name, "GeoScore and median distance of evaluations over the steps")
+
+
+def _course(axes: Any, place: int, run: Run, key: str) -> None:
+    """One figure of a run's evaluations, each with its interval."""
+    value_E = np.array([float(one.summary["all"][key]) for one in run.course])
+    bounds = [interval(one.summary, key) for one in run.course]
+    low_E, high_E = np.array(
+        [pair or (value, value) for pair, value in zip(bounds, value_E.tolist(), strict=True)]
+    ).T
+    ink, line = _line(place)
+    axes.errorbar(
+        [step_of(one) for one in run.course], value_E,
+        yerr=[np.maximum(value_E - low_E, 0), np.maximum(high_E - value_E, 0)],
+        color=ink, linestyle=line, marker="o", markersize=3.5, capsize=3, label=str(place + 1),
+    )  # fmt: skip
+
+
+def run_curves(runs: Sequence[Run], name: str) -> str:
+    """What runs have in metrics.jsonl, panel by panel; empty where they have none of it.
+
+    Figures of evaluations are in `course_curves`, which has their intervals.
+    """
     panels = [
-        panel for panel in CURVES if any(len(run.columns.series(panel[0])[0]) > 1 for run in runs)
+        panel
+        for panel in CURVES
+        if any(len(run.state.columns.series(panel[0])[0]) > 1 for run in runs)
     ]
     if not panels:
         return ""
@@ -145,12 +201,11 @@ def run_curves(runs: Sequence[RunState], name: str) -> str:
         grid = np.ravel(figure.subplots(rows, 2, squeeze=False))
         for axes, (key, title, scale) in zip(grid, panels, strict=False):
             for place, run in enumerate(runs):
-                step_K, value_K = run.columns.series(key)
+                step_K, value_K = run.state.columns.series(key)
+                ink, line = _line(place)
                 axes.plot(
-                    step_K, value_K,
-                    color=SERIES_INKS[place % len(SERIES_INKS)], linestyle=LINES[place % len(LINES)],
-                    label=str(place + 1), linewidth=1.1,
-                )  # fmt: skip
+                    step_K, value_K, color=ink, linestyle=line, label=str(place + 1), linewidth=1.1
+                )
             axes.set_title(title, loc="left")
             axes.set_yscale(scale)
         for axes in grid[len(panels) :]:
@@ -162,8 +217,9 @@ def run_curves(runs: Sequence[RunState], name: str) -> str:
         return as_svg(figure, name, "Curves of training over its steps")
 
 
-def _logspace(low_km: float, high_km: float, count: int) -> FloatArray:
-    return np.exp(np.linspace(math.log(low_km), math.log(high_km), count, dtype=np.float64))
+def _line(place: int) -> tuple[str, Any]:
+    """Colour and dashes of a series."""
+    return SERIES_INKS[place % len(SERIES_INKS)], LINES[place % len(LINES)]
 
 
 def _mark_radii(axes: Any) -> None:

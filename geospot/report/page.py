@@ -10,21 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
 from geospot import __version__
 from geospot.data.progress import Progress
 from geospot.durable import replace_bytes
 from geospot.errors import UsageError
-from geospot.evaluation.standing import flaws, section
+from geospot.evaluation.following import Answers
+from geospot.evaluation.standing import section
 from geospot.report import charts, tables
 from geospot.report.answers import chosen, shown
 from geospot.report.photos import read_photos
-from geospot.report.sources import Scored, Sources, read_sources
+from geospot.report.sources import Run, Sources, read_answers, read_sources
 from geospot.report.worldmap import drawn_rows, world_map
-from geospot.runs.watch import RunState
 from geospot.textsafe import printable
+from geospot_leaderboard.collect import Result
 from geospot_leaderboard.references import Reference, references
+
+FloatArray = npt.NDArray[np.float64]
 
 
 def write_report(
@@ -39,7 +44,7 @@ def write_report(
         UsageError: a folder is neither a result nor a run, or `out` can't be written.
         ResultFormatError: a result can't be read.
     """
-    sources = read_sources(folders, progress)
+    sources = read_sources(folders)
     data = render(sources, progress, fetch_photos=fetch_photos).encode("utf-8", "replace")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -58,77 +63,89 @@ def render(sources: Sources, progress: Progress, *, fetch_photos: bool = False) 
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    scored = sources.scored
-    published = _published(scored)
+    results = sources.results
+    published = _published(results)
+    shares: list[FloatArray] = []
+    parts: list[Mapping[str, Any]] = []
+    for place, one in enumerate(results):
+        answers = read_answers(one, progress)
+        shares.append(charts.shares_within(one, answers))
+        parts.append(_result(place, one, answers, progress, fetch_photos))
+        del answers  # before the next one's are read
     return environment.get_template("page.html").render(
         title=_title(sources),
         version=__version__,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         left_out=[printable(sentence) for sentence in sources.left_out],
-        overview=tables.overview(scored) if scored else None,
-        radius=_figure(charts.radius_curves(scored, "radius")) if scored else "",
-        geoscores=_figure(charts.geoscores(scored, published, "scores")) if scored else "",
+        overview=tables.overview(results) if results else None,
+        radius=_figure(charts.radius_curves(shares, "radius")) if results else "",
+        geoscores=_figure(charts.geoscores(results, published, "scores")) if results else "",
         published=published,
         runs=[_run(place, run) for place, run in enumerate(sources.runs)],
         curves=_figure(charts.run_curves(sources.runs, "curves")) if sources.runs else "",
-        compared=list(tables.comparisons(scored)),
-        results=[_result(place, one, progress, fetch_photos) for place, one in enumerate(scored)],
+        course=_figure(charts.course_curves(sources.runs, "course")) if sources.runs else "",
+        compared=list(tables.comparisons(results)),
+        results=parts,
     )
 
 
 def _title(sources: Sources) -> str:
-    labels = [one.result.label for one in sources.scored]
-    labels = labels or [run.folder.resolve().name for run in sources.runs]
+    labels = [one.label for one in sources.results]
+    labels = labels or [run.state.folder.resolve().name for run in sources.runs]
     return printable(" · ".join(dict.fromkeys(labels)), limit=120)
 
 
-def _published(scored: Sequence[Scored]) -> Sequence[Reference]:
+def _published(results: Sequence[Result]) -> Sequence[Reference]:
     """What others have published, where every result is on the same published split."""
-    splits = {one.result.dataset for one in scored}
+    splits = {one.dataset for one in results}
     return references(*splits.pop()) if len(splits) == 1 else ()
 
 
-def _run(place: int, run: RunState) -> Mapping[str, Any]:
-    beat = run.beat
+def _run(place: int, run: Run) -> Mapping[str, Any]:
+    state = run.state
+    beat = state.beat
     facts = {
-        "run": printable(run.folder.resolve().name, limit=80),
-        "kind": run.kind,
-        "model": printable(str(run.config.get("model_name") or "?"), limit=80),
-        "data": printable(str(run.config.get("hf_repo") or "?"), limit=80),
-        "steps": f"{run.done:,} of {run.total:,}" if run.total else f"{run.done:,}",
+        "run": printable(state.folder.resolve().name, limit=80),
+        "kind": state.kind,
+        "model": printable(str(state.config.get("model_name") or "?"), limit=80),
+        "data": printable(str(state.config.get("hf_repo") or "?"), limit=80),
+        "steps": f"{state.done:,} of {state.total:,}" if state.total else f"{state.done:,}",
         "state": printable(beat.standing()) if beat else "unknown",
     }
-    return {"number": place + 1, "facts": facts}
+    return {"number": place + 1, "facts": facts, "course": tables.course(run)}
 
 
-def _result(place: int, one: Scored, progress: Progress, fetch_photos: bool) -> Mapping[str, Any]:
+def _result(
+    place: int, one: Result, answers: Answers, progress: Progress, fetch_photos: bool
+) -> Mapping[str, Any]:
     name = f"r{place}"
-    rows = chosen(one.answers)
-    answers = {
-        sort: [shown(one, int(row)) for row in row_E] for sort, row_E in rows.items() if len(row_E)
+    told = {
+        sort: [shown(one.path, answers, int(row)) for row in row_E]
+        for sort, row_E in chosen(answers).items()
+        if len(row_E)
     }
-    ids = [each.raw_id for group in answers.values() for each in group]
+    ids = [each.raw_id for group in told.values() for each in group]
     photos = read_photos(one, ids, progress, fetch=fetch_photos)
-    row_A = drawn_rows(one.answers)
-    answered = int(one.answers.answered_N.sum())
+    row_A = drawn_rows(answers)
+    answered = int(answers.answered_N.sum())
     return {
         "letter": charts.letter(place),
-        "title": printable(one.result.label, limit=100),
-        "path": printable(one.result.name, limit=100),
-        "flaws": [flaw.sentence for flaw in flaws(one.manifest, one.summary)],
+        "title": printable(one.label, limit=100),
+        "path": printable(one.name, limit=100),
+        "flaws": [flaw.sentence for flaw in one.flaws],
         "headline": tables.headline(one),
         "facts": tables.all_facts(one),
-        "histogram": _figure(charts.error_histogram(one, f"{name}h")),
-        "map": _figure(world_map(one.answers, row_A, f"{name}m")) if len(row_A) else "",
+        "histogram": _figure(charts.error_histogram(answers, f"{name}h")),
+        "map": _figure(world_map(answers, row_A, f"{name}m")) if len(row_A) else "",
         "map_note": f"{len(row_A):,} of {answered:,} answers, drawn by lot"
         if len(row_A) < answered
         else f"all {answered:,} answers",
         "countries": tables.countries(one),
         "names": tables.names(one),
-        "answers": answers,
+        "answers": told,
         "photos": {key: Markup(value) for key, value in photos.by_id.items()},  # noqa: S704 - base64
         "photo_note": printable(photos.reason, limit=300),
-        "passed_over": one.answers.passed_over,
+        "passed_over": answers.passed_over,
         "draws": section(one.manifest, "config").get("samples") or 1,
     }
 

@@ -13,7 +13,7 @@ from geospot.data.open import open_dataset
 from geospot.data.progress import Progress
 from geospot.errors import GeospotError
 from geospot.images import prepare_image
-from geospot.report.sources import Scored
+from geospot_leaderboard.collect import Result
 
 MAX_SIDE: Final = 200
 """Pixels; about 10 kB a photo."""
@@ -29,7 +29,7 @@ class Photos:
 
 
 def read_photos(
-    one: Scored, ids: Iterable[str], progress: Progress, *, fetch: bool = False
+    one: Result, ids: Iterable[str], progress: Progress, *, fetch: bool = False
 ) -> Photos:
     """Small copies of these photos; what can't be had is left out and said, and is no error.
 

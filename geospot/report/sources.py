@@ -1,9 +1,13 @@
-"""What a report is made of: results read whole, and runs with their curves and evaluations."""
+"""What a report is made of: results, and runs with their curves and evaluations.
 
-from collections.abc import Mapping, Sequence
+Answers are read when a result's part of the page is made, and let go after it: there may be hundreds of
+thousands of each result.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from geospot.data.progress import Progress
 from geospot.errors import ResultFormatError, UsageError
@@ -16,46 +20,36 @@ _CHUNK: Final = 1 << 23
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A result with its answers."""
+class Run:
+    """A run with the evaluations on its way, in the order of their steps."""
 
-    result: Result
-    answers: Answers
-
-    @property
-    def manifest(self) -> Mapping[str, Any]:
-        """Content of eval.json."""
-        return self.result.manifest
-
-    @property
-    def summary(self) -> Mapping[str, Any]:
-        """Content of summary.json."""
-        return self.result.summary
+    state: RunState
+    course: Sequence[Result] = ()
 
 
 @dataclass(frozen=True)
 class Sources:
     """Everything that one page is about, in the order in which it was named."""
 
-    scored: Sequence[Scored] = ()
-    runs: Sequence[RunState] = ()
+    results: Sequence[Result] = ()
+    runs: Sequence[Run] = ()
     left_out: Sequence[str] = field(default_factory=list[str])
     """Sentences about what was found and can't be read."""
 
 
-def read_sources(folders: Sequence[Path], progress: Progress) -> Sources:
-    """Reads results, and runs with the evaluations in them: the first and the last of each.
+def read_sources(folders: Sequence[Path]) -> Sources:
+    """Finds results, and runs with the evaluations in them; the first and last of these are results, too.
 
     Raises:
         UsageError: a folder is neither, or there is nothing to report.
         ResultFormatError: a result that was named can't be read.
     """
-    scored: list[Scored] = []
-    runs: list[RunState] = []
+    results: list[Result] = []
+    runs: list[Run] = []
     left_out: list[str] = []
     for folder in folders:
         if (folder / EVAL).is_file():
-            scored.append(_scored(read_result(folder, folder.resolve().name), progress))
+            results.append(read_result(folder, folder.resolve().name))
             continue
         if not _is_run(folder):
             raise UsageError(
@@ -65,22 +59,24 @@ def read_sources(folders: Sequence[Path], progress: Progress) -> Sources:
                 "Give a directory that `geospot eval`, `score`, `sft` or `rl` wrote.",
             )
         state = _state(folder)
-        runs.append(state)
-        for evaluation in _first_and_last(state.evaluations):
-            name = f"{folder.resolve().name}/{evaluation.name}"
+        course: list[Result] = []
+        for evaluation in state.evaluations:
             try:
-                scored.append(_scored(read_result(evaluation, name), progress))
+                course.append(read_result(evaluation, f"{folder.resolve().name}/{evaluation.name}"))
             except ResultFormatError as error:
                 left_out.append(str(error))
-    return Sources(scored, runs, left_out)
+        runs.append(Run(state, course))
+        results += course if len(course) < 3 else (course[0], course[-1])
+    return Sources(results, runs, left_out)
+
+
+def step_of(evaluation: Result) -> int:
+    """After how many steps of its run the weights were that were evaluated."""
+    return int("".join(filter(str.isdecimal, evaluation.path.name)) or 0)
 
 
 def _is_run(folder: Path) -> bool:
     return (folder / "config.json").is_file() or (folder / "metrics.jsonl").is_file()
-
-
-def _first_and_last(evaluations: Sequence[Path]) -> Sequence[Path]:
-    return evaluations if len(evaluations) < 3 else (evaluations[0], evaluations[-1])
 
 
 def _state(folder: Path) -> RunState:
@@ -91,11 +87,12 @@ def _state(folder: Path) -> RunState:
     return state
 
 
-def _scored(result: Result, progress: Progress) -> Scored:
+def read_answers(result: Result, progress: Progress) -> Answers:
+    """All answers of a result. Blocks while its file is read."""
     tail = AnswersTail(result.path)
     total = result.summary.get("n")
     answers = tail.look(_CHUNK)
     while answers.is_behind:
         progress("Reading answers", len(answers), total if isinstance(total, int) else None)
         answers = tail.look(_CHUNK)
-    return Scored(result, answers)
+    return answers

@@ -7,11 +7,12 @@ from typing import Any, Final
 from geospot.errors import GeospotError
 from geospot.evaluation.metrics import ACCURACIES
 from geospot.evaluation.report import facts, figure_rows
-from geospot.evaluation.standing import flaws, section
+from geospot.evaluation.standing import section
 from geospot.places import country_name
-from geospot.report.charts import letter
-from geospot.report.sources import Scored
+from geospot.report.charts import interval, letter
+from geospot.report.sources import Run, step_of
 from geospot.textsafe import printable
+from geospot_leaderboard.collect import Result
 from geospot_leaderboard.compare import Comparison, Difference, compare
 
 _LEVELS: Final = (
@@ -19,6 +20,15 @@ _LEVELS: Final = (
     ("region", "region"),
     ("sub_region", "sub-region"),
     ("city", "city"),
+)
+_FIGURES: Final = (
+    "GeoScore",
+    "95% interval",
+    "median km",
+    "95% interval",
+    "< 25 km",
+    "< 750 km",
+    "coverage",
 )
 
 
@@ -43,40 +53,61 @@ class Compared:
     tables: Sequence[Table] = field(default_factory=list[Table])
 
 
-def overview(scored: Sequence[Scored]) -> Table:
+def overview(results: Sequence[Result]) -> Table:
     """Every result in a row."""
-    rows: list[list[str]] = []
-    for place, one in enumerate(scored):
-        summary, over_all = one.summary, section(one.summary, "all")
-        marks = ", ".join(flaw.mark for flaw in flaws(one.manifest, summary))
-        interval = section(section(summary, "ci"), "all").get("geoscore")
-        rows.append(
-            [
-                letter(place),
-                printable(one.result.label, limit=60),
-                printable(one.result.name, limit=60),
-                f"{over_all['geoscore']:,.0f}",
-                f"{interval[0]:,.0f} – {interval[1]:,.0f}" if interval else "–",
-                f"{over_all['median_km']:,.0f}",
-                _share(over_all.get("acc_25km")),
-                _share(over_all.get("acc_750km")),
-                _share(summary.get("coverage")),
-                f"{summary['n']:,}",
-                marks or "–",
-            ]
-        )
-    head = ["", "model", "result", "GeoScore", "95% interval", "median km", "< 25 km", "< 750 km",
-            "coverage", "images", "marks"]  # fmt: skip
-    return Table(head, rows, words=3)
+    rows = [
+        [
+            letter(place),
+            printable(one.label, limit=60),
+            printable(one.name, limit=60),
+            *_figures(one),
+            f"{one.summary['n']:,}",
+            _marks(one),
+        ]
+        for place, one in enumerate(results)
+    ]
+    return Table(["", "model", "result", *_FIGURES, "images", "marks"], rows, words=3)
 
 
-def headline(one: Scored) -> Table:
+def course(run: Run) -> Table | None:
+    """The evaluations on a run's way, a step each."""
+    rows = [
+        [f"{step_of(one):,}", *_figures(one), f"{one.summary['n']:,}", _marks(one)]
+        for one in run.course
+    ]
+    return Table(["step", *_FIGURES, "images", "marks"], rows, words=0) if rows else None
+
+
+def _figures(one: Result) -> list[str]:
+    """What `_FIGURES` names."""
+    over_all = section(one.summary, "all")
+    return [
+        f"{over_all['geoscore']:,.0f}",
+        _interval(one, "geoscore"),
+        f"{over_all['median_km']:,.0f}",
+        _interval(one, "median_km"),
+        _share(over_all.get("acc_25km")),
+        _share(over_all.get("acc_750km")),
+        _share(one.summary.get("coverage")),
+    ]
+
+
+def _interval(one: Result, figure: str) -> str:
+    pair = interval(one.summary, figure)
+    return f"{pair[0]:,.0f} – {pair[1]:,.0f}" if pair else "–"
+
+
+def _marks(one: Result) -> str:
+    return ", ".join(flaw.mark for flaw in one.flaws) or "–"
+
+
+def headline(one: Result) -> Table:
     """Every headline figure: over all, with its interval, and over what was answered."""
     head, *rows = figure_rows(one.summary)
     return Table(head, rows)
 
 
-def all_facts(one: Scored) -> Sequence[tuple[str, str]]:
+def all_facts(one: Result) -> Sequence[tuple[str, str]]:
     """What else there is to say of a result, and how it was asked."""
     described, prompt = section(one.manifest, "dataset"), section(one.manifest, "prompt")
     said = [(name, printable(value, limit=300)) for name, value in facts(one.summary)]
@@ -85,7 +116,7 @@ def all_facts(one: Scored) -> Sequence[tuple[str, str]]:
             "images",
             printable(
                 f"{described.get('name')}, {described.get('split')}: {described.get('n'):,} of"
-                f" {described.get('available') or '?'}, fingerprint {str(one.result.fingerprint)[:12]}",
+                f" {described.get('available') or '?'}, fingerprint {str(one.fingerprint)[:12]}",
                 limit=300,
             ),
         )
@@ -100,7 +131,7 @@ def all_facts(one: Scored) -> Sequence[tuple[str, str]]:
     return said
 
 
-def countries(one: Scored) -> Table | None:
+def countries(one: Result) -> Table | None:
     """Figures by the country where photos were taken, the most photographed first."""
     groups = section(one.summary, "by_country")
     if not groups:
@@ -132,7 +163,7 @@ def countries(one: Scored) -> Table | None:
     return Table(head, rows)
 
 
-def names(one: Scored) -> Table | None:
+def names(one: Result) -> Table | None:
     """Places that were named, beside the places in which the coordinates lie."""
     said, admin = section(one.summary, "said"), section(one.summary, "admin")
     fixed, official = section(admin, "fixed"), section(admin, "official")
@@ -147,12 +178,12 @@ def names(one: Scored) -> Table | None:
     return Table(head, rows)
 
 
-def comparisons(scored: Sequence[Scored]) -> Iterator[Compared]:
+def comparisons(results: Sequence[Result]) -> Iterator[Compared]:
     """Every result beside the first one, on the images that both were asked."""
-    for place, one in enumerate(scored[1:], start=1):
+    for place, one in enumerate(results[1:], start=1):
         title = f"A and {letter(place)}"
         try:
-            found = compare(scored[0].result.path, one.result.path)
+            found = compare(results[0].path, one.path)
         except GeospotError as error:
             yield Compared(title, f"Not compared: {printable(str(error), limit=400)}")
             continue

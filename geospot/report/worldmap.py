@@ -1,4 +1,8 @@
-"""The world, flat, with an arc from each truth to what was said, coloured by how far off it is."""
+"""The world, flat, with an arc from each truth to what was said.
+
+How far off it is shows in colour, in the dashes of the arc, and in the shape of the mark at its true place:
+near answers have arcs too short for dashes, and who doesn't see colours or prints without them has the shape.
+"""
 
 from typing import Final
 
@@ -20,6 +24,8 @@ MOST_ARCS: Final = 600
 _PIECES: Final = 24
 _EDGES_KM: Final = (25.0, 200.0, 750.0, 2500.0)
 _NAMES: Final = ("< 25 km", "< 200", "< 750", "< 2,500", "≥ 2,500")
+_MARKS: Final = ("o", "^", "s", "D", "x")
+_DASHES: Final = ("-", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (4, 3)), (0, (1, 1.5)))
 
 
 def drawn_rows(answers: Answers, seed: int = 0) -> IntArray:
@@ -48,20 +54,28 @@ def world_map(answers: Answers, row_A: IntArray, name: str) -> str:
         axes.set_axis_off()
         axes.add_collection(LineCollection(_borders(), colors=INK, alpha=0.35, linewidths=0.5))
         lines, line_arc = _arcs(from_A_L[order_A], to_A_L[order_A])
-        inks = [ERROR_INKS[int(place)] for place in class_A[order_A][line_arc]]
-        axes.add_collection(LineCollection(lines, colors=inks, linewidths=0.8, alpha=0.75))
-        for place, ink in enumerate(ERROR_INKS):
+        class_K = class_A[order_A][line_arc].tolist()
+        axes.add_collection(
+            LineCollection(
+                lines, colors=[ERROR_INKS[place] for place in class_K],
+                linestyles=[_DASHES[place] for place in class_K], linewidths=0.8, alpha=0.75,
+            )
+        )  # fmt: skip
+        for place, (ink, mark) in enumerate(zip(ERROR_INKS, _MARKS, strict=True)):
             at_A = class_A == place
             axes.plot(
-                from_A_L[at_A, 1], from_A_L[at_A, 0], "o", color=ink, markersize=2.6, linewidth=0
+                from_A_L[at_A, 1], from_A_L[at_A, 0], mark, color=ink, markersize=2.8, linewidth=0
             )
         axes.set_xlim(-180, 180)
         axes.set_ylim(-60, 84)
         axes.set_aspect(1.25)
-        signs = [Line2D([], [], color=ink, marker="o", markersize=3) for ink in ERROR_INKS]
+        signs = [
+            Line2D([], [], color=ink, marker=mark, markersize=3.5, linestyle=dashes)
+            for ink, mark, dashes in zip(ERROR_INKS, _MARKS, _DASHES, strict=True)
+        ]
         counts = np.bincount(class_A, minlength=len(_NAMES))
         words = [f"{text}: {count:,}" for text, count in zip(_NAMES, counts, strict=True)]
-        axes.legend(signs, words, loc="lower left", fontsize=8)
+        axes.legend(signs, words, loc="lower left", fontsize=8, handlelength=3)
         return as_svg(
             figure, name,
             f"World map of {len(row_A):,} great-circle arcs from the true place to the answer",

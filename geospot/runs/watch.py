@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from geospot.durable import parse_row
+from geospot.durable import ASIDE, parse_row
 from geospot.errors import GeospotError
 from geospot.runs.checkpoints import CHECKPOINTS, CONFIG, FINAL, RunCheckpoint, read_checkpoints
 from geospot.runs.columns import EMPTY, Columns, ColumnsBuilder, FloatArray
@@ -221,9 +221,13 @@ class RunWatch:
 
 
 def evaluations(folder: Path) -> Sequence[Path]:
-    """Result directories of the evaluations that a run made on its way, in the order of their steps."""
+    """Result directories of the evaluations that a run made on its way, in the order of their steps.
+
+    Those that were set aside are of weights that a kill threw away.
+    """
     try:
-        return tuple(sorted(path for path in (folder / EVALS).iterdir() if path.is_dir()))
+        there = (path for path in (folder / EVALS).iterdir() if ASIDE not in path.name)
+        return tuple(sorted(path for path in there if path.is_dir()))
     except OSError:
         return ()
 

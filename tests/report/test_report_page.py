@@ -5,14 +5,21 @@ import re
 import shutil
 import subprocess
 import sys
+import weakref
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from geospot.data.progress import silent
+from geospot.data.progress import Progress, silent
 from geospot.errors import UsageError
+from geospot.evaluation.following import Answers
 from geospot.report.page import write_report
+from geospot.report.sources import read_answers
+from geospot.report.worldmap import world_map
+from geospot_leaderboard.collect import Result
 from tests.support.chromium import Chromium, has_chromium
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
@@ -163,7 +170,82 @@ def test_a_run_shows_its_curves_and_its_first_and_last_evaluation(tmp_path: Path
     assert "Median distance (km)" in page.flat
     assert "12 of 12" in page.flat
     assert "rl/step-000000" in page.flat
+    assert "rl/step-000006" not in page.flat
     assert "rl/step-000012" in page.flat
+
+
+def test_a_run_shows_the_course_of_its_evaluations_with_intervals(tmp_path: Path) -> None:
+    page = page_of(tmp_path / "page.html", RUN)
+    for step in (0, 6, 12):
+        summary = json.loads((RUN / "evals" / f"step-{step:06d}" / "summary.json").read_text())
+        over_all, intervals = summary["all"], summary["ci"]["all"]
+        words = [f"{step}"]
+        for figure in ("geoscore", "median_km"):
+            low, high = intervals[figure]
+            words += [f"{over_all[figure]:,.0f}", f"{low:,.0f} – {high:,.0f}"]
+        words += [f"{over_all['acc_25km']:.1%}", f"{over_all['acc_750km']:.1%}"]
+        assert " ".join(words) in page.flat
+    labels = [value for _, name, value in page.attributes if name == "aria-label"]
+    assert "GeoScore and median distance of evaluations over the steps" in labels
+
+
+def test_an_evaluation_that_was_set_aside_is_no_part_of_the_course(tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(RUN, copy)
+    last = copy / "evals" / "step-000012"
+    last.rename(last.with_name(f"{last.name}.aside-before-resume-000006"))
+    page = page_of(tmp_path / "page.html", copy)
+    assert "run/step-000006" in page.flat
+    assert "step-000012" not in page.flat
+
+
+def test_one_evaluation_is_a_row_without_a_curve(tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(RUN, copy)
+    for step in (6, 12):
+        shutil.rmtree(copy / "evals" / f"step-{step:06d}")
+    page = page_of(tmp_path / "page.html", copy)
+    assert "Evaluations on the way" in page.flat
+    assert "of evaluations over the steps" not in str(page.attributes)
+
+
+def test_how_far_off_an_arc_is_shows_without_colour() -> None:
+    """Each class has dashes of its own, and a mark of its own shape."""
+    drawn = [arc_and_mark(km) for km in (10, 100, 500, 1500, 5000)]
+    assert len({arc for arc, _ in drawn}) == len({mark for _, mark in drawn}) == len(drawn)
+
+
+def arc_and_mark(distance_km: float) -> tuple[str, str]:
+    """The dashes and the shape with which the map draws one answer that is so far off."""
+    places = {"true_latitude": 0.0, "true_longitude": 0.0, "latitude": 0.0}
+    places |= {"longitude": distance_km / 111.195}
+    columns: dict[str, np.ndarray[Any, Any]] = {
+        name: np.array([value]) for name, value in places.items()
+    }
+    columns |= {"distance_km": np.array([float(distance_km)]), "outcome": np.zeros(1, np.uint8)}
+    svg = world_map(Answers(columns_N=columns), np.array([0]), "m")
+    arc, mark = svg.partition('id="m-LineCollection_2"')[2].split("<defs>")[:2]
+    dashes = re.search(r"stroke-dasharray: [^;]*", arc)
+    shape = re.search(r'<path id="[^"]*" d="([^"]*)"', mark)
+    assert shape is not None
+    return dashes[0] if dashes else "solid", shape[1]
+
+
+def test_only_one_results_answers_are_kept_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[list[bool]] = []
+    seen: list[weakref.ref[np.ndarray[Any, Any]]] = []
+
+    def read(result: Result, progress: Progress) -> Answers:
+        alive.append([one() is not None for one in seen])
+        answers = read_answers(result, progress)
+        seen.append(weakref.ref(answers.distance_km_N))
+        return answers
+
+    monkeypatch.setattr("geospot.report.page.read_answers", read)
+    page_of(tmp_path / "page.html", RL, SFT, PRIOR)
+    assert alive == [[], [False], [False, False]]
 
 
 def test_what_is_hostile_stays_words(tmp_path: Path) -> None:
