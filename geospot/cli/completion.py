@@ -1,6 +1,6 @@
 """What the shell completes in the place of a value."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -60,12 +60,29 @@ def complete_run_checkpoint(incomplete: str) -> list[str]:
     return _beginning(list(names), incomplete)
 
 
+def complete_result(incomplete: str) -> list[str]:
+    """Result directories, those of runs' evaluations too: where runs are looked for."""
+    from geospot_leaderboard.collect import result_directories
+
+    folders = _folders(incomplete)
+    found = [str(one) for folder in folders for one in result_directories(folder, most=_MOST)]
+    return _beginning(found, incomplete)
+
+
+def complete_run_or_result(incomplete: str) -> list[str]:
+    """What a report can be about."""
+    return [*complete_run(incomplete), *complete_result(incomplete)]
+
+
 def _runs(incomplete: str) -> list[str]:
     from geospot.runs.catalogue import Catalogue
 
-    typed = Path(incomplete).parent if "/" in incomplete else None
-    folders = DEFAULT_FOLDERS if typed is None else [typed]
-    return [str(run) for run in Catalogue(folders, most=_MOST).scan()]
+    return [str(run) for run in Catalogue(_folders(incomplete), most=_MOST).scan()]
+
+
+def _folders(incomplete: str) -> Sequence[Path]:
+    """The usual folders, or the one in which what is typed so far lies."""
+    return [Path(incomplete).parent] if "/" in incomplete else DEFAULT_FOLDERS
 
 
 def _beginning(names: list[str], incomplete: str) -> list[str]:

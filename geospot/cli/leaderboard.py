@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from geospot.cli.completion import complete_result
 from geospot.durable import put_file
 from geospot.errors import UsageError
 
@@ -94,8 +95,18 @@ def export(
 
 @app.command()
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="Result directory to compare with.")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="Result directory that is new.")],
+    a: Annotated[
+        Path,
+        typer.Argument(
+            metavar="A", help="Result directory to compare with.", autocompletion=complete_result
+        ),
+    ],
+    b: Annotated[
+        Path,
+        typer.Argument(
+            metavar="B", help="Result directory that is new.", autocompletion=complete_result
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap and the permutations.")] = 0,
 ) -> None:

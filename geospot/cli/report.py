@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from geospot.cli.completion import complete_run_or_result
 from geospot.cli.console import data_progress, stderr_console
 from geospot.errors import UsageError
 from geospot.textsafe import printable
@@ -16,7 +17,12 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def report(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR…", help="Results, runs, or both.", show_default=False),
+        typer.Argument(
+            metavar="DIR",
+            help="Results, runs, or both.",
+            show_default=False,
+            autocompletion=complete_run_or_result,
+        ),
     ],
     html: Annotated[
         Path, typer.Option(metavar="FILE", help="The page to write; one that is there is replaced.")
@@ -32,10 +38,10 @@ def report(
     """Write results and runs as one page that can be sent, printed and kept.
 
     Headline figures with intervals, how far off answers are, how many lie within which radius, a world
-    map, countries, the nearest, the farthest and the most typical answers with their photos, and the
-    curves of training. The first result is compared with each of the others, image by image. The page
-    holds everything it shows, runs no script and asks no server for anything. Photos come from the data
-    set where it is at hand, without metadata.
+    map, countries, the nearest, the farthest and the most typical answers with their photos, and of a
+    run its curves and the evaluations on its way. The first result is compared with each of the
+    others, image by image. The page holds everything it shows, runs no script and asks no server for
+    anything. Photos come from the data set where it is at hand, without metadata.
 
     \b
     geospot report results/gpt --html gpt.html

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from geospot.cli.completion import complete_result
 from geospot.textsafe import printable
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -12,7 +13,12 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 def rescore(
-    directory: Annotated[Path, typer.Argument(help="A result directory.", show_default=False)],
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            help="A result directory.", show_default=False, autocompletion=complete_result
+        ),
+    ],
 ) -> None:
     """Read a result's stored answers again with today's parser, offline.
 

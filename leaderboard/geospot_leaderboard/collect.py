@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -193,9 +194,13 @@ def _is_number(value: object) -> bool:
     )
 
 
-def result_directories(folder: Path) -> Iterator[Path]:
-    """Directories at or below `folder` that look like results, in the order of their paths."""
-    for path, names, files in os.walk(folder):
+def result_directories(folder: Path, *, most: int | None = None) -> Iterator[Path]:
+    """Directories at or below `folder` that look like results, in the order of their paths.
+
+    Args:
+        most: how many directories are looked into at most; all without it.
+    """
+    for path, names, files in islice(os.walk(folder), most):
         if results.EVAL in files or {results.SUMMARY, results.SAMPLES} <= set(files):
             names.clear()
             yield Path(path)
