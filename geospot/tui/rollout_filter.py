@@ -37,6 +37,9 @@ def mean_logprob(record: RolloutRecord) -> float | None:
     return sum(record.logprobs) / len(record.logprobs) if record.logprobs else None
 
 
+_YES_OR_NO: Final = ("truncated", "replayed")
+"""Fields that every record has; `has:` asks for a yes."""
+
 FIELDS: Final[Mapping[str, Callable[[RolloutRecord], Value]]] = {
     "step": lambda r: _number(r.step),
     "group": lambda r: _number(r.group),
@@ -59,6 +62,7 @@ FIELDS: Final[Mapping[str, Callable[[RolloutRecord], Value]]] = {
     "logprob": mean_logprob,
     "truncated": lambda r: "yes" if r.truncated else "no",
     "sampler": lambda r: _number(r.sampler_step),
+    "replayed": lambda r: "yes" if r.replayed else "no",
 }
 """Fields by name: `country` is the true one, `said` the one in the answer, `truth` and `place` all names of
 either, `logprob` the mean a token, `sampler` the step of the weights that answered. Where a record has no
@@ -67,7 +71,7 @@ such thing, no comparison holds."""
 FILTER_KEYS: Final[Mapping[str, Sequence[str]]] = {
     **dict.fromkeys(FIELDS, ()),
     "outcome": tuple(str(outcome) for outcome in Outcome),
-    "truncated": ("yes", "no"),
+    **dict.fromkeys(_YES_OR_NO, ("yes", "no")),
 }
 """The fields' names, with the usual values of those that have some; for completing what is typed."""
 
@@ -92,7 +96,8 @@ def rollout_query(text: str) -> Query:
     """Reads a query for rollouts.
 
     `country:in` is India and neither China nor Argentina: two letters that are a country's code mean just
-    that country. `has:truncated` means that an answer was cut off.
+    that country. `has:truncated` means that an answer was cut off, `has:replayed` that its photo was shown
+    again.
 
     Raises:
         UsageError: there is no such field, or a comparison has no number.
@@ -117,6 +122,6 @@ def search_words(query: Query) -> tuple[str, ...]:
 def _meant(term: Term) -> Term:
     if term.key in ("country", "said") and term.operator == ":" and len(term.value) == 2:
         return replace(term, operator="=") if country_code(term.value) else term
-    if term.key == "has" and term.value == "truncated":
-        return replace(term, key="truncated", operator="=", value="yes")
+    if term.key == "has" and term.value in _YES_OR_NO:
+        return replace(term, key=term.value, operator="=", value="yes")
     return term

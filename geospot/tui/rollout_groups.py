@@ -140,10 +140,19 @@ class StepView:
         return groups
 
     def filtered(self, query: Query) -> "StepView":
-        """The same with every answer marked by whether one of its turns fulfils the query."""
-        return self._with(
-            lambda answer: replace(answer, is_hit=any(matches(query, t) for t in answer.turns))
-        )
+        """The same with every answer marked by whether one of its turns fulfils the query.
+
+        Reward and distance are those of the whole answer, as histograms count them.
+        """
+
+        def marked(answer: Answer) -> Answer:
+            turns: Sequence[RolloutRecord] = answer.turns
+            if len(turns) > 1:
+                whole = {"reward": answer.reward, "distance_km": answer.distance_km}
+                turns = [replace(turn, **whole) for turn in turns]
+            return replace(answer, is_hit=any(matches(query, turn) for turn in turns))
+
+        return self._with(marked)
 
     def judged(self) -> "StepView":
         """The same with every answer marked by whether it names the true country."""

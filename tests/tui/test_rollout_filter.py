@@ -8,6 +8,8 @@ from geospot.errors import UsageError
 from geospot.outcomes import Outcome
 from geospot.runs.rollouts import RolloutRecord
 from geospot.tui.rollout_filter import matches, rollout_query, search_words
+from geospot.tui.rollout_groups import step_view
+from tests.support.rollouts import rollout
 
 ANSWER = RolloutRecord(
     step=3,
@@ -51,6 +53,7 @@ ANSWER = RolloutRecord(
         "logprob=-2",
         "truncated:yes",
         "has:truncated",
+        "replayed:no",
         "-has:note",
         '"rice field"',
         "lat>48 lon<3",
@@ -67,6 +70,7 @@ def test_a_query_that_the_answer_fulfils(query: str) -> None:
         "km>2600",
         "country:FR",
         "truncated:no",
+        "has:replayed",
         "has:note",
         "group=11",
         '"rice  field"',
@@ -101,6 +105,20 @@ def test_figures_that_are_missing_fulfil_no_comparison() -> None:
         assert not matches(rollout_query(f"{key}<=0"), bare)
         assert not matches(rollout_query(f"has:{key}"), bare)
     assert not matches(rollout_query("country:br"), bare)
+
+
+def test_reward_and_distance_of_several_turns_are_those_of_the_whole_answer() -> None:
+    """As histograms count them: a cell opens exactly the answers in it."""
+    turns = [
+        rollout(0, turn=0, reward=0.3, distance_km=900.0),
+        rollout(0, turn=1, reward=0.4, distance_km=90.0),
+    ]
+    view = step_view(0, turns)
+    fulfilled = {
+        query: view.filtered(rollout_query(query)).hits
+        for query in ("reward>=0.65 reward<0.75", "reward<0.5", "km<100", "km>500", "turn=1")
+    }
+    assert list(fulfilled.values()) == [1, 0, 1, 0, 1]
 
 
 def test_an_unknown_field_is_named_with_the_nearest() -> None:

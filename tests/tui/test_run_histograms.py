@@ -9,7 +9,9 @@ from geospot.tui.app import GeospotApp
 from geospot.tui.screens.run import RunScreen
 from geospot.tui.screens.run_histograms import Histograms
 from geospot.tui.widgets.heatmap import GUTTER, HEAD
+from geospot.tui.widgets.histogram import StepHistogram
 from geospot.tui.widgets.ridgeline import Ridgeline
+from tests.support.rollouts import rollout, step_rollouts
 from tests.support.run_screens import SIZES, SMALL, calls_of, do_step, going, shown
 from tests.support.screens import seen, until, until_seen
 from tests.support.written_runs import write_run
@@ -102,6 +104,54 @@ def test_a_click_on_a_cell_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
         shown(tmp_path / "run", steps)
     assert [call[2:] for call in opened] == [(0, "reward<0")]
+
+
+def test_a_cell_leaves_out_photos_that_are_shown_again_as_its_count_does(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with going(folder, steps=1, replay_hard=0.25) as run:
+        again = {"reward": -0.1, "distance_km": 20015.087, "replayed": True}
+        run.rollouts(
+            1, [*step_rollouts(1), rollout(1, 2, 0, reward=-0.1), rollout(1, 3, 0, **again)]
+        )
+        do_step(run, 1, rollouts=False)
+
+        async def steps(pilot: Pilot[None], _screen: RunScreen) -> None:
+            await until_seen(pilot, "reward 0.31")
+            await pilot.press("h", *["down"] * 60)
+            await until_seen(pilot, "step 1 · failures · 1 of 4")
+            await pilot.press("enter")
+            await until_seen(pilot, "1 of 6 answers in 1 of 4 groups")
+
+        shown(folder, steps)
+
+
+@pytest.mark.parametrize("ridges", [False, True])
+def test_a_click_on_a_bar_opens_that_bin_of_the_step(
+    tmp_path: Path, ridges: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = calls_of(monkeypatch, GeospotApp, "open_rollouts")
+    with going(tmp_path / "run"):
+
+        async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
+            await until_seen(pilot, "reward 0.35")
+            await pilot.press("h", *["g"] * ridges, *["up" if ridges else "left"] * 2)
+            await until_seen(pilot, "█ step 3")
+            bars = screen.query_one(StepHistogram)
+            lines = seen(bars).split("\n")
+            filled = [y for y, line in enumerate(lines) if " 1" in line and y]
+            assert len(filled) == 4
+            await pilot.click(bars, offset=(2, filled[0]))
+            await pilot.click(bars, offset=(2, filled[-1]))
+            await pilot.click(bars, offset=(2, filled[0] + 1))
+            await until_seen(pilot, "There is nothing in it.")
+            await pilot.click(bars, offset=(2, 0))
+            await pilot.click(bars, offset=(2, bars.size.height - 1))
+
+        shown(tmp_path / "run", steps)
+    (best, failed) = [call[2:] for call in opened]
+    assert best[0] == failed[0] == 3
+    assert best[1].startswith("reward>=0.5 reward<")
+    assert failed[1] == "reward<0"
 
 
 @pytest.mark.parametrize("size", SIZES)

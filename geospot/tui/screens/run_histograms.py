@@ -191,17 +191,28 @@ class Histograms(Vertical):
         event.stop()
         self._ask(event.steps, event.row.query, event.row.name)
 
+    def on_step_histogram_chosen(self, event: StepHistogram.Chosen) -> None:
+        """Asks for the rollouts of a bar."""
+        event.stop()
+        self._ask([event.step] if event.count else (), event.row.query, event.row.name)
+
     def _ask(self, steps: Sequence[int], query: str, what: str) -> None:
         """Asks for the newest of these steps whose rollouts can be read; without one, says so."""
         step = self._newest_on_record(steps)
         if step is None:
-            words = _NO_ROLLOUTS if steps else "there is nothing in this cell"
+            words = _NO_ROLLOUTS if steps else "there is nothing in it"
             self.notify(words.capitalize() + ".", markup=False)
             return
         said = printable(what)
         if len(steps) > 1:
             said += f": step {step:,}, the newest of {len(steps)} steps with rollouts here"
-        self.post_message(self.Asked(step, query, said))
+        self.post_message(self.Asked(step, f"{query}{self._counted}".strip(), said))
+
+    @property
+    def _counted(self) -> str:
+        """The filter for what histograms count: photos that are shown again aren't among it."""
+        is_replaying = self._state is not None and bool(self._state.config.get("replay_hard"))
+        return " replayed:no" if is_replaying else ""
 
 
 def groups_of(state: RunState) -> dict[str, FloatArray]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from textual import events
+from textual.message import Message
 from textual.strip import Strip
 
 from geospot.numbertext import compact
@@ -23,11 +25,19 @@ _MEDIAN: Final = QUANTILES.index(0.5)
 
 
 class StepHistogram(Drawn):
-    """Bars of a step, row by row beside a heat map; `show` says of which step."""
+    """Bars of a step, row by row beside a heat map; `show` says of which step. A click chooses a bar."""
 
+    ALLOW_SELECT = False
     DEFAULT_CSS = """
     StepHistogram { height: 1fr; background: $background; }
     """
+
+    class Chosen(Message):
+        """A bar was clicked: its step, its row, and how many rollouts it counts."""
+
+        def __init__(self, step: int, row: BinRow, count: int) -> None:
+            super().__init__()
+            self.step, self.row, self.count = step, row, count
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -55,6 +65,16 @@ class StepHistogram(Drawn):
         self._spreads, self._rows, self._step, self._unit = spreads, rows, step, unit
         self._gutter = _GUTTER if labelled else 0
         self.redraw()
+
+    def on_click(self, event: events.Click) -> None:
+        """Chooses the bar in the row that is clicked."""
+        offset = event.get_content_offset(self)
+        if offset is None or self._step is None or not 0 < offset.y <= len(self._rows):
+            return
+        counts_R = step_counts(self._spreads, self._rows, self._step)
+        if counts_R is not None:
+            row = offset.y - 1
+            self.post_message(self.Chosen(self._step, self._rows[row], int(counts_R[row])))
 
     def draw(self, inks: Inks) -> Sequence[Strip]:
         """The two steps' names, bars row by row, mean and median."""
