@@ -114,6 +114,30 @@ def test_settings_that_are_not_the_default_are_marked(
         shown(tmp_path / "run", steps, size)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_a_setting_that_does_not_fit_is_read_below_the_table(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    prompt = " ".join(f"word-{number}" for number in range(60))
+    with going(tmp_path / "run", system_prompt=prompt):
+
+        async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
+            await pilot.press("c", "slash", *"key:prompt", "enter")
+            await until_seen(pilot, "system_prompt", "prompt_text")
+            assert "word-59" not in seen(screen)
+            assert "⏎ Open" not in seen(screen)
+            await pilot.press("down")
+            whole = screen.query_one("#config-whole")
+            await until(pilot, lambda: whole.display)
+            await until_seen(pilot, "word-59")
+            await pilot.press("enter")
+            assert pilot.app.clipboard.endswith("word-59")
+            await pilot.press("up")
+            await until(pilot, lambda: not whole.display)
+
+        shown(tmp_path / "run", steps, size)
+
+
 def test_hostile_configurations_are_shown_safely() -> None:
     config = {
         "a\x1b[2J": "x\u202ey",

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
 
+from rich.cells import cell_len
+from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -81,6 +83,14 @@ def defaults_of(kind: str) -> Defaults:
     return cast(Defaults, json.loads(json.dumps(plain, default=str)))
 
 
+class _Settings(Table):
+    """The settings; there is nothing to open in one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "Copy", show=False, tooltip="Copy the setting as KEY=VALUE"),
+    ]
+
+
 class ConfigView(Vertical):
     """The settings as a table."""
 
@@ -90,6 +100,9 @@ class ConfigView(Vertical):
         display: none; height: 1fr; content-align: center middle; color: $text-muted;
     }
     ConfigView.-nothing > Table { display: none; }
+    ConfigView #config-whole {
+        display: none; height: auto; max-height: 40%; padding: 0 1; background: $surface;
+    }
     ConfigView.-nothing > #config-nothing { display: block; }
     """
 
@@ -109,13 +122,14 @@ class ConfigView(Vertical):
     def compose(self) -> ComposeResult:
         """The filter, the table."""
         yield FilterBar(_KEYS, history=self._history)
-        yield Table(
+        yield _Settings(
             [
                 Column("key", "Setting", 26),
                 Column("value", "Value", 20, flexible=True),
                 Column("default", "Default", 18, priority=1),
             ]
         )
+        yield Static("", id="config-whole", markup=False)
         yield Static("", id="config-nothing", markup=False)
 
     def show(self, state: RunState, defaults: Defaults) -> None:
@@ -143,6 +157,33 @@ class ConfigView(Vertical):
         words = "No setting passes the filter." if self._settings else "There is no config.json."
         self.query_one("#config-nothing", Static).update(words)
         self.query_one(Table).show(len(self._shown), self._cells)
+        self._show_whole()
+
+    def _show_whole(self) -> None:
+        """What of the setting under the cursor doesn't fit into its cells, below the table."""
+        one, table = self.chosen, self.query_one(Table)
+        texts = () if one is None else (one.key, one.value, one.default)
+        shown = zip(table.shown, table.widths, strict=True)
+        is_cut = any(cell_len(texts[number]) > width for number, width in shown if texts)
+        whole = self.query_one("#config-whole", Static)
+        whole.display = is_cut
+        whole.update(
+            Text(": ".join(texts[:2]) + (f"  ({texts[2]})" if is_cut and texts[2] else ""))
+        )
+
+    def on_table_highlighted(self, event: Table.Highlighted) -> None:
+        """Another setting."""
+        event.stop()
+        self._show_whole()
+
+    def on_table_selected(self, event: Table.Selected) -> None:
+        """Enter, or a click on the chosen setting, copies it."""
+        event.stop()
+        self.action_copy()
+
+    def on_resize(self) -> None:
+        """Other texts fit."""
+        self.call_after_refresh(self._show_whole)
 
     def _passes(self, one: Setting) -> bool:
         row = {
