@@ -1,4 +1,4 @@
-"""The small query language of the app's filters: `kind:rl model:qwen reward>0.4 -state:crashed paris`.
+"""The small query language of the app's filters: `kind:rl model:qwen reward>0.4 -state:died paris`.
 
 Terms are joined by blanks and all have to hold. `key:text` asks whether the field holds the text, in any
 case; `key=text` whether it is the text; `key>n`, `>=`, `<`, `<=` compare numbers; `has:key` asks for a field
