@@ -1,7 +1,8 @@
 """Data sets that mean harm, through every source and every command that reads photos.
 
 Every odd photo is asked about, every broken one is an `image_error`, no file beside the data set is read or
-written, and no command shows a traceback.
+written, and no command shows a traceback. Trainings learn from the same photos, and count the others as lost.
+The app shows each as a picture or with a reason.
 """
 
 import csv
@@ -12,17 +13,18 @@ import random
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from geospot.errors import ImageError
 from geospot.outcomes import Outcome
-from geospot.tui.widgets.photo import read_photo
 from tests.drills.drill import Attempt, Session, Trial, drill
 from tests.drills.hostile_photos import BROKEN, EITHER, READABLE
+from tests.drills.hostile_trainings import trainings, wrongly_shown, wrongly_trained
 from tests.support.evaluating import geospot, records
 from tests.support.hub_server import Repo, serving
+from tests.support.learning import embedded_url
 from tests.support.parquet import write_parquet
 from tests.support.photos import make_photo
 from tests.support.vlm_server import Asked, Behaviour, VlmServer
@@ -220,42 +222,51 @@ _SOURCES: Final[dict[str, Build]] = {
 
 @drill("hostile photos and rows, through each source and command", times=60, short=1)
 def hostile_data(session: Session) -> Iterator[Trial]:
-    """Deals a data set a trial, and has `data check`, `eval`, `predict` and `sft` read it."""
+    """Deals a data set a trial, and has `eval`, `data check`, `predict`, `sft` and `rl` read it.
 
-    def one(attempt: Attempt) -> Trial:
-        sources = [*_SOURCES, "hub"]
-        source = sources[attempt.number % len(sources)]
-        dealt = _deal(attempt.chance, attempt.folder)
-        root = attempt.folder / "set"
-        root.mkdir()
-        if source != "hub":
-            made = _SOURCES[source](dealt, root, attempt.chance)
-            return _tried(attempt, dealt, made, source, session.is_short)
-        with serving({"some/photos": _hub_files(dealt, root)}) as server:
-            made = dealt.as_set(
-                "some/photos", HF_ENDPOINT=server.url, HF_HOME=str(attempt.folder / "hf")
-            )
-            return _tried(attempt, dealt, made, source, session.is_short)
+    The short form has `eval` alone, and the app.
+    """
+    with ExitStack() as stack:
+        url = ""
+        if not session.is_short:
+            url = stack.enter_context(embedded_url(session.folder / "state"))
+        yield from session.repeat(lambda attempt: _one(attempt, url))
 
-    yield from session.repeat(one)
+
+def _one(attempt: Attempt, service: str) -> Trial:
+    """A data set, through one of the sources; trained on at a service, where there is one."""
+    sources = [*_SOURCES, "hub"]
+    source = sources[attempt.number % len(sources)]
+    dealt = _deal(attempt.chance, attempt.folder)
+    root = attempt.folder / "set"
+    root.mkdir()
+    if source != "hub":
+        made = _SOURCES[source](dealt, root, attempt.chance)
+        return _tried(attempt, dealt, made, source, service)
+    with serving({"some/photos": _hub_files(dealt, root)}) as server:
+        made = dealt.as_set(
+            "some/photos", HF_ENDPOINT=server.url, HF_HOME=str(attempt.folder / "hf")
+        )
+        return _tried(attempt, dealt, made, source, service)
 
 
 def _answer(_: Asked) -> Behaviour:
     return Behaviour(text="52.5, 13.4")
 
 
-def _tried(attempt: Attempt, dealt: _Dealt, made: _Set, source: str, is_short: bool) -> Trial:
+def _tried(attempt: Attempt, dealt: _Dealt, made: _Set, source: str, service: str) -> Trial:
     env = {"GEOSPOT_CACHE": str(attempt.folder / "cache"), **made.env}
     before = _files(attempt.folder)
-    out = attempt.folder / "out"
+    out, runs = attempt.folder / "out", attempt.folder / "runs"
     lost: list[str] = []
     with VlmServer(_answer) as server:
         ask = ("--backend", "openai", "--base-url", server.base_url, "--model", "some-vlm")
         commands: dict[str, list[str]] = {
             "eval": ["eval", *ask, "--dataset", made.spec, "--limit", "all", "--out", str(out)]
         }
-        if not is_short:
+        if service:
             commands["data check"] = ["data", "check", made.spec, "--split", "test"]
+            commands |= trainings(service, made.spec, runs)
             if source == "folder":
                 photos = [str(Path(made.spec) / f"{id_}.jpg") for id_ in dealt.photos]
                 commands["predict"] = ["predict", *photos, *ask, "--json"]
@@ -269,10 +280,13 @@ def _tried(attempt: Attempt, dealt: _Dealt, made: _Set, source: str, is_short: b
             lost.append(f"a photo outside of the data set was sent {secret} times")
     if made.is_readable:
         lost += _unlike(made, out)
-    lost += _shown(dealt)
+    if made.is_readable and service:
+        lost += wrongly_trained(runs, made.asked, made.refused, dealt.secret.read_bytes())
+    lost += wrongly_shown(dealt.photos, attempt.folder)
     new = [str(path) for path in _files(attempt.folder) - before if "evil" in path.name]
     lost += [f"{path} was written" for path in new]
-    return Trial(source, len(dealt.photos) * len(commands), tuple(lost))
+    what = f"{source}: {len(dealt.photos)} photos, {', '.join(commands)}"
+    return Trial(what, lost=tuple(lost))
 
 
 def _unfit(code: int, said: str) -> Iterator[str]:
@@ -298,19 +312,6 @@ def _unlike(made: _Set, out: Path) -> Iterator[str]:
         outcome = found[id_].outcome if id_ in found else None
         if outcome is not Outcome.IMAGE_ERROR:
             yield f"{id_} is no photo, and is {outcome}"
-
-
-def _shown(dealt: _Dealt) -> Iterator[str]:
-    """What the app's photo makes of them, which only thumbnails should come to: pixels, or a sentence."""
-    path = dealt.secret.with_name("thumbnail.jpg")
-    for id_, photo in dealt.photos.items():
-        path.write_bytes(photo)
-        try:
-            read_photo(path)
-        except ImageError:
-            continue
-        except Exception as error:  # noqa: BLE001 - whatever comes instead is a loss
-            yield f"the app's photo of {id_}: {error!r}"
 
 
 def _files(folder: Path) -> set[Path]:
