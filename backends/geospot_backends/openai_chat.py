@@ -50,6 +50,10 @@ _OURS: Final = frozenset(["model", "messages", "stream", "n"])
 """Not to be set by --extra-body: the result would show a model, prompt or image that wasn't asked."""
 _IMAGE_MARK: Final = f"image-{uuid.uuid4().hex}"
 _PROBE: Final = Prompt("probe", "Answer with the word OK.")
+_UNREADABLE: Final = (openai.OpenAIError, ValueError, TypeError, AttributeError, RecursionError)
+"""What the SDK raises of a list of models that is none; the last of one that is nested too deep."""
+_MOST_TOKENS: Final = 1 << 40
+"""A count beyond this is none, and would break what adds them up."""
 
 
 def create(options: BackendOptions) -> "ChatBackend":
@@ -125,9 +129,7 @@ class ChatBackend:
             KeyMissingError: the key is refused.
         """
         try:
-            async with asyncio.timeout(_PROBE_TIMEOUT_S):
-                page = await self._client.models.list()
-                return sorted(model.id for model in page.data)
+            return await self._list(_PROBE_TIMEOUT_S)
         except openai.APIStatusError as error:
             if error.status_code not in (401, 403):
                 return []  # many a server lists none
@@ -143,7 +145,7 @@ class ChatBackend:
                 f"Nothing answers at {self._base_url}: {reason}.",
                 "Is the server running, and the address right?",
             ) from None
-        except (openai.OpenAIError, ValueError, TypeError, AttributeError):
+        except _UNREADABLE:
             return []
 
     async def ask(self, question: Question) -> Reply:
@@ -217,7 +219,7 @@ class ChatBackend:
     def _read(self, response: httpx2.Response) -> Reply:
         try:
             body: Any = json.loads(response.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             kind = response.headers.get("content-type", "no content type")
             raise BackendFault(
                 "transient", f"the answer is no JSON ({kind})", label="no_json"
@@ -324,11 +326,14 @@ class ChatBackend:
     async def _served(self) -> list[str]:
         """Names of the models served, empty where the server doesn't say."""
         try:
-            async with asyncio.timeout(_LIST_TIMEOUT_S):
-                page = await self._client.models.list()
-                return sorted(model.id for model in page.data)
-        except (TimeoutError, openai.OpenAIError, ValueError, TypeError, AttributeError):
+            return await self._list(_LIST_TIMEOUT_S)
+        except (TimeoutError, *_UNREADABLE):
             return []  # this list only makes an error message better
+
+    async def _list(self, timeout_s: float) -> list[str]:
+        async with asyncio.timeout(timeout_s):
+            page = await self._client.models.list()
+            return sorted(model.id for model in page.data)
 
     def _message(self, error: openai.APIStatusError) -> str:
         body: Any = error.body
@@ -384,4 +389,6 @@ def _usage(usage: Any) -> Usage:
         return Usage()
     counts = cast(dict[str, Any], usage)
     tokens = [counts.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    return Usage(*(count if isinstance(count, int) and count > 0 else 0 for count in tokens))
+    return Usage(
+        *(count if type(count) is int and 0 < count <= _MOST_TOKENS else 0 for count in tokens)
+    )

@@ -262,6 +262,8 @@ async def send(writer: asyncio.StreamWriter, how: Behaviour) -> bool:
             )
         case "no_choices":
             return await send_json(writer, 200, {"id": "x", "choices": []})
+        case "raw" if isinstance(how.body, bytes):
+            return await send_bytes(writer, head(200, len(how.body)) + how.body)
         case "raw":
             return await send_json(writer, 200, how.body)
         case "answer":
