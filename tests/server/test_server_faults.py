@@ -209,3 +209,16 @@ def test_an_engine_that_dies_fails_everything_at_once(tmp_path: Path, cause: Bas
         with pytest.raises(tinker.APIStatusError, match=said):
             service.create_sampling_client(base_model=BASE).result(timeout=QUICK_S)
         service.close("success").result(timeout=QUICK_S)
+
+
+def test_a_long_run_leaves_no_more_samplers_than_a_short_one(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geospot_backends.local.training_requests.SNAPSHOTS_KNOWN", 4)
+    for number in range(1, 10):
+        asked = {"model_id": wire.model_id, "seq_id": number, "sampling_session_seq_id": number}
+        wire.result(wire.post("save_weights_for_sampler", asked).json()["request_id"])
+    known = wire.http.get(f"/sessions/{wire.session}").json()["sampler_ids"]
+    assert known == [f"{wire.session}:sample:{number}" for number in range(6, 10)]
+    assert wire.http.get(f"/samplers/{known[0]}").status_code == 200
+    assert wire.http.get(f"/samplers/{wire.session}:sample:5").status_code == 404

@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+from collections import deque
 from collections.abc import Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ from geospot_backends.local.weights import Weights, WeightsHost, check_lora
 
 SNAPSHOTS_KEPT: Final = 8
 """Unnamed samplers of one model; an older one is forgotten, or a long run would fill the memory."""
+_FORGOTTEN_KNOWN: Final = 1000
+"""Of so many it is still known that there was one."""
 
 
 @dataclass(slots=True)
@@ -93,7 +96,7 @@ class LocalEngine:
         self._hosts: dict[str, tuple[WeightsHost, InputReader]] = {}
         self._models: dict[str, _Model] = {}
         self._samplers: dict[str, _Sampler] = {}
-        self._forgotten: set[str] = set()
+        self._forgotten: deque[str] = deque(maxlen=_FORGOTTEN_KNOWN)
         self._lock = RLock()
 
     def supported_models(self) -> list[ServedModel]:
@@ -218,7 +221,7 @@ class LocalEngine:
             while len(model.snapshots) > SNAPSHOTS_KEPT:
                 old = model.snapshots.pop(0)
                 if self._samplers.pop(old, None) is not None:
-                    self._forgotten.add(old)
+                    self._forgotten.append(old)
 
     def create_sampler(
         self, sampler_id: str, *, base_model: str | None = None, path: str | None = None
@@ -295,14 +298,14 @@ class LocalEngine:
         return self._models[model_id]
 
     def _sampler(self, sampler_id: str) -> _Sampler:
+        if sampler_id in self._samplers:
+            return self._samplers[sampler_id]
         if sampler_id in self._forgotten:
             raise EngineUserError(
                 f"The unnamed sampler {sampler_id!r} was let go: only a model's newest "
                 f"{SNAPSHOTS_KEPT} are kept. Save weights under a name to keep them."
             )
-        if sampler_id not in self._samplers:
-            raise EngineUserError(f"There is no sampler {sampler_id!r}.")
-        return self._samplers[sampler_id]
+        raise EngineUserError(f"There is no sampler {sampler_id!r}.")
 
     def _is_new(self, model_id: str) -> None:
         if model_id in self._models:

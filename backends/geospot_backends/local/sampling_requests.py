@@ -80,6 +80,11 @@ class SamplingRequests:
         session.samplers.add(sampler_id)
         self._samplers[sampler_id] = done
 
+    def forget(self, session: Session, sampler_id: str) -> None:
+        """Knows nothing more of a sampler that the engine has let go of."""
+        session.samplers.discard(sampler_id)
+        self._samplers.pop(sampler_id, None)
+
     async def describe(self, sampler_id: str) -> dict[str, Any]:
         """What a sampler samples from."""
         found = await asyncio.shield(self._sampler(sampler_id))

@@ -1,9 +1,10 @@
 """Requests about models in training: made, stepped, saved, loaded, each model's in their order."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from geospot_backends.local import wire
 from geospot_backends.local.api import AdamParams, Engine, EngineUserError, ModelInfo
@@ -18,12 +19,17 @@ from geospot_backends.local.sessions import LOST, Session, Sessions
 from geospot_backends.local.turns import Turns
 from geospot_backends.local.worker import Worker
 
+SNAPSHOTS_KNOWN: Final = 1000
+"""Unnamed samplers of a model, one a step, that the server knows. The engine has let go of most of them, and
+says so; those before are as if they had never been."""
+
 
 @dataclass(slots=True)
 class _Model:
     session: Session
     info: ModelInfo
     turns: Turns = field(default_factory=Turns)
+    snapshots: deque[str] = field(default_factory=deque[str])
 
 
 class TrainingRequests:
@@ -211,6 +217,9 @@ class TrainingRequests:
 
         def made(sampler_id: str) -> Payload:
             self._sampling.adopt(model.session, sampler_id, model.info)
+            model.snapshots.append(sampler_id)
+            if len(model.snapshots) > SNAPSHOTS_KNOWN:
+                self._sampling.forget(model.session, model.snapshots.popleft())
             return wire.json_payload(
                 {"type": "save_weights_for_sampler", "sampling_session_id": sampler_id}
             )
