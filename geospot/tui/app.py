@@ -157,10 +157,11 @@ class GeospotApp(App[None]):
         self.theme = name
 
     async def on_event(self, event: events.Event) -> None:
-        """In a form, a key is done before the next one is looked at, and so is what is pasted.
+        """A key is done before the next one is looked at, and so is what is pasted into a line.
 
         Else Textual sends it to what has the focus now, and looks for what it is bound to after it came
-        back from there: characters that are typed or pasted fast would be ahead of it, in another field.
+        back from there: characters that are typed or pasted fast would be ahead of it, and be taken for
+        keys, or stand in another field.
         """
         if (
             isinstance(event, events.Key | events.Paste)
@@ -173,9 +174,9 @@ class GeospotApp(App[None]):
 
     async def _done_at_once(self, event: events.Key | events.Paste) -> bool:
         screen = self.screen
-        if not isinstance(screen, GeoScreen) or not screen.KEYS_IN_ORDER:
+        if not isinstance(screen, GeoScreen):
             return False
-        if isinstance(event, events.Paste):  # a field is one line
+        if isinstance(event, events.Paste):  # whatever takes it is one line
             line = "".join(filter(str.isprintable, "".join(event.text.splitlines()[:1])))
             return bool(line) and all(map(screen.take_character, line))
         if event.is_printable and screen.take_character(event.character or ""):

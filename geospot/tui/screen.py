@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.await_remove import AwaitRemove
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from geospot.textsafe import printable
 from geospot.tui.widgets.keyline import KeyLine
@@ -36,9 +36,6 @@ class GeoScreen(Screen[None]):
         Binding("escape", "back", "Back", tooltip="To the screen before"),
     ]
 
-    KEYS_IN_ORDER: ClassVar[bool] = False
-    """Whether a key is done before the next one is looked at, however fast they come."""
-
     @property
     def first_keys(self) -> Sequence[str]:
         """Actions that come first at the foot, in this order, before those of what has the focus."""
@@ -53,9 +50,12 @@ class GeoScreen(Screen[None]):
         return True
 
     def take_character(self, character: str) -> bool:
-        """Types a character, where one is typed; only asked with `KEYS_IN_ORDER`."""
-        del character
-        return False
+        """Types a character, where one is typed; whether it was."""
+        line = self.focused
+        if not isinstance(line, Input):
+            return False
+        line.replace(character, *sorted(line.selection))
+        return True
 
     def compose(self) -> ComposeResult:
         """Title, body, status, keys."""

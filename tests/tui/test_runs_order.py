@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -116,6 +117,23 @@ def test_a_filter_that_cannot_be_read_says_why_and_changes_nothing(tmp_path: Pat
         await until_read(pilot, app)
         await pilot.press("slash", *"knid:rl")
         await until_seen(pilot, "There is no 'knid' to filter by. Did you mean 'kind'?")
+
+    drive(app, steps)
+
+
+def test_what_is_typed_fast_behind_a_key_is_for_what_the_key_opens(tmp_path: Path) -> None:
+    """Keys wait in a queue where a machine or a line is slow: none of them may be taken for another one."""
+    app = app_on(folder_of_runs(tmp_path))
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_read(pilot, app)
+        for key, character in (("slash", "/"), *((key, key) for key in "kind"), ("colon", ":"),
+                               ("r", "r"), ("l", "l"), ("enter", "\r"), ("end", None)):  # fmt: skip
+            app.post_message(Key(key, character))
+        await until(pilot, lambda: len(rows(app)) == 3, "three")
+        await until(pilot, lambda: rows(app)[-1] == on_cursor(app), "the last one")
+        assert app.screen.query_one(Input).value == "kind:rl"
+        assert isinstance(app.screen, RunsScreen)
 
     drive(app, steps)
 

@@ -28,8 +28,6 @@ class FillingScreen(FormScreen):
         Binding("right", "app.focus_next", "Right", show=False, tooltip="The button to the right"),
     ]
 
-    KEYS_IN_ORDER: ClassVar[bool] = True
-
     def on_table_selected(self, event: Table.Selected) -> None:
         """A click does what enter does."""
         event.stop()

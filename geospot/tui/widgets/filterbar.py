@@ -102,7 +102,7 @@ class FilterBar(Horizontal):
         if focused is not self._line:
             self._before = focused
         self.add_class("-shown")
-        self._line.focus()
+        self.screen.set_focus(self._line)  # at once: what is typed next is for it
 
     def set_text(self, text: str) -> None:
         """Replaces the filter, as if it had been typed."""
@@ -115,7 +115,7 @@ class FilterBar(Horizontal):
             self._history.append(self.text)
             del self._history[:-_KEPT]
         if self._before is not None and self._before.is_attached:
-            self._before.focus()
+            self.screen.set_focus(self._before)
         else:
             self.screen.focus_next()
         self._show()
@@ -128,11 +128,6 @@ class FilterBar(Horizontal):
         """Reads what is typed."""
         event.stop()
         self._read(event.value)
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Keeps it."""
-        event.stop()
-        self.close()
 
     def on_descendant_blur(self, _event: events.DescendantBlur) -> None:
         """An empty line leaves."""
@@ -161,7 +156,7 @@ class _Line(Input):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Clear, back", tooltip="Empty the filter; once more to go back"),
-        Binding("enter", "submit", "Keep", tooltip="Keep the filter and go back to the list"),
+        Binding("enter", "keep", "Keep", tooltip="Keep the filter and go back to the list"),
         Binding("up", "earlier(-1)", "Earlier", show=False),
         Binding("down", "earlier(1)", "Later", show=False),
         Binding("tab", "complete", "Complete", show=False),
@@ -193,6 +188,14 @@ class _Line(Input):
             self.value = ""
         else:
             self.bar.close()
+
+    def action_keep(self) -> None:
+        """Keeps the filter, and goes back."""
+        self.bar.close()
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Whether a key is typed here; Textual doesn't know the character of `slash`."""
+        return key == "slash" or super().check_consume_key(key, character)
 
     def action_earlier(self, by: int) -> None:
         """Another filter of the history; past the newest comes an empty line."""

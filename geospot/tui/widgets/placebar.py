@@ -78,7 +78,7 @@ class PlaceBar(Horizontal):
         line.value = ""
         self.query_one("#placebar-reason", Static).update("")
         self.add_class("-shown")
-        line.focus()
+        self.screen.set_focus(line)  # at once: what is typed next is for it
         self.run_worker(partial(self._suggest, line), exclusive=True)
 
     async def _suggest(self, line: Input) -> None:
