@@ -24,7 +24,7 @@ from geospot.runs.checkpoints import (
 )
 from geospot.runs.digest import EMPTY, NLL, REWARD, MetricsDigest, finite, read_digest
 from geospot.runs.heartbeat import HEARTBEAT, Beat, read_heartbeat, standing_by_files
-from geospot.runs.watch import EVALS, LOGS, METRICS
+from geospot.runs.layout import EVALS, LOGS, METRICS
 
 Standing = Literal["running", "silent", "finished", "stopped", "failed", "died", "unknown"]
 T = TypeVar("T")

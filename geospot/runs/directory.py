@@ -14,7 +14,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from geospot.config.learning import IfExists
 from geospot.config.recipes import Kind
@@ -31,6 +31,7 @@ from geospot.errors import ResultMismatchError, UsageError
 from geospot.runs.checkpoints import CHECKPOINTS, CONFIG, FINAL, RunCheckpoint, read_checkpoints
 from geospot.runs.heartbeat import Heartbeat, State
 from geospot.runs.histograms import HistogramWriter
+from geospot.runs.layout import LOGS, METRICS, PHOTOS
 from geospot.runs.opening import Ask, changes, lock_for_run, refuse_other_run
 from geospot.runs.rewind import rewind_folders, rewind_rows
 from geospot.runs.rollouts import RolloutRecord, RolloutWriter
@@ -42,10 +43,6 @@ from geospot.textsafe import printable
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-METRICS: Final = "metrics.jsonl"
-PHOTOS: Final = "photos.jsonl"
-LOGS: Final = "logs.log"
 
 
 class RunDirectory:

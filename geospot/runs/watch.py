@@ -18,14 +18,12 @@ from geospot.runs.columns import EMPTY, Columns, ColumnsBuilder, FloatArray
 from geospot.runs.cookbook import CookbookRollouts
 from geospot.runs.heartbeat import Beat, read_heartbeat
 from geospot.runs.histograms import HISTOGRAMS
+from geospot.runs.layout import EVALS, LOGS, METRICS
 from geospot.runs.logtail import LogTail
 from geospot.runs.rollouts import RolloutReader, RolloutRecord
 from geospot.runs.spreads import Spreads, SpreadsBuilder, empty
 from geospot.runs.tail import LineTail, News, step_of
 
-METRICS: Final = "metrics.jsonl"
-LOGS: Final = "logs.log"
-EVALS: Final = "evals"
 _CHUNK: Final = 1 << 20
 _LARGEST_SMALL: Final = 1 << 22
 """Bytes of a configuration; what is longer isn't taken for one."""

@@ -11,7 +11,8 @@ from textual.pilot import Pilot
 from geospot.evaluation.results import SAMPLES
 from geospot.outcomes import Outcome
 from geospot.runs.directory import RunDirectory
-from geospot.runs.watch import METRICS, RunWatch
+from geospot.runs.layout import METRICS
+from geospot.runs.watch import RunWatch
 from geospot.tui.app import GeospotApp
 from geospot.tui.overlay import differences, direction, first_metric, metrics_of, x_of
 from geospot.tui.screens.answers import AnswersDialog

@@ -13,7 +13,8 @@ from geospot.errors import GeospotError
 from geospot.numbertext import compact, duration
 from geospot.runs.catalogue import RunSummary
 from geospot.runs.checkpoints import RunCheckpoint, read_checkpoints
-from geospot.runs.watch import LOGS, evaluations
+from geospot.runs.layout import LOGS
+from geospot.runs.watch import evaluations
 from geospot.textsafe import printable
 from geospot.tui.run_rows import dollars, standing_cell
 
