@@ -67,6 +67,8 @@ def _dealt(session: Session, number: int, folder: Path, hand: list[int]) -> Tria
             timeout=_patience_s(number),
             canary=False,
         )
+    if done.ending == "interrupted":
+        raise KeyboardInterrupt  # the evaluation took Ctrl-C for its own, and it was for the drill
     lost = [
         *_otherwise(folder / "out", dealt),
         *_miscounted(done.summary, dealt),
