@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Final, Literal
 
@@ -38,9 +39,6 @@ _VICTIMS: Final[tuple[Victim, ...]] = ("engine", "run", "server")
 _NO_ENGINE: Final = "no kill: there was no engine yet"
 _GIVES_UP_WITHIN_S: Final = 120.0
 _SERVES_WITHIN_S: Final = 120.0
-_MORE_TRIES: Final = 2
-_OVERLOADED: Final = "try again in a minute"
-"""What a run says, and rightly, of a server that a busy machine keeps from answering within seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,20 +135,24 @@ def _gone_on_with(
     marked: Marked, command: list[str | Path], run: Path, ground: _Ground
 ) -> list[str]:
     wrong = finish(marked, *command)
-    for _ in range(_MORE_TRIES):
-        if _OVERLOADED in wrong:
-            wrong = finish(marked, *command)
     lost = [wrong] if wrong else list(unlike(run, ground.whole, "sft"))
     return [*lost, *unreadable(run), *unended_lines(run), *left_over(run)]
 
 
 def _serve(marked: Marked, port: int) -> "subprocess.Popen[str]":
-    """`geospot serve`, once it answers."""
+    """`geospot serve`, once it answers.
+
+    It listens from its first second, and answers when torch and transformers are imported. A training that
+    is started between the two waits for 7 s and then says so, as a person would see it.
+    """
     server = start(marked, "serve", "--port", str(port))
     end_s = time.monotonic() + _SERVES_WITHIN_S
     while time.monotonic() < end_s and server.poll() is None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
-            return server
+        with suppress(OSError, HTTPException):
+            asking = HTTPConnection("127.0.0.1", port, timeout=_SERVES_WITHIN_S)
+            asking.request("GET", "/api/v1/healthz")
+            if asking.getresponse().status == 200:
+                return server
         time.sleep(0.05)
     server.kill()
     raise RuntimeError(f"The server didn't start: {server.communicate()}")
