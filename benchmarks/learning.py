@@ -19,7 +19,6 @@ from benchmarks.clock import Clock, Seen, latency_s, look, services
 from benchmarks.records import Figure, Table
 from benchmarks.training_loops import Measured, measure, settings
 from geospot.config.learning import RLConfig
-from geospot.learning.order import steps
 from geospot.learning.photos import open_training_data, read_photo
 
 NAME: Final = "Learning on a scripted Tinker service"
@@ -159,7 +158,7 @@ def _slowest_s(config: RLConfig, scale: float) -> list[float]:
     data = open_training_data(config)
     order = data.order(config.seed)
     slowest: list[float] = []
-    for step in range(steps(len(data.samples), config.batch_size, config.num_epochs, None)):
+    for step in range(config.steps_on(len(data.samples))):
         photos = [
             read_photo(data.dataset, data.samples[number], config.max_image_size).data
             for number in order.batch(step, config.batch_size)

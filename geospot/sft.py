@@ -19,7 +19,6 @@ from geospot.learning.costs import Prices, TokenCounts, cost_figures
 from geospot.learning.display import Draw, Forms, RunView, Shown, SilentView, shown
 from geospot.learning.evaluation import RunEvaluator
 from geospot.learning.keeping import CheckpointKeeper, PendingCheckpoint
-from geospot.learning.order import steps
 from geospot.learning.photos import TrainingData, open_training_data
 from geospot.learning.schedule import adam_params, learning_rate
 from geospot.learning.session import Finished, Session, open_session
@@ -109,9 +108,7 @@ class _Loop:
         self.trainer = trainer
         self.data = data
         self.order = data.order(config.seed)
-        self.total = steps(
-            len(data.samples), config.batch_size, config.num_epochs, config.max_steps
-        )
+        self.total = config.steps_on(len(data.samples))
         self.maker = ExampleMaker(
             data,
             trainer.renderer,

@@ -5,7 +5,7 @@ command lines go on working. A field's `unit` stands in its `json_schema_extra`,
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -18,6 +18,11 @@ IfExists = Literal["ask", "resume", "delete", "raise"]
 Schedule = Literal["cosine", "linear", "constant"]
 Tracker = Literal["wandb", "trackio", "tensorboard"]
 KLReference = Literal["start", "base"]
+
+WORLD: Final = "world"
+"""The data set of the procedural world, drawn as large as is asked for."""
+WORLD_PHOTOS: Final = 10_000
+"""Of so many it is trained unless a number is said."""
 
 
 def _setting(default: Any, description: str, unit: str = "") -> Any:
@@ -150,9 +155,21 @@ class LearnConfig(BaseModel):
         return self
 
     @property
-    def eval_limit_or_none(self) -> int | None:
-        """The limit of an evaluation as a number, None for all."""
-        return None if self.eval_limit == "all" else self.eval_limit
+    def wanted_photos(self) -> int | None:
+        """Distinct photos that are trained on, where the data set has them; None for all of it."""
+        if self.max_samples is None and self.hf_repo == WORLD:
+            return WORLD_PHOTOS
+        return self.max_samples
+
+    @property
+    def fresh_photos(self) -> int:
+        """Photos of a step that come in their order: each of them once an epoch."""
+        return self.batch_size
+
+    def steps_on(self, photos: int) -> int:
+        """Steps of a training on so many distinct photos: until each was seen `num_epochs` times."""
+        needed = -(-photos * self.num_epochs // self.fresh_photos)
+        return needed if self.max_steps is None else min(needed, self.max_steps)
 
 
 class SFTConfig(LearnConfig):
@@ -258,3 +275,8 @@ class RLConfig(LearnConfig):
     def replayed_photos(self) -> int:
         """How many photos of a step may be shown again."""
         return round(self.replay_hard * self.batch_size)
+
+    @property
+    def fresh_photos(self) -> int:
+        """Those that aren't shown again."""
+        return self.batch_size - self.replayed_photos

@@ -65,12 +65,6 @@ class SampleOrder:
         return np.argsort(words_N, kind="stable")
 
 
-def steps(n: int, batch_size: int, num_epochs: int, max_steps: int | None) -> int:
-    """Steps of a training: as many batches as hold n·num_epochs samples, or `max_steps` if fewer."""
-    needed = -(-n * num_epochs // batch_size)
-    return needed if max_steps is None else min(needed, max_steps)
-
-
 def _members(strata: Sequence[int]) -> list[IndexArray]:
     """The samples of each stratum, strata by ascending number, samples by ascending index."""
     strata_N = np.asarray(strata, dtype=np.int64)

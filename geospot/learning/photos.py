@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from geospot.config.learning import LearnConfig
+from geospot.config.learning import WORLD, LearnConfig
 from geospot.data import GeoDataset, GeoSample, SampleTable, open_dataset
 from geospot.data.columns import parse_overrides
 from geospot.data.progress import Progress, silent
@@ -19,10 +19,6 @@ from geospot.places import country_code, reverse_geocode
 from geospot.prompts import Prompt
 from geospot.renderers import Message
 from geospot.textsafe import printable
-
-WORLD: Final = "world"
-WORLD_SAMPLES: Final = WORLD_SIZES["train"]
-"""Photos of the procedural world that are trained on unless a number is said."""
 
 _HELD_OUT_AT_MOST: Final = 10  # one in so many, where the data set has no further photos
 
@@ -66,7 +62,7 @@ def open_training_data(
         DataError: there is no such data set, or it has no photo with valid coordinates.
         UsageError: the columns make no sense.
     """
-    wanted = _wanted(config)
+    wanted = config.wanted_photos
     dataset = open_dataset(
         _spec(config.hf_repo, config.split, wanted, held_out),
         config.split,
@@ -128,12 +124,6 @@ def question(prompt: Prompt, photo: PreparedImage) -> list[Message]:
         "content": [{"type": "image", "image": photo}, {"type": "text", "text": prompt.text}],
     }
     return [{"role": "system", "content": prompt.system}, asked] if prompt.system else [asked]
-
-
-def _wanted(config: LearnConfig) -> int | None:
-    if config.max_samples is None and config.hf_repo == WORLD:
-        return WORLD_SAMPLES
-    return config.max_samples
 
 
 def _spec(hf_repo: str, split: str, wanted: int | None, held_out: int) -> str:

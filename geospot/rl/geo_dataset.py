@@ -7,7 +7,6 @@ from functools import partial
 
 from geospot.config.learning import RLConfig
 from geospot.data.progress import Progress, silent
-from geospot.learning.order import steps
 from geospot.learning.photos import TrainingData, open_training_data
 from geospot.prompts import Prompt
 from geospot.renderers import Renderer
@@ -61,8 +60,8 @@ class GeoRLDataset(RLDataset):
         self.data = data
         self._builder = builder
         self._order = data.order(config.seed)
-        n, fresh = len(data.samples), config.batch_size - config.replayed_photos
-        self._steps = steps(n, fresh, config.num_epochs, config.max_steps)
+        n = len(data.samples)
+        self._steps = config.steps_on(n)
         self.replay = HardReplay(config, self._order, n) if config.replay_hard else None
         self.tau = TauSchedule(config, self._steps)
 

@@ -19,10 +19,7 @@ from geospot.numbertext import roughly
 from geospot.prompts import PROMPTS
 from geospot.runs.catalogue import Catalogue
 from geospot.runs.checkpoints import CONFIG
-from geospot.runs.watch import METRICS
-
-WORLD_PHOTOS: Final = 10_000
-"""What `world` has where max_samples isn't said."""
+from geospot.runs.layout import METRICS
 
 _CHARACTERS_A_TOKEN: Final = 4.0
 _PIXELS_A_TOKEN: Final = 784.0
@@ -82,11 +79,8 @@ def forecast(
 
 def steps_of(config: LearnConfig) -> int | None:
     """Optimiser steps of the run; None where the number of photos isn't known before they are read."""
-    photos = config.max_samples or (WORLD_PHOTOS if config.hf_repo == "world" else None)
-    if photos is None:
-        return config.max_steps
-    steps = ceil(photos * config.num_epochs / config.batch_size)
-    return min(steps, config.max_steps) if config.max_steps else steps
+    photos = config.wanted_photos
+    return config.max_steps if photos is None else config.steps_on(photos)
 
 
 def find_earlier(folders: Sequence[Path], kind: str, service: str, model: str) -> Earlier | None:
@@ -138,18 +132,16 @@ def _middle(rows: Sequence[Mapping[str, Any]], key: str) -> float | None:
 
 def _photos(config: LearnConfig) -> Line:
     times = f" × {config.num_epochs} epochs" if config.num_epochs > 1 else ""
-    if config.max_samples:
-        return Line("photos", f"{config.max_samples:,}{times}")
-    if config.hf_repo == "world":
-        return Line("photos", f"{WORLD_PHOTOS:,}{times}")
-    return Line("photos", f"all{times}; how many is known when they are read", False)
+    if config.wanted_photos is None:
+        return Line("photos", f"all{times}; how many is known when they are read", False)
+    return Line("photos", f"{config.wanted_photos:,}{times}")
 
 
 def _steps_line(config: LearnConfig, steps: int | None) -> Line:
     if steps is None:
         return Line("steps", "unknown without max_samples or max_steps", False)
     answers = f" × {config.group_size} answers" if isinstance(config, RLConfig) else ""
-    most = "at most " if not config.max_samples and config.hf_repo != "world" else ""
+    most = "at most " if config.wanted_photos is None else ""
     return Line(
         "steps", f"{most}{steps:,} of {config.batch_size} photos{answers}{_evals(config, steps)}"
     )
@@ -181,18 +173,23 @@ def _tokens(
         basis = f"assumed: {prompt:,.0f} a prompt ({photo:,.0f} the photo, 4:3), {answer:,.0f} an answer"
     photos = float(steps * config.batch_size)
     if isinstance(config, RLConfig):
-        turns = _TURNS[config.env]
-        rollouts = photos * config.group_size * turns
+        rollouts = photos * config.group_size
+        later = rollouts * (
+            _TURNS[config.env] - 1
+        )  # asked one by one: each goes on from its own answer
+        told = rollouts + later
+        scored = told if config.kl_penalty_coef else 0.0  # by the reference of the divergence
         return {
-            "prefill": photos * turns * prompt,
-            "cached_prefill": photos * (config.group_size - 1) * turns * prompt,
-            "sample": rollouts * answer,
-            "train": rollouts * (prompt + answer),
+            "prefill": (photos + later) * prompt + scored * (prompt + answer),
+            "cached_prefill": (rollouts - photos) * prompt,
+            "sample": told * answer,
+            "train": told * (prompt + answer),
         }, basis
     held_out = config.test_size if isinstance(config, SFTConfig) else 0
     every = config.nll_every if isinstance(config, SFTConfig) else 1
+    times = ceil(steps / every) + 1  # the last one after the last step
     return {
-        "prefill": held_out * ceil(steps / every) * (prompt + answer),
+        "prefill": held_out * times * (prompt + answer),
         "train": photos * (prompt + answer),
     }, basis
 

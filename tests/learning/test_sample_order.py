@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geospot.learning.order import SampleOrder, steps
+from geospot.config.learning import LearnConfig, RLConfig, SFTConfig
+from geospot.learning.order import SampleOrder
 
 
 def stream(order: SampleOrder, batch_size: int, batches: int) -> list[int]:
@@ -17,7 +18,8 @@ def stream(order: SampleOrder, batch_size: int, batches: int) -> list[int]:
 @settings(deadline=None)
 @given(n=st.integers(1, 40), seed=st.integers(-5, 5), batch_size=st.integers(1, 17))
 def test_an_epoch_sees_every_sample_once(n: int, seed: int, batch_size: int) -> None:
-    seen = stream(SampleOrder(n, seed), batch_size, steps(n, batch_size, 3, None))
+    steps = SFTConfig(batch_size=batch_size, num_epochs=3).steps_on(n)
+    seen = stream(SampleOrder(n, seed), batch_size, steps)
     for epoch in range(3):
         assert sorted(seen[epoch * n : (epoch + 1) * n]) == list(range(n))
 
@@ -89,20 +91,19 @@ def test_strata_are_drawn_evenly_and_each_runs_through_its_samples(
 
 
 @pytest.mark.parametrize(
-    ("n", "batch_size", "num_epochs", "max_steps", "expected"),
+    ("config", "n", "expected"),
     [
-        (10, 5, 1, None, 2),
-        (11, 5, 1, None, 3),
-        (11, 5, 2, None, 5),
-        (11, 5, 2, 4, 4),
-        (11, 5, 2, 9, 5),
-        (1, 16, 1, None, 1),
+        (SFTConfig(batch_size=5), 10, 2),
+        (SFTConfig(batch_size=5), 11, 3),
+        (SFTConfig(batch_size=5, num_epochs=2), 11, 5),
+        (SFTConfig(batch_size=5, num_epochs=2, max_steps=4), 11, 4),
+        (SFTConfig(batch_size=5, num_epochs=2, max_steps=9), 11, 5),
+        (SFTConfig(batch_size=16), 1, 1),
+        (RLConfig(batch_size=5, replay_hard=0.4), 10, 4),
     ],
 )
-def test_steps(
-    n: int, batch_size: int, num_epochs: int, max_steps: int | None, expected: int
-) -> None:
-    assert steps(n, batch_size, num_epochs, max_steps) == expected
+def test_an_epoch_has_steps_for_all_photos(config: LearnConfig, n: int, expected: int) -> None:
+    assert config.steps_on(n) == expected
 
 
 def test_strata_of_another_length_are_refused() -> None:

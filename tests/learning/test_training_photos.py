@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geospot.config.learning import SFTConfig
+from geospot.config.learning import WORLD_PHOTOS, SFTConfig
 from geospot.data import GeoSample, SampleTable, open_dataset
 from geospot.data.selection import fingerprint
 from geospot.errors import DataError, ImageError
 from geospot.learning.photos import (
-    WORLD_SAMPLES,
     country_numbers,
     open_training_data,
     question,
@@ -57,7 +56,7 @@ def test_what_is_held_out_never_changes_what_is_trained_on() -> None:
 
 def test_the_world_is_as_large_as_is_asked_for() -> None:
     usual = open_training_data(config(), held_out=64)
-    large = open_training_data(config(max_samples=WORLD_SAMPLES + 500), held_out=3)
+    large = open_training_data(config(max_samples=WORLD_PHOTOS + 500), held_out=3)
 
     assert (len(usual.samples), len(usual.held_out)) == (10_000, 64)
     assert (len(large.samples), len(large.held_out)) == (10_500, 3)

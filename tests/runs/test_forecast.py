@@ -30,6 +30,7 @@ def write_run(folder: Path, kind: str, rows: list[dict[str, Any]], **config: Any
         (SFTConfig(max_samples=100, num_epochs=3, batch_size=8), 38),
         (SFTConfig(max_samples=100, batch_size=8, max_steps=5), 5),
         (RLConfig(hf_repo="world"), 625),
+        (RLConfig(max_samples=100, batch_size=8, replay_hard=0.25), 17),  # 6 of them are fresh
         (SFTConfig(), None),
         (SFTConfig(max_steps=9), 9),
     ],
@@ -56,6 +57,41 @@ def test_dollars_come_from_the_tokens_of_an_earlier_run_and_the_prices() -> None
     assert "12k read, 84k from the cache, 16k sampled, 112k trained" in lines["tokens"].text
     assert "runs/a" in lines["tokens"].text
     assert lines["time"].text.startswith("about 20 s (2 s a step, as in runs/a")
+
+
+@pytest.mark.parametrize(
+    ("more", "prefill", "cached", "answers"),
+    [
+        ({}, 40 * 300, 280 * 300, 320),
+        # The reference of the divergence reads every prompt with its answer.
+        ({"kl_penalty_coef": 0.1}, 40 * 300 + 320 * 350, 280 * 300, 320),
+        # The second and the third question go on from an answer, and so each is read by itself.
+        ({"env": "telescoping"}, (40 + 2 * 320) * 300, 280 * 300, 3 * 320),
+    ],
+)
+def test_tokens_are_counted_as_the_loop_asks(
+    more: dict[str, Any], prefill: int, cached: int, answers: int
+) -> None:
+    earlier = Earlier(Path("runs/a"), 32.0, 2.0, 300.0, 50.0)
+    config = RLConfig(
+        max_samples=40,
+        batch_size=4,
+        group_size=8,
+        price_prefill=1.0,
+        price_cached_prefill=0.1,
+        price_sample=2.0,
+        price_train=3.0,
+        **more,
+    )
+    usd = (prefill + cached * 0.1 + answers * 50 * 2.0 + answers * 350 * 3.0) / 1e6
+    assert lines_of(config, "Qwen/some-VL", earlier)["cost"].text.startswith(f"about ${usd:,.2f}")
+
+
+def test_held_out_photos_are_read_before_the_first_step_and_after_the_last() -> None:
+    earlier = Earlier(Path("runs/a"), 8.0, 2.0, 300.0, 50.0)
+    config = SFTConfig(max_samples=320, batch_size=8, nll_every=20, test_size=100)
+    # 40 steps: at 0, at 20, and when all are done.
+    assert "105k read, 112k trained" in lines_of(config, "Qwen/some-VL", earlier)["tokens"].text
 
 
 def test_a_smaller_earlier_batch_is_scaled_and_that_is_said() -> None:
