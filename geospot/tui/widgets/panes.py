@@ -73,12 +73,13 @@ class Panes(Widget):
         self.shown = name
         self._apply()
         view = self.views[name]
+        # At once: whoever shows a view may give the keys to something else after it.
         if view.can_focus:
-            view.focus()
+            self.screen.set_focus(view)
         else:
             inner = next((w for w in view.query("*").results(Widget) if _is_seen(w)), None)
             if inner is not None:
-                inner.focus()
+                self.screen.set_focus(inner)
         self.post_message(self.Shown(self, name))
 
     def next(self, by: int) -> None:
