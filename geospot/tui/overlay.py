@@ -9,13 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from geospot.numbertext import compact
-from geospot.runs.columns import Columns
+from geospot.runs.columns import Columns, FloatArray
 from geospot.runs.watch import RunState
 from geospot.textsafe import printable
 from geospot.tui.widgets.series import Series
 from geospot.tui.widgets.table import Cell, Cells, Column
-
-FloatArray = npt.NDArray[np.float64]
 
 Axis = Literal["step", "tokens", "time"]
 AXES: Final[tuple[Axis, ...]] = ("step", "tokens", "time")
@@ -69,38 +67,47 @@ class Difference:
     values: Sequence[str]
 
 
-def x_of(columns: Columns, axis: Axis) -> FloatArray | None:
+def x_of(columns: Columns, axis: Axis) -> "npt.NDArray[Any] | None":
     """Where each of N steps stands on an axis, never falling; None where the run doesn't say."""
     if axis == "step":
-        return columns.steps_N.astype(np.float64)
+        return columns.steps_N
     if axis == "time":
         spent = columns.values_N.get("time/total")
-        return None if spent is None else np.cumsum(_known(spent))
+        return None if spent is None else np.cumsum(_known(spent), dtype=np.float64)
     so_far = [v for k, v in columns.values_N.items() if k.startswith("tokens/")]
     if so_far:  # our own runs count from their beginning
-        return np.sum([np.maximum.accumulate(_known(values)) for values in so_far], axis=0)
+        total_N = np.zeros(len(columns))
+        for values in so_far:
+            total_N += np.maximum.accumulate(_known(values))
+        return total_N
     each = [
         columns.values_N[key]
         for key in ("env/all/total_ac_tokens", "env/all/total_ob_tokens", "num_tokens")
         if key in columns.values_N
     ]
-    return np.cumsum(np.sum([_known(values) for values in each], axis=0)) if each else None
+    if not each:
+        return None
+    return np.cumsum(np.sum([_known(values) for values in each], axis=0), dtype=np.float64)
 
 
-def _known(values: "npt.NDArray[Any]") -> FloatArray:
-    """Values that aren't finite, or below 0, count nothing."""
-    there = np.isfinite(values) & (values > 0)
-    return np.where(there, values, 0.0).astype(np.float64)
+def _known(values: FloatArray) -> FloatArray:
+    """Steps without a value, and values below 0, count nothing."""
+    return np.fmax(values, 0)
 
 
-def series_of(state: RunState, name: str, metric: str, axis: Axis) -> Series:
-    """The curve of a run; without points where it has no such metric, or no such axis."""
-    x_N = x_of(state.columns, axis)
-    y_N = state.columns.values_N.get(metric)
+def series_of(columns: Columns, name: str, metric: str, x_N: "npt.NDArray[Any] | None") -> Series:
+    """The curve of a run; without points where it has no such metric, or no such axis.
+
+    Args:
+        x_N: where its steps stand, as `x_of` says.
+    """
+    y_N = columns.values_N.get(metric)
     if x_N is None or y_N is None:
         nothing = np.empty(0)
         return Series(name, nothing, nothing)
     there = np.isfinite(y_N)
+    if there.all():  # the usual case, and of a million steps a copy takes its time
+        return Series(name, x_N, y_N)
     return Series(name, x_N[there], y_N[there])
 
 

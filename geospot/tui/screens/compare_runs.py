@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
+from numpy.typing import NDArray
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
@@ -12,6 +13,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from geospot.numbertext import compact, duration
+from geospot.runs.columns import Columns
 from geospot.runs.watch import RunState
 from geospot.textsafe import printable
 from geospot.tui.overlay import (
@@ -27,6 +29,7 @@ from geospot.tui.overlay import (
     run_cells,
     series_of,
     warning,
+    x_of,
 )
 from geospot.tui.screen import GeoScreen
 from geospot.tui.screens.metric_picker import MetricPicker
@@ -80,6 +83,7 @@ class CompareRunsScreen(GeoScreen):
         self._ends: list[Callable[[], None]] = []
         self._timer: Timer | None = None
         self._names = _names(self.folders)
+        self._places: dict[int, tuple[Columns, Axis, NDArray[Any] | None]] = {}
 
     def compose_body(self) -> ComposeResult:
         """Chart, what stands in the way of a conclusion, tables."""
@@ -124,8 +128,8 @@ class CompareRunsScreen(GeoScreen):
     def _draw(self) -> None:
         metric = self.metric or ""
         curves = [
-            series_of(state, printable(name, limit=60), metric, self.axis)
-            for state, name in zip(self.states, self._names, strict=True)
+            series_of(state.columns, printable(name, limit=60), metric, self._x(place))
+            for place, (state, name) in enumerate(zip(self.states, self._names, strict=True))
         ]
         is_log = "km" in metric.casefold().replace("/", "_").split("_") and "acc" not in metric
         self.query_one(Chart).show(
@@ -143,6 +147,13 @@ class CompareRunsScreen(GeoScreen):
         self._fit()
         self._show_tables(metric)
         self._say(metric)
+
+    def _x(self, place: int) -> "NDArray[Any] | None":
+        """Where a run's steps stand; of long runs that takes a while, so it is kept for other metrics."""
+        columns, known = self.states[place].columns, self._places.get(place)
+        if known is None or known[0] is not columns or known[1] != self.axis:
+            known = self._places[place] = (columns, self.axis, x_of(columns, self.axis))
+        return known[2]
 
     def _show_tables(self, metric: str) -> None:
         states, names, unlike = self.states, self._names, self.differences
