@@ -132,10 +132,19 @@ def replace_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
     Raises:
         WriteError: the disk is full or read-only.
     """
+    replace_lines(path, (data,), sync=sync)
+
+
+def replace_lines(path: Path, lines: Iterable[bytes], *, sync: bool = True) -> None:
+    """Replaces a file atomically by lines that needn't be in memory together.
+
+    Raises:
+        WriteError: the disk is full or read-only.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as out:
-            out.write(data)
+            out.writelines(lines)
             if sync:
                 out.flush()
                 os.fsync(out.fileno())

@@ -15,9 +15,9 @@ from geospot.rl.geo_dataset import GeoDatasetBuilder, GeoRLDataset
 from geospot.rl.grpo import GRPO, unbounded_ratios
 from geospot.rl.journal import Journal
 from geospot.rl.tau import weak_signal
-from geospot.runs.directory import METRICS, PHOTOS
+from geospot.runs.layout import METRICS, PHOTOS
 from geospot.runs.opening import Ask
-from geospot.runs.tail import StepTail
+from geospot.runs.tail import is_number, read_rows, step_of
 
 
 async def run(
@@ -138,15 +138,13 @@ class _Run:
     def _recall(self) -> None:
         """What the steps before were, for a tau that follows it and for photos shown again."""
         dataset, path = self.dataset, self.session.directory.path
-        metrics = StepTail(path / METRICS)
-        metrics.look()
-        for step, median_km in zip(*metrics.series(_MEDIAN), strict=True):
-            dataset.tau.observe(step, median_km)
+        for row in read_rows(path / METRICS):
+            if (step := step_of(row)) is not None and is_number(row.get(_MEDIAN)):
+                dataset.tau.observe(step, float(row[_MEDIAN]))
         if dataset.replay is not None:
-            shown = StepTail(path / PHOTOS)
-            shown.look()
-            for step, row in shown.rows.items():
-                dataset.replay.recall(step, row["photos"])
+            for row in read_rows(path / PHOTOS):
+                if (step := step_of(row)) is not None:
+                    dataset.replay.recall(step, row["photos"])
 
     def _tell(self, step: int, row: Mapping[str, float]) -> None:
         if _MEDIAN in row:

@@ -19,11 +19,9 @@ from geospot.evaluation.results import ASIDE, SUMMARY, read_json
 from geospot.learning.keeping import discard
 from geospot.learning.trainer import Trainer
 from geospot.runs.checkpoints import RunCheckpoint
-from geospot.runs.directory import METRICS, RunDirectory
-from geospot.runs.tail import StepTail
-
-EVALS: Final = "evals"
-"""Folder of a run with a result directory for each evaluation, `step-NNNNNN`."""
+from geospot.runs.directory import RunDirectory
+from geospot.runs.layout import EVALS, METRICS
+from geospot.runs.tail import is_number, read_rows, step_of
 
 _GEOSCORE: Final = "eval/geoscore"
 
@@ -130,11 +128,10 @@ class RunEvaluator:
     def _checkpoints(self) -> list[RunCheckpoint]:
         return [row for row in self._directory.checkpoints() if row.extra.get("evaluation")]
 
-    def _told(self) -> set[int]:
+    def _told(self) -> set[int | None]:
         """Steps whose figures are on record: a summary may be there without them, after a kill."""
-        rows = StepTail(self._directory.path / METRICS)
-        rows.look()
-        return set(rows.series(_GEOSCORE)[0])
+        rows = read_rows(self._directory.path / METRICS)
+        return {step_of(row) for row in rows if is_number(row.get(_GEOSCORE))}
 
     def _folder(self, step: int) -> Path:
         return self._directory.path / EVALS / f"step-{step:06d}"

@@ -41,11 +41,14 @@ class HardReplay:
 
     def __init__(self, config: RLConfig, order: SampleOrder, n: int) -> None:
         self._order = order
-        self._fresh = config.batch_size - config.replayed_photos
+        self._fresh = config.fresh_photos
         self._replayed = config.replayed_photos
         self._lag = record_lag(config)
         self._record: dict[int, dict[int, float]] = {}
-        self._shown: list[tuple[list[int], list[int]]] = []
+        self._next = 0
+        """The step that is chosen next."""
+        self._shown: dict[int, tuple[list[int], list[int]]] = {}
+        """The newest steps that were chosen, as many as may not be on record yet."""
         self._recalled: dict[int, list[int]] = {}
         self._mean_km_N = np.full(n, np.nan)
         self._last_N = np.full(n, NEVER, dtype=np.int64)
@@ -55,11 +58,10 @@ class HardReplay:
     def photos(self, step: int) -> tuple[list[int], list[int]]:
         """Numbers of the photos of a step: the fresh ones, and those shown again.
 
-        What the steps up to `step` − lag were has to be known.
+        What the steps up to `step` − lag were has to be known. What they showed is forgotten.
         """
         with self._lock:
-            while len(self._shown) <= step:
-                self._shown.append(self._choose(len(self._shown)))
+            self._choose_up_to(step)
             return self._shown[step]
 
     def observe(self, step: int, groups: Sequence[TrajectoryGroup]) -> list[dict[str, Any]]:
@@ -81,14 +83,22 @@ class HardReplay:
         return rows
 
     def recall(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Takes in what an earlier process observed; what it showed isn't chosen anew."""
+        """Takes in what an earlier process observed, step by step; what it showed isn't chosen anew."""
         known = {
             int(row["number"]): float(row["mean_km"]) for row in rows if row["mean_km"] is not None
         }
         with self._lock:
             self._record[step] = known
-            if step >= len(self._shown):
+            if step >= self._next:
                 self._recalled[step] = [int(row["number"]) for row in rows if row["replayed"]]
+            if step == self._next:
+                self._choose_up_to(step)
+
+    def _choose_up_to(self, step: int) -> None:
+        while self._next <= step:
+            self._shown[self._next] = self._choose(self._next)
+            self._shown.pop(self._next - self._lag, None)
+            self._next += 1
 
     def _choose(self, step: int) -> tuple[list[int], list[int]]:
         """Called once a step, in their order."""

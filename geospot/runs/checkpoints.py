@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from geospot.durable import parse_row
 from geospot.errors import UsageError
 from geospot.prompts import PROMPTS, Prompt
+from geospot.runs.tail import is_whole
 from geospot.textsafe import printable
 
 CHECKPOINTS: Final = "checkpoints.jsonl"
@@ -149,7 +150,7 @@ def _row(line: bytes) -> RunCheckpoint | None:
         return None
     return RunCheckpoint(
         name=name,
-        batch=batch if isinstance(batch, int) else None,
+        batch=batch if is_whole(batch) else None,
         state_path=_text(row.get("state_path")),
         sampler_path=_text(row.get("sampler_path")),
         extra={key: value for key, value in row.items() if key not in _KNOWN},

@@ -14,11 +14,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from geospot.runs.tail import step_of
+
 FloatArray = NDArray[np.float32]
 StepArray = NDArray[np.int64]
 
 _FIRST: Final = 256
-_LARGEST_STEP: Final = 2**62
 _MOST_KEYS: Final = 2000
 """Of different names; a file with more of them is no metrics file, and would take all memory."""
 
@@ -239,11 +240,10 @@ def _apart(
     stepped: list[Mapping[str, Any]] = []
     loose: dict[str, Any] = {}
     for row in rows:
-        step = row.get("step")
-        if type(step) is int and -_LARGEST_STEP <= step <= _LARGEST_STEP:
-            stepped.append(row)
-        else:
+        if step_of(row) is None:
             loose.update(row)
+        else:
+            stepped.append(row)
     return stepped, loose
 
 

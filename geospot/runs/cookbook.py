@@ -16,13 +16,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from geospot.durable import parse_rows
 from geospot.geo import FloatArray
 from geospot.runs.cookbook_records import distance_of, number, records, turns_of, whole
 from geospot.runs.histograms import DISTANCE_EDGES_KM, REWARD_EDGES, spread
 from geospot.runs.rollouts import RolloutRecord
 from geospot.runs.spreads import SpreadsBuilder
-from geospot.runs.summaries import summaries_path
+from geospot.runs.summaries import read_summaries, summaries_path
 
 _NAME: Final = re.compile(r"iteration_(\d{6,12})")
 _AWAITED: Final = 8
@@ -66,7 +65,7 @@ class CookbookRollouts:
 
     def read(self, step: int) -> list[RolloutRecord]:
         """The step's records, group by group; a record a turn."""
-        return records(step, _rows(summaries_path(self._folder, step)))
+        return records(step, read_summaries(self._folder, step))
 
     def look(
         self, builder: SpreadsBuilder, again: Iterable[int] = (), limit: int = 1 << 20
@@ -85,12 +84,11 @@ class CookbookRollouts:
         for place, step in enumerate(sorted(self._waiting, reverse=True)):
             if limit <= 0:
                 break
-            path = summaries_path(self._folder, step)
-            stamp = _stamp(path)
+            stamp = _stamp(summaries_path(self._folder, step))
             if stamp is not None:
                 self._waiting.discard(step)
                 if step not in self._seen or self._seen[step][0] != stamp:
-                    rows = _rows(path)
+                    rows = read_summaries(self._folder, step)
                     limit -= stamp[2]
                     self._seen[step] = (stamp, len(rows))
                     found.append(self._histogram(builder, step, rows))
@@ -160,14 +158,6 @@ def _shares(groups: Sequence[Sequence[float]]) -> dict[str, float]:
     ]
     names = ("mixed", "all_good", "all_bad")
     return {f"frac_{name}": kinds.count(name) / len(groups) for name in names}
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """None where the file is gone or can't be read: a step without rollouts is no reason to stop."""
-    try:
-        return parse_rows(path.read_bytes())
-    except OSError:
-        return []
 
 
 def _stamp(path: Path) -> _Stamp | None:

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 from geospot.geo import HALF_CIRCUMFERENCE_KM
 from geospot.outcomes import Outcome
 from geospot.runs.rollouts import RolloutRecord
+from geospot.runs.tail import is_whole
 
 _TEXTS: Final = ("text", "response", "answer", "completion", "output", "transcript")
 _LONGEST: Final = 1 << 20
@@ -139,9 +140,9 @@ def number(value: Any) -> float:
     """A finite number, NaN for anything else."""
     if type(value) is float and math.isfinite(value):
         return value
-    return float(value) if type(value) is int and abs(value) < 2**62 else math.nan
+    return float(value) if is_whole(value) else math.nan
 
 
 def whole(value: Any) -> int:
     """The value where it is a whole number, else 0."""
-    return value if type(value) is int and abs(value) < 2**62 else 0
+    return value if is_whole(value) else 0

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, cast
 
 from geospot.durable import WriteError, parse_row, replace_json
 from geospot.runs.processes import birth_of, boot_of, this_boot, this_host
+from geospot.runs.tail import open_now
 
 HEARTBEAT: Final = "heartbeat.json"
 INTERVAL_S: Final = 2.0
@@ -26,6 +27,8 @@ STALE_S: Final = 30.0
 """Silence of this length is no accident."""
 
 _LARGEST: Final = 2**53
+_LARGEST_BYTES: Final = 1 << 20
+"""What is longer is no heartbeat."""
 
 QUIET_S: Final = 300.0
 """So long a run without a heartbeat may write nothing, and still be thought to run: steps take minutes."""
@@ -182,7 +185,8 @@ class Heartbeat:
 def read_heartbeat(folder: Path) -> Beat | None:
     """The last beat of the run in this directory, None where there is none that can be read."""
     try:
-        row = parse_row((folder / HEARTBEAT).read_bytes())
+        with open_now(folder / HEARTBEAT) as file:
+            row = parse_row(file.read(_LARGEST_BYTES))
     except OSError:
         return None
     if row is None or row.get("state") not in ("running", "finished", "stopped", "failed"):

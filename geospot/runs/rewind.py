@@ -7,27 +7,32 @@ and not cut, so that whoever is reading them notices.
 import os
 from pathlib import Path
 
-from geospot.durable import mend_torn_end, parse_row, replace_bytes, unwritable
-from geospot.runs.tail import rows_before
+from geospot.durable import mend_torn_end, parse_rows, replace_lines, unwritable
+from geospot.runs.tail import step_of
 
 
 def rewind_rows(path: Path, step: int) -> int:
     """Takes the rows of `step` and later out of a JSON Lines file; the whole old file is kept beside it.
 
-    Rows without a step stay. Returns how many left.
+    Rows without a step stay. Returns how many left. Months of them are read line by line.
     """
     if not path.is_file():
         return 0
     mend_torn_end(path)
-    stays = rows_before(step)
-    old = path.read_bytes()
-    lines = old.splitlines(keepends=True)
-    kept = [line for line in lines if (row := parse_row(line)) is None or stays(row)]
-    gone = len(lines) - len(kept)
-    if gone:
-        replace_bytes(beside(path, step), old)
-        replace_bytes(path, b"".join(kept))
+    with path.open("rb") as old:
+        gone = sum(not _stays(line, step) for line in old)
+        if gone:
+            old.seek(0)
+            replace_lines(beside(path, step), old)
+            old.seek(0)
+            replace_lines(path, (line for line in old if _stays(line, step)))
     return gone
+
+
+def _stays(line: bytes, step: int) -> bool:
+    """Whether it is of an earlier step, or of none."""
+    own = next(map(step_of, parse_rows(line)), None)
+    return own is None or own < step
 
 
 def move_end(path: Path, offset: int, step: int) -> None:

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from geospot.durable import (
     LineFile,
     json_line,
@@ -22,10 +25,11 @@ from geospot.durable import (
 )
 from geospot.outcomes import Outcome
 from geospot.runs.rewind import move_end, rewind_rows
-from geospot.runs.tail import LineTail, step_of
+from geospot.runs.tail import LineTail, is_whole, step_of
 
 ROLLOUTS: Final = "rollouts.jsonl"
 INDEX: Final = "rollouts.index.jsonl"
+_OF_BLOCK: Final = ("step", "offset", "length", "count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +109,8 @@ class RolloutRecord:
             return None
 
 
-def _is_whole(value: Any) -> bool:
-    return type(value) is int and abs(value) < _LARGEST
-
-
 def _is_finite(value: Any) -> bool:
-    return _is_whole(value) or (type(value) is float and math.isfinite(value))
+    return is_whole(value) or (type(value) is float and math.isfinite(value))
 
 
 def _is_text(value: Any) -> bool:
@@ -136,9 +136,8 @@ def _all(kind: type, fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return fit
 
 
-_LARGEST: Final = 2**62
 _FITS: Final[Mapping[str, Callable[[Any], bool]]] = (
-    dict.fromkeys(("step", "group", "index", "prompt_tokens", "turn"), _is_whole)
+    dict.fromkeys(("step", "group", "index", "prompt_tokens", "turn"), is_whole)
     | dict.fromkeys(("sample_id", "text"), _is_text)
     | dict.fromkeys(("true_latitude", "true_longitude", "reward", "distance_km"), _is_finite)
     | dict.fromkeys(("latitude", "longitude", "advantage"), _or_none(_is_finite))
@@ -146,12 +145,12 @@ _FITS: Final[Mapping[str, Callable[[Any], bool]]] = (
     | {
         "note": _or_none(_is_text),
         "terms": _all(dict, _is_finite),
-        "tokens": _all(list, _is_whole),
+        "tokens": _all(list, is_whole),
         "logprobs": _all(list, _or_none(_is_finite)),
         "pieces": _all(list, _is_text),
         "truncated": _is_yes_or_no,
         "replayed": _is_yes_or_no,
-        "sampler_step": _or_none(_is_whole),
+        "sampler_step": _or_none(is_whole),
     }
 )
 _MAY_BE_UNKNOWN: Final = ("true_latitude", "true_longitude", "reward", "distance_km")
@@ -199,7 +198,8 @@ class RolloutReader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._tail = LineTail(folder / INDEX, newest_first=True)
-        self._blocks: dict[int, list[dict[str, Any]]] = {}
+        self._blocks_B_I = _table([])
+        """Step, offset, length and count of each block, by step, those of a step in the file's order."""
         self._steps: list[int] = []
 
     @property
@@ -214,15 +214,16 @@ class RolloutReader:
             limit: about how many bytes to read at most, the newest first; -1 reads all.
         """
         news = self._tail.look(limit)
-        if news.again:
-            self._blocks.clear()
-        for block in filter(_is_block, news.rows):
-            self._blocks.setdefault(block["step"], []).append(block)
-        for block in filter(_is_block, reversed(news.older)):
-            self._blocks.setdefault(block["step"], []).insert(0, block)
-        if news.rows or news.older or news.again:
-            self._steps = sorted(self._blocks)
-        return bool(news.rows or news.older or news.again)
+        if not (news.rows or news.older or news.again):
+            return False
+        known = [] if news.again else [self._blocks_B_I]
+        self._blocks_B_I = np.concatenate([_table(news.older), *known, _table(news.rows)])
+        step_B = self._blocks_B_I[:, 0]
+        if (step_B[1:] < step_B[:-1]).any():
+            self._blocks_B_I = self._blocks_B_I[np.argsort(step_B, kind="stable")]
+            step_B = self._blocks_B_I[:, 0]
+        self._steps = step_B[np.diff(step_B, prepend=-1) > 0].tolist()
+        return True
 
     @property
     def steps(self) -> list[int]:
@@ -231,15 +232,25 @@ class RolloutReader:
 
     def count(self, step: int) -> int:
         """How many records the step has."""
-        return sum(block["count"] for block in self._blocks.get(step, []))
+        return int(self._of_step(step)[:, 3].sum())
 
     def read(self, step: int) -> list[RolloutRecord]:
         """The step's records, in the order in which they were written; none for an unknown step."""
-        blocks = self._blocks.get(step, [])
-        rows = [row for b in blocks for row in parse_rows(_read_range(self._folder / ROLLOUTS, b))]
+        path, blocks = self._folder / ROLLOUTS, self._of_step(step)
+        rows = [
+            row
+            for _, offset, length, _ in blocks.tolist()
+            for row in parse_rows(_read_range(path, offset, length))
+        ]
         records = (RolloutRecord.from_json(row) for row in rows)
         # Another step's: the run went back since the index was read, and a look will tell.
         return [record for record in records if record is not None and record.step == step]
+
+    def _of_step(self, step: int) -> NDArray[np.int64]:
+        """Its blocks; none of an unknown step."""
+        step_B = self._blocks_B_I[:, 0]
+        first, last = np.searchsorted(step_B, step), np.searchsorted(step_B, step, side="right")
+        return self._blocks_B_I[first:last]
 
 
 def mend_index(folder: Path) -> None:
@@ -289,17 +300,20 @@ def _read_index(folder: Path) -> list[dict[str, Any]]:
 
 
 def _is_block(row: dict[str, Any]) -> bool:
-    return all(
-        _is_whole(row.get(key)) and cast(int, row[key]) >= 0
-        for key in ("step", "offset", "length", "count")
-    )
+    return all(is_whole(row.get(key)) and cast(int, row[key]) >= 0 for key in _OF_BLOCK)
 
 
-def _read_range(path: Path, block: dict[str, Any]) -> bytes:
+def _table(rows: Sequence[dict[str, Any]]) -> NDArray[np.int64]:
+    """Rows of the index as an array, in the order of `_OF_BLOCK`."""
+    blocks = [[row[key] for key in _OF_BLOCK] for row in rows if _is_block(row)]
+    return np.array(blocks, np.int64).reshape(-1, len(_OF_BLOCK))
+
+
+def _read_range(path: Path, offset: int, length: int) -> bytes:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size  # the row may promise more than there is
-            file.seek(min(block["offset"], size))
-            return file.read(min(block["length"], size))
+            file.seek(min(offset, size))
+            return file.read(min(length, size))
     except FileNotFoundError:
         return b""

@@ -15,7 +15,6 @@ FloatArray = NDArray[np.float32]
 StepArray = NDArray[np.int64]
 
 _FIRST: Final = 64
-_LARGEST_STEP: Final = 2**62
 _MOST: Final = 2**31 - 1
 _LARGEST: Final = 3.4e38
 _MOST_EDGES: Final = 1000
@@ -137,7 +136,7 @@ class SpreadsBuilder:
             step = step_of(row)
             if step is None:
                 self._declare(row)
-            elif abs(step) < _LARGEST_STEP:
+            else:
                 of_step[step] = row
         if older:
             known = set(cast(list[int], self._steps_S[: self._used].tolist()))

@@ -39,10 +39,10 @@ def write_summaries(folder: Path, step: int, records: Sequence[RolloutRecord]) -
 
 
 def read_summaries(folder: Path, step: int) -> list[dict[str, Any]]:
-    """The step's rows, of our run or the cookbook's; none where there is no such file."""
+    """The step's rows, of our run or the cookbook's; none where there is no file that can be read."""
     try:
         return parse_rows(summaries_path(folder, step).read_bytes())
-    except FileNotFoundError:
+    except OSError:
         return []
 
 

@@ -1,14 +1,16 @@
 """Reading files that somebody else is still writing."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeGuard
 
 from geospot.durable import parse_rows
 
 _MARK: Final = 64
+_BLOCK: Final = 1 << 18
+_LARGEST: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,15 @@ class LineTail:
         return parse_rows(data[cut:])
 
 
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a JSON Lines file from its first to its last, of which a few are in memory at a time."""
+    tail = LineTail(path)
+    while True:
+        yield from tail.look(_BLOCK).rows
+        if not tail.is_behind:
+            return
+
+
 def open_now(path: Path) -> BinaryIO:
     """Opens for reading without waiting: a pipe in a file's place would wait for its writer."""
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
@@ -186,19 +197,14 @@ class StepTail:
 def step_of(row: Mapping[str, Any]) -> int | None:
     """The row's step, None where it has none."""
     step = row.get("step")
-    return step if isinstance(step, int) and not isinstance(step, bool) else None
+    return step if is_whole(step) else None
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Whether it is a whole number that a run may reach. JSON has larger ones, that break arithmetic."""
+    return type(value) is int and abs(value) <= _LARGEST
 
 
 def is_number(value: Any) -> bool:
     """Whether it can be drawn: a number, and not a yes or no."""
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def rows_before(step: int) -> Callable[[dict[str, Any]], bool]:
-    """Tells rows that stay when a run goes on at `step`: those of earlier steps, or of none."""
-
-    def stays(row: dict[str, Any]) -> bool:
-        own = step_of(row)
-        return own is None or own < step
-
-    return stays

@@ -120,17 +120,18 @@ def test_what_is_shown_does_not_depend_on_when_it_is_asked(ahead: int) -> None:
 
 def test_told_of_the_record_it_goes_on_as_if_nothing_had_been() -> None:
     whole = a_replay(60)
+    shown: list[tuple[list[int], list[int]]] = []
     rows: list[list[dict[str, Any]]] = []
     for step in range(40):
-        fresh, replayed = whole.photos(step)
-        errors = [float(5 * number % 60 + step % 3) for number in (*fresh, *replayed)]
+        shown.append(whole.photos(step))
+        errors = [float(5 * number % 60 + step % 3) for part in shown[step] for number in part]
         rows.append(whole.observe(step, groups_at(errors)))
     resumed = a_replay(60)
     for step in range(25):
         resumed.recall(step, rows[step])
-    assert all(whole.photos(step)[1] for step in range(25, 28))
+    assert all(shown[step][1] for step in range(25, 28))
     for step in range(25, 28):
-        assert resumed.photos(step) == whole.photos(step)
+        assert resumed.photos(step) == shown[step]
 
 
 def test_what_was_shown_is_taken_from_the_record() -> None:
@@ -195,11 +196,28 @@ def test_a_killed_run_shows_the_same_photos_again(tmp_path: Path) -> None:
     metrics.look()
     assert list(shown.rows) == list(range(steps))
     expected = HardReplay(a_config(), SampleOrder(100, 0), 100)
+    again: list[bool] = []
     for step, row in shown.rows.items():
         fresh, replayed = expected.photos(step)
+        again.append(bool(replayed))
         photos = row["photos"]
         assert [one["number"] for one in photos] == [*fresh, *replayed]
         assert [one["replayed"] for one in photos] == [False, False] + [True] * len(replayed)
         assert metrics.rows[step]["replay/share"] == approx(len(replayed) / len(photos))
         expected.recall(step, photos)
-    assert [bool(expected.photos(step)[1]) for step in (REST, steps - 2)] == [False, True]
+    assert (again[REST], again[steps - 2]) == (False, True)
+
+
+def test_a_long_run_keeps_no_more_of_its_steps_than_a_short_one() -> None:
+    def kept(replay: HardReplay) -> int:
+        parts: list[Any] = [part for part in vars(replay).values() if isinstance(part, dict)]
+        return sum(len(part) for part in parts)
+
+    played, recalled = a_replay(), a_replay()
+    sizes: list[tuple[int, int]] = []
+    for step in range(400):
+        fresh, replayed = played.photos(step)
+        errors = [float(number) for number in (*fresh, *replayed)]
+        recalled.recall(step, played.observe(step, groups_at(errors)))
+        sizes.append((kept(played), kept(recalled)))
+    assert sizes[-1] == sizes[100]

@@ -185,6 +185,9 @@ def test_nothing_is_read_again_until_it_changes(tmp_path: Path) -> None:
         b"[" * 100_000,
         b'{"step": 1e999, "env/all/reward/total": NaN, "progress/done_frac": 1e-300}\n',
         b'{"step": ' + b"9" * 4000 + b', "env/all/reward/total": ' + b"9" * 4000 + b"}\n",
+        b'{"step": %s, "env/all/reward/total": 0.5, "progress/done_frac": 0.5, "time/total": 1.0}\n'
+        b'{"name": "000001", "batch": %s, "state_path": "tinker://a/weights/b"}\n'
+        % (b"9" * 400, b"9" * 400),
         b'{"env/all/reward/total": 1e308, "step": true, "time/total": -Infinity, "tokens/train": 1e400}\n'
         * 9,
         b'{"all": [], "kind": ["rl"], "model_name": {"a": 1}, "state": "running", "pid": NaN, '

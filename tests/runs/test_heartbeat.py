@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -100,6 +101,14 @@ def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
     read = read_heartbeat(tmp_path)
     assert read is not None
     assert (read.pid, read.step) == (0, 0)
+
+
+def test_a_pipe_in_its_place_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "heartbeat.json")
+    reading = threading.Thread(target=read_heartbeat, args=(tmp_path,), daemon=True)
+    reading.start()
+    reading.join(10)
+    assert not reading.is_alive()
 
 
 def test_it_says_that_the_run_waits_for_its_service(tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 import json
 import math
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from geospot.durable import LineFile, mend_torn_end, replace_bytes
+from geospot.durable import LineFile, json_line, mend_torn_end, replace_bytes
 from geospot.geo import HALF_CIRCUMFERENCE_KM, THRESHOLDS_KM
 from geospot.runs.histograms import (
     DISTANCE_EDGES_KM,
@@ -19,8 +21,9 @@ from geospot.runs.histograms import (
     declaration,
     spread,
 )
+from geospot.runs.rewind import rewind_rows
 from geospot.runs.rollouts import INDEX, ROLLOUTS, RolloutReader, RolloutRecord, RolloutWriter
-from geospot.runs.tail import LineTail, StepTail
+from geospot.runs.tail import LineTail, StepTail, read_rows
 from tests.support.rollouts import HOSTILE_TEXT, rollout, step_rollouts
 
 
@@ -248,3 +251,27 @@ def test_another_version_s_bins_are_read_from_the_file(tmp_path: Path) -> None:
     reader.look()
     assert reader.edges("reward") == (0.0, 2.0)
     assert reader.spread(0, "reward") is None  # it has no mean
+
+
+def test_a_file_of_months_is_read_and_gone_back_in_without_holding_it(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    figures = {f"figure/{number}": number / 7 for number in range(40)}
+    with path.open("wb") as file:
+        for step in range(12_000):
+            file.write(json_line({"step": step, **figures}))
+    size = path.stat().st_size
+    assert size > 10_000_000
+
+    def most_bytes(work: Callable[[], object]) -> int:
+        tracemalloc.start()
+        try:
+            work()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert most_bytes(lambda: sum(1 for _ in read_rows(path))) < size / 3
+    assert most_bytes(lambda: rewind_rows(path, 11_990)) < size / 3
+    assert [row["step"] for row in read_rows(path)] == list(range(11_990))
+    kept = tmp_path / "metrics.jsonl.pre_resume_011990"
+    assert kept.stat().st_size == size
