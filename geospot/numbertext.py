@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-_UNITS: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_UNITS: Final = ((1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T"))
 
 
 def compact(value: float, digits: int = 3) -> str:
@@ -11,19 +11,23 @@ def compact(value: float, digits: int = 3) -> str:
     if not math.isfinite(value):
         return "–"
     size = abs(value)
-    if size >= 10_000:
-        unit, name = next((u, n) for u, n in _UNITS if size >= u)
-        if size < 1e16:
-            return f"{_significant(value / unit, digits)}{name}"
-        return f"{value:.1e}"
-    if size and size < 1e-3:
+    if 0 < size < 1e-3:
         return f"{value:.{digits - 2}e}"
-    return f"{value:,.0f}" if size >= 1000 else _significant(value, digits)
+    if size < 999.5:
+        return _significant(value, digits)
+    if size < 9_999.5:
+        return f"{value:,.0f}"
+    for unit, name in _UNITS:
+        if size < 999.5 * unit:
+            return f"{_significant(value / unit, digits)}{name}"
+    return f"{value:.1e}"
 
 
 def _significant(value: float, digits: int) -> str:
-    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
-    text = f"{value:.{max(digits - whole, 0)}f}"
+    """So many digits, counted from the first that isn't 0."""
+    if not value:
+        return "0"
+    text = f"{value:.{max(digits - 1 - math.floor(math.log10(abs(value))), 0)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

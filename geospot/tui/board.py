@@ -55,6 +55,7 @@ _MORE: Final = (
     Column("n", "images", 8, "right"),
     Column("date", "date", 10),
 )
+COLUMNS: Final = (*_ESSENTIAL, *_MORE)
 _GAP: Final = 2
 _FIELDS: Final[Mapping[str, str]] = {
     "model": "model",
@@ -261,9 +262,7 @@ def columns_for(width: int, longest: int) -> list[Column]:
     spare = max(spare - bar + 10, 0)
     name = NAME_WIDTH + min(spare, max(min(longest, _LONGEST_NAME) - NAME_WIDTH, 0))
     made = {"name": name, "bar": bar}
-    return [
-        Column(c.key, c.label, made.get(c.key, c.width), c.align) for c in (*_ESSENTIAL, *_MORE)
-    ]
+    return [Column(c.key, c.label, made.get(c.key, c.width), c.align) for c in COLUMNS]
 
 
 def hidden_columns(columns: Sequence[Column], width: int) -> int:

@@ -14,7 +14,8 @@ from geospot.query import Query, Value
 from geospot.textsafe import printable
 from geospot.tui.inks import Inks
 from geospot.tui.widgets.table import Cell, Cells, Column
-from geospot_leaderboard.compare import SIGNIFICANT, Comparison, Difference, Pairs
+from geospot_leaderboard.compare import SIGNIFICANT, Comparison, Difference
+from geospot_leaderboard.pairs import Pairs
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -242,14 +243,20 @@ def pair_cells(pairs: Pairs, gain_N: FloatArray, row: int) -> Cells:
     what = what_of(float(gain_N[row]))
     latitude, longitude = a.true_N_C[row]
     return [
-        Cell(f"{change:+,.1f}", "bold" if what == "worse" else ""),
+        Cell(_signed(change, 1), "bold" if what == "worse" else ""),
         Cell({"better": "▲ better", "worse": "▼ worse", "equal": "= equal"}[what]),
-        f"{gain_N[row]:+,.0f}",
+        _signed(float(gain_N[row]), 0),
         _answer(a.outcomes[row], float(a.scores.distance_km_N[row])),
         _answer(b.outcomes[row], float(b.scores.distance_km_N[row])),
         printable(a.ids[row], limit=400),
         f"{latitude:7.2f} {longitude:8.2f}",
     ]
+
+
+def _signed(value: float, decimals: int) -> str:
+    """A difference with its sign; one that is too small for the decimals isn't shown as none."""
+    is_lost = value and not round(value, decimals)
+    return f"{value:+.1g}" if is_lost else f"{value:+,.{decimals}f}"
 
 
 def _answer(outcome: str, distance_km: float) -> str:

@@ -21,6 +21,7 @@ from geospot.tui.screens.compare_runs import CompareRunsScreen
 from geospot.tui.screens.metric_picker import MetricPicker
 from geospot.tui.widgets.chart import Chart
 from geospot.tui.widgets.panes import Panes
+from geospot.tui.widgets.table import Table
 from geospot.tui.widgets.worldmap import WorldMap
 from geospot_leaderboard.compare import compare
 from geospot_leaderboard.compare_text import as_text
@@ -121,6 +122,35 @@ def test_photos_come_regressions_first_and_are_filtered(tmp_path: Path) -> None:
         await until(pilot, lambda: order()[:2] == ["refused", "down"])
 
     drive(on_results(*two(tmp_path)), steps, (80, 24))
+
+
+def test_a_click_on_a_header_sorts_and_small_differences_keep_their_sign(tmp_path: Path) -> None:
+    a = write_result(tmp_path / "a", [at("near", 1.0), at("far", 2.0), at("none", 3.0)], model="a")
+    b = [at("near", 1.00001), at("far", 2.5), at("none", 3.0)]
+    b_path = write_result(tmp_path / "b", b, model="b")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await compared(pilot)
+        await pilot.press("l")
+        shown = await until_seen(pilot, "+0.001  ▼ worse", "+0.0  = equal", "+55.6  ▼ worse")
+        assert "-0 " not in shown
+        table = screen.query_one("#photos", Table)
+        header = seen(table).splitlines()[0]
+        assert screen.pairs is not None
+        ids = screen.pairs.images_a.ids
+        for ascending in (False, True):  # the worst first, then the other way round
+            await pilot.click(table, offset=(header.index("km, B") + 1, 0))
+            await until(
+                pilot, lambda a=ascending: (screen.sort, screen.descending) == ("change", not a)
+            )
+            rows = ["none", "near", "far"] if ascending else ["far", "near", "none"]
+            await until(
+                pilot,
+                lambda rows=rows: [ids[int(row)] for row in screen.order_N] == rows,
+                " ".join(rows),
+            )
+
+    drive(on_results(a, b_path), steps)
 
 
 def test_enter_shows_both_texts_made_harmless(tmp_path: Path) -> None:

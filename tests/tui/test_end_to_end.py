@@ -147,7 +147,7 @@ def evaluated_and_exported(window: Window, folder: Path) -> None:
     window.until("New run › Evaluation")
     fill(window, "limit", "12")
     start(window)
-    window.until("geospot › leaderboard", "demo-rl@")
+    window.until("geospot › results", "demo-rl@")
     results = folder / "results"
     until(lambda: [*results.rglob("summary.json")] != [], "the end of the evaluation")
     [summary] = results.rglob("summary.json")

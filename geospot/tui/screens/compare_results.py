@@ -33,7 +33,8 @@ from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.panes import Panes
 from geospot.tui.widgets.table import Table
 from geospot.tui.widgets.worldmap import WorldMap
-from geospot_leaderboard.compare import Comparison, Pairs, judge, pair_up
+from geospot_leaderboard.compare import Comparison, judge
+from geospot_leaderboard.pairs import Pairs, pair_up
 
 _BESIDE: Final = 80
 _WIDE: Final = 150
@@ -41,10 +42,6 @@ _WIDE: Final = 150
 FIGURES: Final = "Figures"
 PHOTOS: Final = "Photos"
 MAP: Final = "Map"
-
-_SORTS: Final = ("points", "change", "a", "b", "id")
-_FIRST: Final = {"points": False, "change": True, "what": True, "a": True, "b": True, "id": False}
-"""Which way a column is sorted at first: what is worst comes first."""
 
 
 class CompareResultsScreen(ViewsScreen):
@@ -74,15 +71,17 @@ class CompareResultsScreen(ViewsScreen):
         ),
     ]
 
-    LIST: ClassVar[str] = PHOTOS
+    LIST = PHOTOS
+    SORTS = ("points", "change", "a", "b", "id")
+    DESCENDING = frozenset(["change", "what", "a", "b"])
+    """What is worst comes first."""
 
     def __init__(self, a: Path, b: Path) -> None:
-        super().__init__()
+        super().__init__("points")
         self.a, self.b = a, b
         self.pairs: Pairs | None = None
         self.comparison: Comparison | None = None
         self._problem = ""
-        self._sort, self._descending = "points", False
         self._searches = (TextSearch(a), TextSearch(b))
 
     def compose_body(self) -> ComposeResult:
@@ -103,7 +102,7 @@ class CompareResultsScreen(ViewsScreen):
         self._begin()
 
     def _begin(self) -> None:
-        self.say_title("leaderboard", "compare", f"A {self.a.name}", f"B {self.b.name}")
+        self.say_title("results", "compare", f"A {self.a.name}", f"B {self.b.name}")
         self.comparison, self._problem = None, ""
         self.order_N = np.empty(0, np.int64)
         self._draw()
@@ -165,16 +164,16 @@ class CompareResultsScreen(ViewsScreen):
         pairs = self.pairs
         if pairs is None:
             return
-        asked = (self._sort, self._descending, self.query_said)
+        asked = (self.sort, self.descending, self.query_said)
         order = await self.geospot.reader.do(
             order_of,
             pairs,
-            self._sort,
-            descending=self._descending,
+            self.sort,
+            descending=self.descending,
             query=self.query_said,
             searches=self._searches,
         )
-        if pairs is not self.pairs or asked != (self._sort, self._descending, self.query_said):
+        if pairs is not self.pairs or asked != (self.sort, self.descending, self.query_said):
             return  # another order was wanted meanwhile, and comes by itself
         gain = pairs.gain_N
         self.order_N = order
@@ -182,7 +181,7 @@ class CompareResultsScreen(ViewsScreen):
             len(order),
             lambda row: pair_cells(pairs, gain, int(order[row])),
             cursor=0,
-            sorted_by=(self._sort, self._descending),
+            sorted_by=(self.sort, self.descending),
         )
 
     def say(self) -> None:
@@ -211,24 +210,6 @@ class CompareResultsScreen(ViewsScreen):
         self.a, self.b = self.b, self.a
         self.pairs = self.pairs and self.pairs.swapped()
         self._begin()
-
-    def _sort_by(self, key: str) -> None:
-        self._descending = not self._descending if key == self._sort else _FIRST.get(key, False)
-        self._sort = key
-        self.reorder()
-
-    def action_sort(self) -> None:
-        """By the next column."""
-        place = _SORTS.index(self._sort) if self._sort in _SORTS else -1
-        self._sort_by(_SORTS[(place + 1) % len(_SORTS)])
-
-    def action_reverse(self) -> None:
-        """Turns the order round."""
-        self._sort_by(self._sort)
-
-    def on_table_header_clicked(self, event: Table.HeaderClicked) -> None:
-        """Sorts by the column; once more turns it round."""
-        self._sort_by(event.key)
 
     def on_table_selected(self, event: Table.Selected) -> None:
         """Both texts side by side."""

@@ -12,9 +12,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
-from geospot.query import Query
 from geospot.textsafe import printable
 from geospot.tui.board import (
+    COLUMNS,
     KEYS,
     Board,
     Line,
@@ -25,8 +25,8 @@ from geospot.tui.board import (
     make_board,
 )
 from geospot.tui.board_detail import explained
-from geospot.tui.screen import GeoScreen
 from geospot.tui.screens.export import ExportDialog
+from geospot.tui.screens.views import ListScreen
 from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.table import Cells, Table
 from geospot_leaderboard.live import Found, LiveCollector
@@ -40,9 +40,6 @@ _LONGEST_PAUSE_S: Final = 10.0
 _TALL: Final = 32
 """Lines from which on more of them say what a result is about."""
 
-_SORTS: Final = (
-    "rank", "geoscore_answered", "coverage", "median_km", "country_acc", "cost_usd", "n", "date", "name",
-)  # fmt: skip
 _ASCENDING: Final = frozenset(["rank", "name", "median_km", "cost_usd"])
 """Columns in which less comes first; in all others more does."""
 
@@ -54,7 +51,7 @@ _EMPTY: Final = (
 )
 
 
-class LeaderboardScreen(GeoScreen):
+class LeaderboardScreen(ListScreen):
     """Results below some folders, live; evaluations that runs made on their way are results, too."""
 
     DEFAULT_CSS = """
@@ -73,7 +70,7 @@ class LeaderboardScreen(GeoScreen):
         ),
         Binding("c", "compare", "Compare", tooltip="The two marked results, photo by photo"),
         Binding("m", "map", "Map", tooltip="Its answers on the world map"),
-        Binding("s", "sort(1)", "Sort", tooltip="By the next column; a click on a header does too"),
+        Binding("s", "sort", "Sort", tooltip="By the next column; a click on a header does too"),
         Binding("S", "reverse", "Reverse", show=False, tooltip="Turns the order round"),
         Binding(
             "slash",
@@ -92,16 +89,19 @@ class LeaderboardScreen(GeoScreen):
         ),
     ]
 
+    SORTS = (
+        "rank", "geoscore_answered", "coverage", "median_km", "country_acc", "cost_usd", "n", "date", "name",
+    )  # fmt: skip
+    DESCENDING = frozenset(column.key for column in COLUMNS) - _ASCENDING
+
     def __init__(self, folders: Sequence[Path]) -> None:
-        super().__init__()
+        super().__init__("rank")
         self._given = tuple(folders)
         self._with_runs = False
         self._collector = LiveCollector(folders)
         self.board: Board | None = None
         self.lines: list[Line] = []
         self._marked: list[Path] = []
-        self._sort, self._descending = "rank", False
-        self._query = Query()
 
     def compose_body(self) -> ComposeResult:
         """The table, and what there is to say about the line under the cursor."""
@@ -151,17 +151,17 @@ class LeaderboardScreen(GeoScreen):
             return
         before = self._line()
         self.lines = lines_of(
-            self.board, self._sort, descending=self._descending, query=self._query
+            self.board, self.sort, descending=self.descending, query=self.query_said
         )
         if line is None:
             line = self._place_of(before)
-        self.set_class(not self.lines and not self._query.terms, "-empty")
+        self.set_class(not self.lines and not self.query_said.terms, "-empty")
         folders = _listed(self._collector.folders)
         self.query_one("#board-empty", Static).update(Text(_EMPTY.format(folders=folders)))
         self._columns()
         self.call_after_refresh(self._columns)  # a table that was hidden has no width before
         self.table.show(
-            len(self.lines), self._cells, cursor=line, sorted_by=(self._sort, self._descending)
+            len(self.lines), self._cells, cursor=line, sorted_by=(self.sort, self.descending)
         )
         self._explain()
 
@@ -218,7 +218,7 @@ class LeaderboardScreen(GeoScreen):
         groups = len(self.board.groups)
         shown = sum(line.kind == "result" for line in self.lines)
         counts = [
-            f"{shown:,} shown by the filter" if self._query.terms else "",
+            f"{shown:,} shown by the filter" if self.query_said.terms else "",
             f"{ranked:,} ranked",
             f"{len(found.results) - ranked:,} unranked" if len(found.results) > ranked else "",
             f"{len(found.under_way):,} under way" if found.under_way else "",
@@ -242,10 +242,6 @@ class LeaderboardScreen(GeoScreen):
     def on_table_selected(self, _event: Table.Selected) -> None:
         """Opens the result."""
         self.action_open()
-
-    def on_table_header_clicked(self, event: Table.HeaderClicked) -> None:
-        """Sorts by the column; once more turns it round."""
-        self._sort_by(event.key)
 
     def action_open(self) -> None:
         """Opens the result under the cursor."""
@@ -281,27 +277,8 @@ class LeaderboardScreen(GeoScreen):
         else:
             self.notify("Mark two results with space: first A, what is compared with, then B.")
 
-    def _sort_by(self, key: str) -> None:
-        self._descending = not self._descending if key == self._sort else key not in _ASCENDING
-        self._sort = key
-        self._fill()
-
-    def action_sort(self, by: int) -> None:
-        """Sorts by the next column."""
-        place = _SORTS.index(self._sort) if self._sort in _SORTS else -1
-        self._sort_by(_SORTS[(place + by) % len(_SORTS)])
-
-    def action_reverse(self) -> None:
-        """Turns the order round."""
-        self._sort_by(self._sort)
-
-    def action_filter(self) -> None:
-        """Types a filter for the results."""
-        self.query_one(FilterBar).open()
-
-    def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
-        """Shows what the filter keeps; ranks stay."""
-        self._query = event.query
+    def list_anew(self) -> None:
+        """Shows it sorted and filtered; ranks stay."""
         self._fill()
 
     def action_group(self, by: int) -> None:

@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
+from geospot.errors import UsageError
 from geospot.evaluation.following import OUTCOMES, Answers, AnswersTail, ResultFiles, read_answer
 from geospot.evaluation.results import EVAL
 from geospot.evaluation.standing import section
@@ -36,6 +37,7 @@ from geospot.tui.result_lists import (
 from geospot.tui.result_view import overview, so_far
 from geospot.tui.screens.answers import AnswersDialog
 from geospot.tui.screens.views import VIEW_KEYS, ViewsScreen
+from geospot.tui.widgets.confirm import ask
 from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.panes import Panes
 from geospot.tui.widgets.table import Table
@@ -82,12 +84,15 @@ class ResultScreen(ViewsScreen):
             tooltip="outcome:refusal km>2500 country:BR, or words of the answers",
         ),
         Binding("M", "full_map", "Full map", show=False, tooltip="The map on a screen of its own"),
+        Binding(
+            "x", "stop", "Stop", tooltip="Finish the questions under way, keep all answers, end"
+        ),
     ]
 
-    LIST: ClassVar[str] = ANSWERS
+    LIST = ANSWERS
 
     def __init__(self, result: Path) -> None:
-        super().__init__()
+        super().__init__("worst", descending=True)
         self.result = result
         self.answers = Answers()
         self.countries: list[Country] = []
@@ -98,7 +103,6 @@ class ResultScreen(ViewsScreen):
         """Which revision of the answers the map has."""
         self._summary: Mapping[str, Any] | None = None
         self._settings: Sequence[tuple[str, str]] = ()
-        self._sort, self._descending = "worst", True
         self._country_sort, self._country_descending = "n", True
 
     def compose_body(self) -> ComposeResult:
@@ -123,10 +127,14 @@ class ResultScreen(ViewsScreen):
 
     def on_mount(self) -> None:
         """Starts to read."""
-        self.say_title("leaderboard", self.result.name)
+        self.say_title("results", self.result.name)
         self.say_status(f"reading {self.result}…")
         self.query_one("#result-figures").focus()
         self.run_worker(self._follow(), exclusive=True, group="follow")
+
+    def is_offered(self, action: str) -> bool:
+        """What is over can't be stopped."""
+        return action != "stop" or (self._is_under_way and bool(self._files.manifest))
 
     # Reading
 
@@ -139,6 +147,7 @@ class ResultScreen(ViewsScreen):
             if files_changed:
                 self._settings = settings_of(self._files.manifest)
                 await self._show_figures()
+                self.refresh_bindings()
             answers = await do(self._tail.look)
             is_due = not answers.is_behind or clock() - shown_at > _REDRAW_S
             if (answers.revision != revision or files_changed) and is_due:
@@ -215,20 +224,20 @@ class ResultScreen(ViewsScreen):
         answers = self.answers
         kept = int(self.order_N[table.cursor]) if table.cursor < len(self.order_N) else -1
         was_first = table.cursor == 0
-        asked = (self._sort, self._descending, self.query_said)
+        asked = (self.sort, self.descending, self.query_said)
         order = await self.geospot.reader.do(
             order_of,
             answers,
-            self._sort,
-            descending=self._descending,
+            self.sort,
+            descending=self.descending,
             query=self.query_said,
             search=self._search,
         )
-        if asked != (self._sort, self._descending, self.query_said):
+        if asked != (self.sort, self.descending, self.query_said):
             return  # another order was wanted meanwhile, and comes by itself
         self.order_N = order
         place = np.flatnonzero(order == kept if kept >= 0 and not was_first else ())
-        sorted_by = ("km" if self._sort in ("worst", "best") else self._sort, self._descending)
+        sorted_by = ("km" if self.sort in ("worst", "best") else self.sort, self.descending)
         table.show(
             len(order),
             lambda row: answer_cells(answers, int(order[row])),
@@ -253,7 +262,7 @@ class ResultScreen(ViewsScreen):
         dataset = section(self._files.manifest, "dataset")
         label = f"{backend.get('name') or '?'}/{backend.get('model') or '?'}"
         is_named = self.result.name in label  # a folder that is called as what was asked
-        self.say_title("leaderboard", *([] if is_named else [self.result.name]), label)
+        self.say_title("results", *([] if is_named else [self.result.name]), label)
         n, samples = dataset.get("n"), section(self._files.manifest, "config").get("samples") or 1
         expected = n * samples if isinstance(n, int) and isinstance(samples, int) else 0
         answers, shown = len(self.answers), len(self.order_N)
@@ -262,7 +271,7 @@ class ResultScreen(ViewsScreen):
         self.say_status(
             "reading answers" if self.answers.is_behind else "",
             so_far + (" so far" if self._is_under_way else ""),
-            f"{self._sort} first" if is_listed and self._sort in ORDERS[:3] else "",
+            f"{self.sort} first" if is_listed and self.sort in ORDERS[:3] else "",
             f"{shown:,} shown by the filter" if shown != answers else "",
             f"{self.answers.passed_over:,} lines passed over: no records"
             if self.answers.passed_over
@@ -283,9 +292,9 @@ class ResultScreen(ViewsScreen):
         self.say()
 
     def _sort_answers(self, sort: str, *, descending: bool) -> None:
-        self._sort, self._descending = sort, descending
+        self.sort, self.descending = sort, descending
         self.order_N = np.empty(0, np.int64)  # another order begins at its top
-        self.reorder()
+        self.list_anew()
 
     def action_sort(self) -> None:
         """Answers: worst, best, typical, as answered. Countries: the next column."""
@@ -295,7 +304,7 @@ class ResultScreen(ViewsScreen):
             return
         if self.panes.shown in (OVERVIEW, SETTINGS, MAP) and not self.panes.is_wide:
             self.panes.show(ANSWERS)
-        place = ORDERS.index(self._sort) if self._sort in ORDERS else -1
+        place = ORDERS.index(self.sort) if self.sort in ORDERS else -1
         sort = ORDERS[(place + 1) % len(ORDERS)]
         self._sort_answers(sort, descending=sort == "worst")
 
@@ -303,11 +312,11 @@ class ResultScreen(ViewsScreen):
         """Turns the order round."""
         if self.panes.shown == COUNTRIES:
             self._sort_countries(self._country_sort)
-        elif self._sort in ("worst", "best"):
-            is_worst = self._sort == "worst"
+        elif self.sort in ("worst", "best"):
+            is_worst = self.sort == "worst"
             self._sort_answers("best" if is_worst else "worst", descending=not is_worst)
         else:
-            self._sort_answers(self._sort, descending=not self._descending)
+            self._sort_answers(self.sort, descending=not self.descending)
 
     def _sort_countries(self, key: str) -> None:
         is_same = key == self._country_sort
@@ -315,13 +324,35 @@ class ResultScreen(ViewsScreen):
         self._country_sort = key
         self._show_countries()
 
-    def on_table_header_clicked(self, event: Table.HeaderClicked) -> None:
-        """Sorts by the column; once more turns it round."""
-        if event.table.id == "countries":
-            self._sort_countries(event.key)
-        elif event.table.id == "answers":
-            turned = event.key == self._sort and not self._descending
-            self._sort_answers(event.key, descending=turned)
+    def header_clicked(self, table: Table, key: str) -> None:
+        """Sorts answers or countries by a column; once more turns it round."""
+        if table.id == "countries":
+            self._sort_countries(key)
+        elif table.id == "answers":
+            self._sort_answers(key, descending=key == self.sort and not self.descending)
+
+    def action_stop(self) -> None:
+        """Stops the evaluation, where the person says yes.
+
+        Raises:
+            UsageError: it is over.
+        """
+        if (self._files.summary or {}).get("complete") is True:
+            raise UsageError(f"{self.result.name} is over. There is nothing to stop.")
+        what = (
+            "It finishes the questions under way and ends. Every answer is kept, and the same command goes"
+            " on with the rest. Stopped once more, it drops what is under way."
+        )
+        ask(
+            self.geospot, f"Stop {self.result.name}?", what,
+            lambda: self.attempt(self._stop()), yes="Stop",
+        )  # fmt: skip
+
+    async def _stop(self) -> None:
+        from geospot.runs.evaluations import stop_evaluation
+
+        await self.geospot.reader.do(stop_evaluation, self.result)
+        self.notify("It was asked to stop: it finishes the questions under way.")
 
     def action_full_map(self) -> None:
         """The map's own screen."""
