@@ -68,6 +68,37 @@ def rising(count: int = 100, name: str = "a") -> Series:
     return Series(name, np.arange(count), np.linspace(0, 1, count))
 
 
+@pytest.mark.parametrize("width", range(24, 60, 5))
+def test_a_number_is_never_cut_off(width: int) -> None:
+    """It would be another one: 2.8 for 2.8e-13."""
+
+    async def steps(pilot: Pilot[None], chart: Chart) -> None:
+        for keys in ([], ["left"]):
+            await pilot.press(*keys)
+            head = chart.render_line(0).text.rstrip()
+            assert head.endswith("e-13")
+            assert head.startswith(" KL sam")
+
+    values = 2.8234e-13 * np.linspace(1, 2, 12)
+    charted(
+        steps, Series("kl", np.arange(12), values), size=(width, 9), title="KL sampler to trainer"
+    )
+
+
+@pytest.mark.parametrize("width", range(24, 80, 9))
+def test_numbers_of_several_curves_do_not_run_into_one_another(width: int) -> None:
+    async def steps(pilot: Pilot[None], chart: Chart) -> None:
+        await pilot.press("left")
+        entries = painted(chart).split("\n")[1:3]
+        found = [word for line in entries for word in line.split() if "e-1" in word]
+        assert len(found) == 2
+        assert all(word.endswith("e-13") for word in found)
+
+    values = -2.8234e-13 * np.linspace(1, 2, 12)
+    one, two = (Series(name, np.arange(12), values) for name in ("start", "base"))
+    charted(steps, one, two, size=(width, 12), title="KL")
+
+
 def dots(text: str) -> int:
     """Cells that hold braille dots."""
     return sum("\u2801" <= character <= "\u28ff" for character in text)

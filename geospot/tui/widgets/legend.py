@@ -29,16 +29,18 @@ def legend_rows(picture: Picture, width: int, height: int) -> int:
 def draw_legend(picture: Picture, width: int, height: int, inks: Inks, base: Style) -> list[Strip]:
     """Draws them, for a chart of this size; `base` is the widget's style."""
     canvas = Canvas(width, legend_rows(picture, width, height))
-    title = printable(picture.title)
-    canvas.text(0, 0, f" {title} ", NONE, NONE, BOLD | (REVERSE if picture.has_focus else 0))
-    x, where = len(title) + 3, _where(picture)
+    title, where = printable(picture.title), _where(picture)
+    mode = BOLD | (REVERSE if picture.has_focus else 0)
     if len(picture.series) == 1:
-        value = _value(picture, picture.series[0])
-        shown = f"{where}  {value}" if where and value != "–" else where or value
-        x_value = max(width - len(shown), x)
+        shown = _beside(title, where, _value(picture, picture.series[0]), width)
+        title = _cut(title, width - len(shown) - 3)
+        canvas.text(0, 0, f" {title} ", NONE, NONE, mode)
+        x, x_value = len(title) + 3, width - len(shown)
         canvas.text(x, 0, _notes(picture, x_value - x - 1), inks.muted)
         canvas.text(x_value, 0, shown, series_ink(inks, 0), NONE, BOLD)
         return canvas.strips(base)
+    canvas.text(0, 0, f" {title} ", NONE, NONE, mode)
+    x = len(title) + 3
     canvas.text(x, 0, where, inks.accent, NONE, BOLD)
     x += len(where) + 2 if where else 0
     canvas.text(x, 0, _notes(picture, width - x), inks.muted)
@@ -48,6 +50,20 @@ def draw_legend(picture: Picture, width: int, height: int, inks: Inks, base: Sty
             break
         _draw_entry(canvas, picture, place, x, row, inks)
     return canvas.strips(base)
+
+
+def _beside(title: str, where: str, value: str, width: int) -> str:
+    """What stands at the right of the only curve's title: where the cursor is, where there is room, and the
+    value; a number that lost its end would be another one.
+    """
+    if value == "–":
+        return where or value
+    both = f"{where}  {value}" if where else value
+    return both if len(title) + 3 + len(both) <= width else value
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: max(width - 1, 0)]}…"
 
 
 def _draw_entry(canvas: Canvas, picture: Picture, place: int, x: int, row: int, inks: Inks) -> None:
@@ -86,11 +102,17 @@ def _value(picture: Picture, one: Series) -> str:
     """The value at the cursor, without one the newest; ≈ where it is that of the point beside."""
     if picture.cursor is None:
         latest = one.latest()
-        return "–" if latest is None else compact(latest, 4)
+        return "–" if latest is None else _short(latest, 4)
     reading = one.read(picture.cursor)
     if reading is None:
         return "–"
-    return f"{'' if reading.is_exact else '≈'}{compact(reading.value, 5)}"
+    return _short(reading.value, 5, "" if reading.is_exact else "≈")
+
+
+def _short(value: float, digits: int, mark: str = "") -> str:
+    """The value with so many digits, or as many as its place has cells for."""
+    texts = (f"{mark}{compact(value, fewer)}" for fewer in range(digits, 2, -1))
+    return next((text for text in texts if len(text) <= _VALUE), f"{mark}{compact(value)}")
 
 
 def _notes(picture: Picture, width: int) -> str:
