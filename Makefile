@@ -20,6 +20,7 @@ demo: $(STAMP)  ## SFT and GRPO from random weights on the procedural world, eva
 	$(BIN)/geospot demo
 
 test: $(STAMP)  ## every test
+	@$(BIN)/python -m compileall -q geospot backends leaderboard  # tests start the program hundreds of times
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 check: $(STAMP)  ## lint, format, types, import contracts
