@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geospot.data.sample import GeoSample
 from geospot.errors import DataError, ImageError, RenderError, SourceUnavailableError
+from geospot.learning.patience import read_patiently
 from geospot.learning.photos import TrainingData, question, read_photo
 from geospot.prompts import Prompt, target_text
 from geospot.renderers import Message, Renderer
@@ -17,8 +18,6 @@ from geospot.textsafe import printable
 if TYPE_CHECKING:
     import tinker
     from numpy.typing import NDArray
-
-_LONGEST_PAUSE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,17 +139,12 @@ class ExampleMaker:
 
     async def _example(self, sample: GeoSample) -> Example | str:
         """The sample's example, or why there is none."""
-        attempt = 0
-        while True:
-            try:
-                return await asyncio.to_thread(self.example, sample)
-            except ImageError as error:
-                return f"{printable(sample.id)}: {error.message}"
-            except SourceUnavailableError as error:
-                if attempt >= self.max_retries:
-                    return f"{printable(sample.id)}: {error.message}"
-            await asyncio.sleep(min(2.0**attempt, _LONGEST_PAUSE_S))
-            attempt += 1
+        try:
+            return await read_patiently(
+                lambda: asyncio.to_thread(self.example, sample), self.max_retries
+            )
+        except (ImageError, SourceUnavailableError) as error:
+            return f"{printable(sample.id)}: {error.message}"
 
     def example(self, sample: GeoSample) -> Example:
         """Question and answer. Blocks while the photo is read.

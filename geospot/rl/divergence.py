@@ -8,10 +8,10 @@ import numpy as np
 
 from geospot.config.learning import KLReference
 from geospot.errors import BackendError
+from geospot.learning.patience import pause_s
 from geospot.learning.steps import refuse
 from geospot.rl.batch import RolloutKey
 from geospot.rl.datums import scoring_input
-from geospot.rl.rollouts import pause_s
 from geospot.rl.types import Trajectory, TrajectoryGroup, Transition
 from geospot.services.faults import fault_of
 

@@ -2,14 +2,14 @@
 
 import asyncio
 import hashlib
-import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from geospot.completers import Completion, TinkerTokenCompleter
-from geospot.errors import DivergedError, GeospotError, SourceUnavailableError
+from geospot.errors import DivergedError, GeospotError
+from geospot.learning.patience import pause_s, read_patiently
 from geospot.learning.steps import is_diverged
 from geospot.rl.types import (
     Env,
@@ -25,9 +25,6 @@ from geospot.textsafe import printable
 
 if TYPE_CHECKING:
     import tinker
-
-_FIRST_PAUSE_S: Final = 1.0
-_LONGEST_PAUSE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,20 +43,15 @@ async def prepare_group(builder: EnvGroupBuilder, max_retries: int = 0) -> Prepa
     Args:
         max_retries: tries after a data source that didn't answer.
     """
-    attempt = 0
-    while True:
-        try:
-            envs = await builder.make_envs()
-            observations = [await env.initial_observation() for env in envs]
-        except GeospotError as error:
-            if not isinstance(error, SourceUnavailableError) or attempt >= max_retries:
-                return PreparedGroup(
-                    builder, [], [], f"{printable(builder.group_id)}: {error.message}"
-                )
-        else:
-            return PreparedGroup(builder, envs, observations)
-        attempt += 1
-        await asyncio.sleep(pause_s(attempt))
+
+    async def prepare() -> PreparedGroup:
+        envs = await builder.make_envs()
+        return PreparedGroup(builder, envs, [await env.initial_observation() for env in envs])
+
+    try:
+        return await read_patiently(prepare, max_retries)
+    except GeospotError as error:
+        return PreparedGroup(builder, [], [], f"{printable(builder.group_id)}: {error.message}")
 
 
 @dataclass(slots=True)
@@ -143,11 +135,6 @@ class Sampler:
     def _seed(self, name: str) -> int:
         digest = hashlib.sha256(f"{self.seed}:{name}".encode()).digest()
         return int.from_bytes(digest[:4], "big") >> 1
-
-
-def pause_s(attempt: int) -> float:
-    """The wait after so many tries: doubling, with jitter so that a step's calls don't come together."""
-    return min(_FIRST_PAUSE_S * 2 ** (attempt - 1), _LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)
 
 
 @dataclass(slots=True)

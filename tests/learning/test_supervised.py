@@ -12,7 +12,6 @@ from geospot.config.learning import SFTConfig
 from geospot.data import GeoDataset
 from geospot.data.sample import GeoSample
 from geospot.errors import DataError, RenderError, SourceUnavailableError
-from geospot.learning import supervised
 from geospot.learning.photos import open_training_data
 from geospot.learning.supervised import ExampleMaker, make_batch, shifted
 from geospot.prompts import load_prompt, target_text
@@ -119,7 +118,7 @@ class _Asleep:
 def test_a_source_that_does_not_answer_is_asked_again(
     max_retries: int, calls: int, had: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervised, "_LONGEST_PAUSE_S", 0.01)
+    monkeypatch.setattr("geospot.learning.patience._FIRST_PAUSE_S", 0.01)
     data = open_training_data(SFTConfig(hf_repo="world", max_samples=2))
     source = _Asleep(data.dataset)
     maker = ExampleMaker(

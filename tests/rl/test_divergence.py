@@ -196,7 +196,7 @@ class Stumbling:
 def test_a_reference_that_stumbles_is_asked_again(
     faults: int, answers: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("geospot.rl.rollouts._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("geospot.learning.patience._FIRST_PAUSE_S", 0.001)
     divergence = Divergence(1.0, "base", max_retries=2)
     divergence.reference = cast(tinker.SamplingClient, Stumbling(faults))
     groups = [group_of(GeoSample("spot", 0.0, 10.0, "spot"), [located(1.0, 10.0)])]

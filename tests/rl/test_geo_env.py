@@ -141,7 +141,7 @@ class Asleep(OnePhoto):
 def test_a_source_that_does_not_answer_is_asked_again(
     renderer: Renderer, monkeypatch: pytest.MonkeyPatch, max_retries: int, lost: bool
 ) -> None:
-    monkeypatch.setattr("geospot.rl.rollouts._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("geospot.learning.patience._FIRST_PAUSE_S", 0.001)
     source = Asleep(make_photo("p1", size=(96, 96)))
     group = replace(builder(renderer), dataset=source)
     prepared = asyncio.run(prepare_group(group, max_retries))

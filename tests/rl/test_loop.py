@@ -17,13 +17,13 @@ import tinker
 
 from geospot.config.learning import RLConfig
 from geospot.errors import DivergedError, TooFewRolloutsError
+from geospot.learning.patience import pause_s
 from geospot.learning.stopping import StopRequest
 from geospot.learning.trainer import Trainer
 from geospot.rl.batch import Batch
 from geospot.rl.grpo import GRPO, unbounded_ratios
 from geospot.rl.pipeline import Sampled
 from geospot.rl.report import StepReport
-from geospot.rl.rollouts import pause_s
 from geospot.rl.types import Action, Env, EnvGroupBuilder, RLDataset, StepResult, Stop
 from geospot_backends.local.api import (
     Datum,
@@ -342,7 +342,7 @@ class Timed(Engine):
 def test_a_service_that_stumbles_is_left_alone_for_longer_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("geospot.rl.rollouts._FIRST_PAUSE_S", 0.2)
+    monkeypatch.setattr("geospot.learning.patience._FIRST_PAUSE_S", 0.2)
     engine = Timed(failing={101: [EngineError("the engine stumbled") for _ in range(3)]})
     _run(engine, Groups(1), tmp_path)
     pauses_s = [after - before for before, after in pairwise(engine.asked_s)]
