@@ -38,15 +38,13 @@ from geospot.evaluation.summary import summarise
 from geospot.outcomes import Outcome
 from geospot.prompts import Prompt
 from geospot.provenance import versions
+from geospot.stopsignals import stop_signals
 from geospot.textsafe import printable
 
 _BEAT_S: Final = 0.25
 _EVENT_EVERY_S: Final = 10.0
 # Not part of what was evaluated: how the command was run this time.
 _NOT_RECORDED: Final = {"out", "resume", "dry_run", "backend", "model", "base_url"}
-
-# Ctrl-C, `kill`, and a terminal or SSH session that goes away.
-_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Ending = Literal["complete", "incomplete", "interrupted"]
 
@@ -103,7 +101,7 @@ async def evaluate(
             directory = ResultDirectory.open(path, manifest, resume=config.resume)
             try:
                 run = _Run(config, prompt, backend, dataset, selection, directory, view)
-                run.signals = _STOP_SIGNALS if handle_signals else ()
+                run.signals = stop_signals() if handle_signals else ()
                 return await run.go(worker, settings)
             finally:
                 directory.close()
@@ -147,7 +145,7 @@ class _Run:
         self.cost = CostCap(config.max_cost, price=config.cost_usd)
         self.manifest = directory.manifest() or {}
         self.bug: BaseException | None = None
-        self.signals: tuple[signal.Signals, ...] = _STOP_SIGNALS
+        self.signals: tuple[signal.Signals, ...] = stop_signals()
 
     async def go(self, worker: Executor, settings: Settings | None) -> Finished:
         """Session from start to summary, which is made in a worker."""

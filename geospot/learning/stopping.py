@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Final
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, `kill` or a batch system's end of time, and a terminal or SSH session that goes away."""
+from geospot.stopsignals import stop_signals
 
 _SHOW_CURSOR: Final = "\x1b[?25h"
 
@@ -87,7 +86,7 @@ def stop_on_signals(notice: Callable[[str], None]) -> Generator[StopRequest]:
         notice(f"{number.name}: finishing the step and saving. Again to stop at once.")
 
     watched: list[signal.Signals] = []
-    for number in SIGNALS:
+    for number in stop_signals():
         try:
             loop.add_signal_handler(number, came, number)
         except (RuntimeError, ValueError):  # not the main thread

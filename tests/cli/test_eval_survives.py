@@ -62,6 +62,22 @@ def kill_after(arguments: list[str | Path], server: VlmServer, questions: int) -
     process.communicate()
 
 
+def test_started_to_outlive_its_terminal_it_goes_on_without(tmp_path: Path) -> None:
+    truth = make_osv_tree(tmp_path / "osv", images=40)
+    with VlmServer(by_image) as server:
+        process = subprocess.Popen(
+            ["nohup", sys.executable, "-m", "geospot"]
+            + [str(one) for one in command(tmp_path / "osv", server.base_url, tmp_path / "out")],
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(lambda: server.log.per_image.total() >= 5 or process.poll() is not None)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(120) == 0
+    assert len(records(tmp_path / "out")) == len(truth)
+
+
 def test_killed_again_and_again_nothing_is_lost_or_asked_twice(tmp_path: Path) -> None:
     truth = make_osv_tree(tmp_path / "osv", images=120)
     digests = sent_digests(tmp_path / "osv")

@@ -22,9 +22,9 @@ sys.exit(asyncio.run(main()))
 """
 
 
-def _started(how: str) -> tuple[subprocess.Popen[str], IO[str]]:
+def _started(how: str, *under: str) -> tuple[subprocess.Popen[str], IO[str]]:
     child = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, how], stdout=subprocess.PIPE, text=True
+        [*under, sys.executable, "-c", PROGRAM, how], stdout=subprocess.PIPE, text=True
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
@@ -59,4 +59,13 @@ def test_the_second_signal_ends_at_once() -> None:
     assert "finishing" in out.readline()
     child.send_signal(signal.SIGTERM)
     assert child.wait(20) == -signal.SIGTERM
+    out.close()
+
+
+def test_what_was_started_to_outlive_its_terminal_does() -> None:
+    child, out = _started("finish", "nohup")
+    child.send_signal(signal.SIGHUP)
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(20) == 128 + signal.SIGTERM
+    assert out.read().startswith("SIGTERM: finishing the step and saving")
     out.close()

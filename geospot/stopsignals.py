@@ -1,0 +1,17 @@
+"""Signals by which a person, a batch system or a terminal ends a program."""
+
+import signal
+from typing import Final
+
+_ASKING: Final = (signal.SIGINT, signal.SIGTERM)
+"""Ctrl-C; `kill`, or a batch system's end of time."""
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Those that ask this process for its end.
+
+    A terminal or SSH session that goes away is among them, unless the process was started to outlive it, by
+    `nohup` for instance: it ignores SIGHUP then, and a handler of ours would undo that.
+    """
+    outlives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return _ASKING if outlives else (*_ASKING, signal.SIGHUP)
