@@ -49,10 +49,13 @@ def evaluate(config: ConfigFile = None, *, said: dict[str, Any]) -> None:
     from geospot.evaluation import report
     from geospot.evaluation.evaluate import evaluate as run
     from geospot.evaluation.progress import TerminalView
+    from geospot.runs.evaluations import this_process
 
     view = TerminalView(console)
     try:
-        done = asyncio.run(run(settings, view, progress=data_progress(console)))
+        done = asyncio.run(
+            run(settings, view, progress=data_progress(console), process=this_process())
+        )
     except KeyboardInterrupt:
         view.say("Interrupted. Every answer is kept: run the same command again to go on.")
         raise

@@ -141,16 +141,27 @@ def stop(
 ) -> None:
     """Stop a run: it finishes its step, saves a checkpoint and ends. `resume` goes on with it.
 
-    Only a process that is still the run's own is signalled, on this machine, and only one of yours.
+    An evaluation finishes the questions under way and keeps all answers; the same command goes on with
+    it. Only a process that is still the run's own is signalled, on this machine, and only one of yours.
 
     \b
     geospot runs stop runs/rl --wait
     geospot runs stop runs/rl --now --yes
+    geospot runs stop results/some-vlm
     """
     from geospot.runs.control import check_stop, stop_now
     from geospot.runs.control import stop as ask_to_stop
+    from geospot.runs.evaluations import is_evaluation, stop_evaluation
+    from geospot.runs.processes import birth_of
 
     name = printable(str(run))
+    if is_evaluation(run):
+        pid = stop_evaluation(run, now=now)
+        kept = "every answer is kept" if now else "it finishes the questions under way"
+        typer.echo(f"{'Ended' if now else 'Asked'} process {pid} of {name}: {kept}.")
+        while wait and birth_of(pid):
+            time.sleep(_OVER_EVERY_S)
+        return
     if now and not yes:
         check_stop(run, now=True)  # nobody is asked about what can't be done
         typer.confirm(f"End {name} at once? Steps since its last checkpoint are lost.", abort=True)

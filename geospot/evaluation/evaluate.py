@@ -68,6 +68,7 @@ async def evaluate(
     progress: Progress = silent,
     settings: Settings | None = None,
     handle_signals: bool = True,
+    process: Mapping[str, Any] | None = None,
 ) -> Finished:
     """Asks what is still open, records every answer and writes the summary.
 
@@ -78,6 +79,7 @@ async def evaluate(
         settings: replaces what follows from the configuration; for tests.
         handle_signals: Ctrl-C means: finish what is under way. False where that is the caller's
             business; who then cancels the evaluation can go on with it later.
+        process: noted in the result directory, so that others can stop this process.
 
     Raises:
         GeospotError: before the first question, if the evaluation can't be done as asked.
@@ -102,6 +104,7 @@ async def evaluate(
             try:
                 run = _Run(config, prompt, backend, dataset, selection, directory, view)
                 run.signals = stop_signals() if handle_signals else ()
+                run.process = process
                 return await run.go(worker, settings)
             finally:
                 directory.close()
@@ -146,6 +149,7 @@ class _Run:
         self.manifest = directory.manifest() or {}
         self.bug: BaseException | None = None
         self.signals: tuple[signal.Signals, ...] = stop_signals()
+        self.process: Mapping[str, Any] | None = None
 
     async def go(self, worker: Executor, settings: Settings | None) -> Finished:
         """Session from start to summary, which is made in a worker."""
@@ -157,7 +161,7 @@ class _Run:
                 self.view.warn("At temperature 0 the answers to an image will hardly differ.")
             if left < self.total:
                 self.view.say(f"Resuming: {self.total - left} answers are there, {left} to ask.")
-            self.directory.event("session", pending=left, versions=versions())
+            self.directory.event("session", pending=left, versions=versions(), process=self.process)
             self._warn_of_another_version()
             try:
                 self._record_canary(await self._canary())

@@ -40,8 +40,9 @@ def find_pace(folder: Path, described: Mapping[str, Any]) -> Pace | None:
             continue
         seconds, outcomes = summary.get("seconds"), section(summary, "outcomes")
         answers = sum(count for count in outcomes.values() if isinstance(count, int))
-        is_measured = isinstance(seconds, int | float) and 0 < seconds < math.inf
-        if not is_measured or answers < _LEAST_ANSWERS or summary.get("complete") is not True:
+        if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+            continue  # it was scored from a file
+        if answers < _LEAST_ANSWERS or summary.get("complete") is not True:
             continue
         if _is_same(section(manifest, "backend"), described):
             concurrency = section(manifest, "config").get("concurrency")

@@ -5,8 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from tests.support.evaluating import (
     start_geospot,
     summary,
     timeless,
+    wait_for,
 )
 from tests.support.osv_tree import make_osv_tree
 from tests.support.vlm_server import Asked, Behaviour, VlmServer
@@ -44,13 +43,6 @@ def command(dataset: Path, base_url: str, out: Path) -> list[str | Path]:
         *("eval", "--backend", "openai", "--base-url", base_url, "--model", "some-vlm"),
         *("--dataset", dataset, "--limit", "all", "--concurrency", "6", "--out", out),
     ]
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def kill_after(arguments: list[str | Path], server: VlmServer, questions: int) -> None:

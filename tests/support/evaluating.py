@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -125,3 +126,11 @@ def sent_digests(root: Path, split: str = "test") -> dict[str, str]:
                     sent = prepare_image(images.read(name)).data
                     digests[Path(name).stem] = hashlib.sha256(sent).hexdigest()
     return digests
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Waits for what another process does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)

@@ -21,8 +21,10 @@ from geospot.tui.screens.result import ResultScreen
 from geospot.tui.widgets.panes import Panes
 from geospot.tui.widgets.table import Table
 from geospot.tui.widgets.worldmap import WorldMap
+from tests.support.evaluating import start_geospot, wait_for
 from tests.support.result_dirs import answered, failed, write_result
 from tests.support.screens import drive, opened, seen, until, until_seen
+from tests.support.vlm_server import Behaviour, VlmServer
 
 TRUTHS = {"FR": (48.0, 2.0), "BR": (-10.0, -50.0), "JP": (36.0, 138.0)}
 HOSTILE = "I think:\n\x1b]0;title\x07[red]Paris[/red]\u202e\nLatitude: 1\n" + "x" * 30_000
@@ -311,3 +313,44 @@ def test_odd_documents_are_shown(tmp_path: Path) -> None:
         await until_seen(pilot, "\\x1b")
 
     drive(on(path), steps)
+
+
+def test_an_evaluation_is_stopped_after_a_question(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with VlmServer(lambda _: Behaviour(text="52.5, 13.4", latency_s=0.05)) as server:
+        process = start_geospot(
+            *("eval", "--backend", "openai", "--base-url", server.base_url, "--model", "some-vlm"),
+            *("--dataset", "world", "--limit", "2000", "--concurrency", "2", "--out", out),
+        )
+        wait_for((out / SAMPLES).is_file)
+
+        async def steps(pilot: Pilot[None]) -> None:
+            await until_seen(pilot, "answers so far", "x Stop")
+            await pilot.press("x")
+            await until_seen(pilot, "Stop out?", "under way and ends")
+            await pilot.press("n")
+            assert process.poll() is None
+            await pilot.press("x", "y")
+            await until_seen(pilot, "It was asked to stop")
+            await until(pilot, lambda: process.poll() == 130, "its end")
+            shown = await until_seen(pilot, "Unranked (incomplete)")
+            assert "x Stop" not in shown
+            await pilot.press("x", "y")
+            await until_seen(pilot, "is over. There is nothing to stop.")
+
+        try:
+            drive(opened(lambda app: app.open_result(out)), steps)
+        finally:
+            process.kill()
+
+
+def test_nobody_is_asked_whether_to_stop_what_is_complete(tmp_path: Path) -> None:
+    result = write_result(tmp_path / "r", [answered("p", (1.0, 1.0), (2.0, 1.0))])
+
+    async def steps(pilot: Pilot[None]) -> None:
+        shown = await until_seen(pilot, "1 of 1 answers")
+        assert "x Stop" not in shown
+        await pilot.press("x")
+        await until_seen(pilot, "r is over. There is nothing to stop.")
+
+    drive(opened(lambda app: app.open_result(result)), steps)
