@@ -6,7 +6,7 @@ chunks, losses are sums over tokens, a checkpoint has a `tinker://<run>/<kind>/<
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,13 @@ class EngineUserError(EngineError):
     """The caller asked for something impossible; nothing has changed, and no other call is harmed."""
 
     category: ErrorCategory = "user"
+
+
+MAX_SAMPLES: Final = 1024
+"""Answers to one prompt that a request may ask for."""
+NO_LOGPROB: Final = -99999.0
+"""The log-probability of a token that is never sampled, or isn't there. Finite, so that a weight of 0 makes
+it 0; tinker's SDK knows this number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,10 @@ from geospot.services.archive import ArchivedCheckpoint
 from geospot.services.endpoint import ServiceOptions
 from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import EngineUserError
-from geospot_backends.local.checkpoints import OPTIMIZER, Checkpoint, CheckpointStore
+from geospot_backends.local.checkpoints import OPTIMIZER, TYPE_OF, Checkpoint, CheckpointStore
 from geospot_backends.local.durable import DESCRIPTION
 from geospot_backends.local.embedded import check_packages, default_state_dir
 
-_KINDS: Final = {"weights": "training", "sampler_weights": "sampler"}
 _NOT_EXPORTED: Final = (DESCRIPTION, OPTIMIZER)
 _SHIPPED: Final = (tiny_vlm.NAME, tiny_vlm.SCRATCH_NAME)
 
@@ -116,7 +115,7 @@ def _export_shipped(name: str, folder: Path, weights: Path | None = None) -> Non
 def _described(checkpoint: Checkpoint) -> ArchivedCheckpoint:
     return ArchivedCheckpoint(
         path=str(checkpoint.path),
-        kind=_KINDS[checkpoint.path.kind],
+        kind=TYPE_OF[checkpoint.path.kind],
         created=checkpoint.created,
         bytes=checkpoint.bytes,
         base_model=checkpoint.base_model,

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from geospot_backends.local.api import EngineUserError
-from geospot_backends.local.checkpoints import Checkpoint, CheckpointStore, check_life
+from geospot_backends.local.checkpoints import TYPE_OF, Checkpoint, CheckpointStore, check_life
 from geospot_backends.local.durable import DESCRIPTION
 from geospot_backends.local.failures import NotFoundError
 
-_TYPES: Final = {"weights": "training", "sampler_weights": "sampler"}
 _MOST: Final = 1000
 
 
@@ -133,7 +132,7 @@ def _described(checkpoint: Checkpoint) -> dict[str, Any]:
     path = checkpoint.path
     return {
         "checkpoint_id": f"{path.kind}/{path.name}",
-        "checkpoint_type": _TYPES[path.kind],
+        "checkpoint_type": TYPE_OF[path.kind],
         "time": checkpoint.created,
         "tinker_path": str(path),
         "size_bytes": checkpoint.bytes,

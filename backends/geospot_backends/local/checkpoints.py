@@ -14,7 +14,7 @@ import errno
 import fcntl
 import logging
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 CheckpointKind = Literal["weights", "sampler_weights"]
 KINDS: Final[tuple[CheckpointKind, ...]] = ("weights", "sampler_weights")
+TYPE_OF: Final[Mapping[CheckpointKind, str]] = {"weights": "training", "sampler_weights": "sampler"}
+"""What the protocol calls a checkpoint of each kind."""
 ADAPTER: Final = "adapter_model.safetensors"
 OPTIMIZER: Final = "optimizer.safetensors"
 _FORMAT: Final = 2

@@ -14,14 +14,12 @@ import numpy.typing as npt
 import torch
 
 from geospot_backends.local import quick_ops, quick_text
+from geospot_backends.local.api import NO_LOGPROB
 from geospot_backends.local.caches import fork
 from geospot_backends.local.families import Heads
 from geospot_backends.local.models import BaseModel
 from geospot_backends.local.sequences import Sequence
 from geospot_backends.local.tensors import again_for_gradient, tensor_of
-
-UNSPEAKABLE_LOGPROB: Final = -99999.0
-"""Of tokens that are never sampled; finite, so that a weight of 0 makes it 0. As tinker's SDK."""
 
 _LOGITS_AT_ONCE: Final = 1 << 25
 TAILS_AT_ONCE: Final = 32
@@ -166,9 +164,7 @@ def target_logprobs(
     if quick_text.is_quick(network):
         masked = base.unspeakable_V.nonzero()[:, 0]
         weight_V_D = network.lm_head.weight
-        return quick_ops.target_logprobs(
-            hidden_T_D, weight_V_D, target_T, masked, UNSPEAKABLE_LOGPROB
-        )
+        return quick_ops.target_logprobs(hidden_T_D, weight_V_D, target_T, masked, NO_LOGPROB)
     at_once = max(1, _LOGITS_AT_ONCE // base.vocabulary)
     if len(target_T) <= at_once:
         return _target_logprobs(base, hidden_T_D, target_T, network)
@@ -194,7 +190,7 @@ def logprobs(base: BaseModel, hidden_T_D: torch.Tensor, network: Any) -> torch.T
     """Log-probabilities (T, V) of the next token, float32, over what can be sampled."""
     logit_T_V = base.family.logits(network, hidden_T_D)
     if not torch.is_grad_enabled():
-        logit_T_V.masked_fill_(base.unspeakable_V, UNSPEAKABLE_LOGPROB)
+        logit_T_V.masked_fill_(base.unspeakable_V, NO_LOGPROB)
     else:
-        logit_T_V = logit_T_V.masked_fill(base.unspeakable_V, UNSPEAKABLE_LOGPROB)
+        logit_T_V = logit_T_V.masked_fill(base.unspeakable_V, NO_LOGPROB)
     return logit_T_V.log_softmax(-1)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from geospot_backends.local.api import (
+    MAX_SAMPLES,
     EngineError,
     EngineUserError,
     SampledSequence,
@@ -29,7 +30,6 @@ from geospot_backends.local.toplist import check_top, top_of_prompt, top_tokens
 
 T = TypeVar("T")
 
-MAX_SAMPLES: Final = 4096
 POSITIONS_AT_ONCE: Final = 1 << 18
 """Positions that one batch may come to hold; what goes beyond waits for the next batch."""
 

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import torch
 
-from geospot_backends.local.api import EngineUserError, SampleRequest, TopTokens
-from geospot_backends.local.forward import UNSPEAKABLE_LOGPROB, logprobs
+from geospot_backends.local.api import NO_LOGPROB, EngineUserError, SampleRequest, TopTokens
+from geospot_backends.local.forward import logprobs
 from geospot_backends.local.models import BaseModel
 from geospot_backends.local.tensors import list_of
 
@@ -33,11 +33,7 @@ def top_tokens(logprob_T_V: torch.Tensor, count: int) -> list[TopTokens]:
     values_T_K, tokens_T_K = logprob_T_V.topk(count, dim=-1)
     rows = zip(list_of(tokens_T_K), list_of(values_T_K), strict=True)
     return [
-        [
-            (token, value)
-            for token, value in zip(*row, strict=True)
-            if value > UNSPEAKABLE_LOGPROB / 2
-        ]
+        [(token, value) for token, value in zip(*row, strict=True) if value > NO_LOGPROB / 2]
         for row in rows
     ]
 

@@ -22,7 +22,7 @@ import typer
 from geospot.data.dataset import GeoDataset
 from geospot.data.sample import GeoSample
 from geospot.data.world import open_world
-from geospot.geo import haversine_km
+from geospot.geo import HALF_CIRCUMFERENCE_KM, haversine_km
 from geospot.outcomes import Outcome
 from geospot.parsing import parse_geo_response
 from geospot.prompts import TINY, target_text
@@ -45,8 +45,6 @@ WARM_UP_STEPS: Final = 30
 WEIGHT_DECAY: Final = 0.01
 IMAGE_TOKENS: Final = 9
 """Of the world's images, 96 × 96 pixels."""
-
-FAILED_KM: Final = math.pi * 6371.0
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -187,7 +185,7 @@ def evaluate(engine: LocalEngine, sampler_id: str, data: GeoDataset) -> list[flo
                     )
                 )
             else:
-                errors_km.append(FAILED_KM)
+                errors_km.append(HALF_CIRCUMFERENCE_KM)
     return errors_km
 
 

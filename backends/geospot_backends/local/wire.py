@@ -13,6 +13,8 @@ from typing import Any, Final, cast
 import numpy as np
 
 from geospot_backends.local.api import (
+    MAX_SAMPLES,
+    NO_LOGPROB,
     AdamParams,
     Chunk,
     Chunks,
@@ -29,8 +31,6 @@ from geospot_backends.local.checkpoints import check_life
 from geospot_backends.local.fields import BadMessageError, Fields, in_range
 from geospot_backends.local.futures import PROTO, Payload
 
-_MAX_SAMPLES: Final = 1024
-_NO_TOKEN_LOGPROB: Final = -99999.0
 _NOT_OFFERED: Final = (
     "target_prompt_logprobs",
     "prompt_alt_tokens_k",
@@ -119,8 +119,8 @@ def _stop(value: Any) -> str | list[str] | list[int] | None:
 def num_samples(fields: Fields) -> int:
     """How many answers a sample request wants."""
     wanted = fields.whole("num_samples") if "num_samples" in fields else 1
-    if not 1 <= wanted <= _MAX_SAMPLES:
-        raise BadMessageError(f"num_samples must be between 1 and {_MAX_SAMPLES}")
+    if not 1 <= wanted <= MAX_SAMPLES:
+        raise BadMessageError(f"num_samples must be between 1 and {MAX_SAMPLES}")
     return wanted
 
 
@@ -200,7 +200,7 @@ def _top_message(rows: Sequence[TopTokens | None]) -> Any:
 
     width = max((len(row) for row in rows if row), default=0)
     token_T_K = np.zeros((len(rows), width), dtype=np.int32)
-    logprob_T_K = np.full((len(rows), width), _NO_TOKEN_LOGPROB, dtype=np.float32)
+    logprob_T_K = np.full((len(rows), width), NO_LOGPROB, dtype=np.float32)
     for at, row in enumerate(rows):
         for place, (token, logprob) in enumerate(row or ()):
             token_T_K[at, place], logprob_T_K[at, place] = token, logprob
