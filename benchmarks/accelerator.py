@@ -6,17 +6,17 @@ The ways to do a piece of work take turns, so that a busy machine slows all alik
 
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import tinker
 from tinker import types
 
 from benchmarks.accelerator_model import FULL, SMALL, Size, photo_prompts, write_model
 from benchmarks.accelerator_plain import Plain
+from benchmarks.rounds import alternate
 from geospot_backends.local.api import (
     AdamParams,
     Chunks,
@@ -26,11 +26,11 @@ from geospot_backends.local.api import (
     SampleRequest,
     SampleResult,
     SamplingParams,
-    TokenChunk,
 )
 from geospot_backends.local.engine import LocalEngine
 from geospot_backends.local.server import EmbeddedServer
 from geospot_backends.local.untyped import untyped
+from tests.support.engines import rollout
 
 NAME: Final = "Accelerator (random weights of Qwen3-VL-2B's size)"
 _NO_STOP: Final[list[int]] = []
@@ -86,8 +86,8 @@ def _measured(ours: "_InProcess", wire: "_Wire", device: str, folder: Path) -> l
     kept = _allocated(device)
     plain = Plain(folder, size, device, prompts)
     peaks += [_peak(device, kept, plain.generate), _peak(device, kept, lambda: plain.step(datums))]
-    sampling = _alternate(size.rounds, device, ours.sample, wire.sample, plain.generate)
-    training = _alternate(
+    sampling = _medians(size.rounds, device, ours.sample, wire.sample, plain.generate)
+    training = _medians(
         size.rounds,
         device,
         lambda: ours.step(datums),
@@ -148,7 +148,7 @@ class _InProcess:
         """Answers with advantages that add up to 0 within a group, one prompt's after the other's."""
         middle = (self.size.group - 1) / 2
         return [
-            _rollout(prompt, answer.tokens, answer.logprobs, number - middle, self.size)
+            rollout(prompt, answer.tokens, answer.logprobs, number - middle, self.size.image_tokens)
             for prompt, result in zip(self.prompts, self.sample(), strict=True)
             for number, answer in enumerate(result.sequences)
         ]
@@ -187,27 +187,6 @@ class _Wire:
         step.result()
 
 
-def _rollout(
-    prompt: Chunks, tokens: list[int], logprobs: list[float], advantage: float, size: Size
-) -> Datum:
-    """A prompt with an answer as reinforcement learning sends it: shifted by one, 0 for the prompt."""
-    *before, last = prompt
-    assert isinstance(last, TokenChunk)
-    known = _length(prompt, size) - 1
-    inputs: Mapping[str, np.ndarray[Any, Any]] = {
-        "target_tokens": np.array([0] * known + tokens, np.int64),
-        "logprobs": np.array([0.0] * known + logprobs, np.float32),
-        "advantages": np.array([0.0] * known + [advantage] * len(tokens), np.float32),
-    }
-    return Datum((*before, TokenChunk((*last.tokens, *tokens[:-1]))), inputs)
-
-
-def _length(prompt: Chunks, size: Size) -> int:
-    return sum(
-        len(one.tokens) if isinstance(one, TokenChunk) else size.image_tokens for one in prompt
-    )
-
-
 def _model_input(chunks: Chunks, size: Size) -> types.ModelInput:
     """The prompt as the SDK has it."""
     sent: list[types.ModelInputChunk] = []
@@ -227,17 +206,10 @@ def _datum(datum: Datum, size: Size) -> types.Datum:
     return types.Datum(model_input=_model_input(datum.chunks, size), loss_fn_inputs=arrays)
 
 
-def _alternate(rounds: int, device: str, *ways: Callable[[], object]) -> list[float]:
-    """Median seconds of each way after one round that doesn't count."""
-    seconds: list[list[float]] = [[] for _ in ways]
-    for _ in range(rounds + 1):
-        for way, spent in zip(ways, seconds, strict=True):
-            _wait(device)
-            began = time.perf_counter()
-            way()
-            _wait(device)
-            spent.append(time.perf_counter() - began)
-    return [statistics.median(spent[1:]) for spent in seconds]
+def _medians(rounds: int, device: str, *ways: Callable[[], object]) -> list[float]:
+    """Median seconds of each way."""
+    taken_s = alternate(rounds, *ways, wait=partial(_wait, device))
+    return [statistics.median(seconds) for seconds in taken_s]
 
 
 def _wait(device: str) -> None:

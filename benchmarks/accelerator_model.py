@@ -128,10 +128,7 @@ def build_network(size: Size, token_id: dict[str, int]) -> Any:
             "pad_token_id": token_id[tiny_vlm.END_OF_TEXT],
         },
         vision_config={**size.vision, **_PATCHES},
-        image_token_id=token_id[tiny_vlm.IMAGE_PAD],
-        video_token_id=token_id[tiny_vlm.VIDEO_PAD],
-        vision_start_token_id=token_id[tiny_vlm.VISION_START],
-        vision_end_token_id=token_id[tiny_vlm.VISION_END],
+        **tiny_vlm.vision_ids(token_id),
         tie_word_embeddings=True,
     )
     return transformers.Qwen3VLForConditionalGeneration(config)

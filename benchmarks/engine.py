@@ -4,15 +4,12 @@ Each figure is the median of alternating runs on one thread.
 """
 
 import tempfile
-import time
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from benchmarks.records import Figure, Table
+from benchmarks.rounds import alternate
 from geospot.data.world import open_world
 from geospot_backends.local import forward, tiny_vlm
 from geospot_backends.local.api import (
@@ -21,11 +18,11 @@ from geospot_backends.local.api import (
     SampleRequest,
     SampleResult,
     SamplingParams,
-    TokenChunk,
 )
 from geospot_backends.local.engine import LocalEngine
 from geospot_backends.local.models import load_tokenizer
 from geospot_backends.local.train_tiny import prompt
+from tests.support.engines import rollout
 
 NAME: Final = "Embedded engine (geospot/tiny-vlm, one thread)"
 IMAGES: Final = 16
@@ -45,10 +42,10 @@ def main(quick: bool) -> Table:
         prompts = [prompt(tokenizer, data.read_image(one)) for one in data.table]
         datums = _rollouts(engine, prompts)
         # Warm-up for both ways: decoded images, lazily imported parts.
-        shared, flat = _alternate(
+        shared, flat = alternate(
             rounds, lambda: _pass(engine, datums), lambda: _without_sharing(engine, datums)
         )
-        together, single = _alternate(
+        together, single = alternate(
             rounds, lambda: _ask(engine, prompts), lambda: [_ask(engine, [one]) for one in prompts]
         )
     return Table(
@@ -61,19 +58,6 @@ def main(quick: bool) -> Table:
     )
 
 
-def _alternate(
-    rounds: int, first: Callable[[], object], second: Callable[[], object]
-) -> tuple[list[float], list[float]]:
-    """Seconds of each, run in turns so that a busy machine slows both alike."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds + 1):
-        for run, seconds in zip((first, second), times, strict=True):
-            began = time.perf_counter()
-            run()
-            seconds.append(time.perf_counter() - began)
-    return times[0][1:], times[1][1:]
-
-
 def _ask(engine: LocalEngine, prompts: list[Chunks], samples: int = 1) -> list[SampleResult]:
     params = SamplingParams(max_tokens=MAX_TOKENS, seed=0)
     results = engine.sample([SampleRequest("s", one, params, samples) for one in prompts])
@@ -82,25 +66,11 @@ def _ask(engine: LocalEngine, prompts: list[Chunks], samples: int = 1) -> list[S
 
 def _rollouts(engine: LocalEngine, prompts: list[Chunks]) -> list[Datum]:
     """IMAGES × GROUP sampled answers as reinforcement learning sends them."""
-    datums: list[Datum] = []
-    for one, result in zip(prompts, _ask(engine, prompts, GROUP), strict=True):
-        *before, last = one
-        assert isinstance(last, TokenChunk)
-        text = [chunk for chunk in before if isinstance(chunk, TokenChunk)]
-        known = sum(len(chunk.tokens) for chunk in text) + 9 + len(last.tokens) - 1
-        for number, answer in enumerate(result.sequences):
-            advantage = number - (GROUP - 1) / 2
-            datums.append(
-                Datum(
-                    (*before, TokenChunk((*last.tokens, *answer.tokens[:-1]))),
-                    {
-                        "target_tokens": np.array([0] * known + answer.tokens),
-                        "logprobs": np.array([0.0] * known + answer.logprobs),
-                        "advantages": np.array([0.0] * known + [advantage] * len(answer.tokens)),
-                    },
-                )
-            )
-    return datums
+    return [
+        rollout(one, answer.tokens, answer.logprobs, number - (GROUP - 1) / 2)
+        for one, result in zip(prompts, _ask(engine, prompts, GROUP), strict=True)
+        for number, answer in enumerate(result.sequences)
+    ]
 
 
 def _pass(engine: LocalEngine, datums: list[Datum]) -> None:

@@ -16,7 +16,6 @@ _inspect: Any = importlib.import_module("inspect_ai")
 _dataset: Any = importlib.import_module("inspect_ai.dataset")
 _model: Any = importlib.import_module("inspect_ai.model")
 _scorer: Any = importlib.import_module("inspect_ai.scorer")
-_solver: Any = importlib.import_module("inspect_ai.solver")
 
 
 @_scorer.scorer(metrics=[_scorer.mean()])

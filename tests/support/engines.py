@@ -93,10 +93,7 @@ def qwen25_folder() -> Path:
             "fullatt_block_indexes": [1],
             "initializer_range": 0.1,
         },
-        image_token_id=token_id[tiny_vlm.IMAGE_PAD],
-        video_token_id=token_id[tiny_vlm.VIDEO_PAD],
-        vision_start_token_id=token_id[tiny_vlm.VISION_START],
-        vision_end_token_id=token_id[tiny_vlm.VISION_END],
+        **tiny_vlm.vision_ids(token_id),
         tie_word_embeddings=False,
     )
     untyped("torch").manual_seed(5)
@@ -161,10 +158,7 @@ def _qwen35(name: str, family: str, mlp: dict[str, int]) -> Path:
             "num_position_embeddings": 36,
             "initializer_range": 0.1,
         },
-        image_token_id=token_id[tiny_vlm.IMAGE_PAD],
-        video_token_id=token_id[tiny_vlm.VIDEO_PAD],
-        vision_start_token_id=token_id[tiny_vlm.VISION_START],
-        vision_end_token_id=token_id[tiny_vlm.VISION_END],
+        **tiny_vlm.vision_ids(token_id),
     )
     untyped("torch").manual_seed(8)
     network = getattr(transformers, f"{family}ForConditionalGeneration")(config)
@@ -192,16 +186,22 @@ def question(seed: str, size: tuple[int, int] = (96, 96)) -> Chunks:
     return (TokenChunk((5, 6, 7)), ImageChunk(make_photo(seed, size=size)), TokenChunk(text))
 
 
-def length_of(prompt: Chunks) -> int:
-    """Positions of a prompt whose images have nine tokens."""
-    return sum(len(one.tokens) if isinstance(one, TokenChunk) else 9 for one in prompt)
+def length_of(prompt: Chunks, image_tokens: int = 9) -> int:
+    """Positions of a prompt whose images have so many tokens each."""
+    return sum(len(one.tokens) if isinstance(one, TokenChunk) else image_tokens for one in prompt)
 
 
-def rollout(prompt: Chunks, tokens: list[int], logprobs: list[float], advantage: float) -> Datum:
+def rollout(
+    prompt: Chunks,
+    tokens: list[int],
+    logprobs: list[float],
+    advantage: float,
+    image_tokens: int = 9,
+) -> Datum:
     """A datum of reinforcement learning, as tinker-cookbook makes it: shifted by one, 0 for the prompt."""
     *before, last = prompt
     assert isinstance(last, TokenChunk)
-    known = length_of(prompt) - 1
+    known = length_of(prompt, image_tokens) - 1
     chunks = (*before, TokenChunk((*last.tokens, *tokens[:-1])))
     return Datum(
         chunks,

@@ -91,12 +91,19 @@ def build_config(token_id: dict[str, int]) -> Any:
             "deepstack_visual_indexes": [0],
             "initializer_range": 0.1,
         },
-        image_token_id=token_id[IMAGE_PAD],
-        video_token_id=token_id[VIDEO_PAD],
-        vision_start_token_id=token_id[VISION_START],
-        vision_end_token_id=token_id[VISION_END],
+        **vision_ids(token_id),
         tie_word_embeddings=True,
     )
+
+
+def vision_ids(token_id: dict[str, int]) -> dict[str, Any]:
+    """Ids of what stands for pictures, by the names of a Qwen-VL's configuration."""
+    return {
+        "image_token_id": token_id[IMAGE_PAD],
+        "video_token_id": token_id[VIDEO_PAD],
+        "vision_start_token_id": token_id[VISION_START],
+        "vision_end_token_id": token_id[VISION_END],
+    }
 
 
 def build_model(token_id: dict[str, int], seed: int) -> Any:
