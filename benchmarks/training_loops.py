@@ -78,6 +78,7 @@ def settings(url: str, folder: Path, steps: int, groups: int, size: int, **more:
             "max_tokens": MAX_TOKENS,
             "lora_rank": RANK,
             "eval_every": 0,
+            "check_photos": False,  # the peers don't, and it belongs to no step
             "log_path": folder,
             **more,
         }

@@ -22,6 +22,7 @@ from geospot.learning.keeping import CheckpointKeeper, PendingCheckpoint
 from geospot.learning.photos import TrainingData, open_training_data
 from geospot.learning.schedule import adam_params, learning_rate
 from geospot.learning.session import Finished, Session, open_session
+from geospot.learning.sight import refuse_blind
 from geospot.learning.steps import PendingStep, StepOutcome, forget
 from geospot.learning.supervised import Batch, ExampleMaker
 from geospot.runs.opening import Ask
@@ -57,6 +58,7 @@ async def run(
         )
         try:
             session.refuse_other_data(data.fingerprint)
+            await refuse_blind(session, data)
             return await _Loop(session, data).run()
         finally:
             data.close()
@@ -109,14 +111,7 @@ class _Loop:
         self.data = data
         self.order = data.order(config.seed)
         self.total = config.steps_on(len(data.samples))
-        self.maker = ExampleMaker(
-            data,
-            trainer.renderer,
-            trainer.prompt,
-            trainer.max_image_size,
-            trainer.context_length,
-            config.max_retries,
-        )
+        self.maker = ExampleMaker.of(trainer, data)
         self.evaluator = RunEvaluator(
             config,
             trainer,

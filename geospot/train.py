@@ -11,6 +11,7 @@ from geospot.learning.display import Draw, Forms, RunView, SilentView, shown
 from geospot.learning.evaluation import RunEvaluator
 from geospot.learning.keeping import CheckpointKeeper
 from geospot.learning.session import Finished, Session, open_session
+from geospot.learning.sight import refuse_blind
 from geospot.rl.geo_dataset import GeoDatasetBuilder, GeoRLDataset
 from geospot.rl.grpo import GRPO, unbounded_ratios
 from geospot.rl.journal import Journal
@@ -47,6 +48,7 @@ async def run(
         dataset = await build(progress)
         try:
             session.refuse_other_data(dataset.data.fingerprint)
+            await refuse_blind(session, dataset.data)
             return await _Run(session, dataset).go()
         finally:
             dataset.close()

@@ -147,6 +147,11 @@ class LearnConfig(BaseModel):
     max_retries: Annotated[int, Field(ge=0)] = _setting(
         4, "Tries after a fault of service or network, with growing pauses.", "tries"
     )
+    check_photos: bool = _setting(
+        True,
+        "Before the first step, see whether another photo changes what the model says: a service that "
+        "drops photos would train it blindly.",
+    )
 
     @model_validator(mode="after")
     def _some_layers(self) -> Self:

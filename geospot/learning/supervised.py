@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from geospot.data.sample import GeoSample
 from geospot.errors import DataError, ImageError, RenderError, SourceUnavailableError
+from geospot.images import PreparedImage
 from geospot.learning.patience import read_patiently
 from geospot.learning.photos import TrainingData, question, read_photo
 from geospot.prompts import Prompt, target_text
@@ -18,6 +19,8 @@ from geospot.textsafe import printable
 if TYPE_CHECKING:
     import tinker
     from numpy.typing import NDArray
+
+    from geospot.learning.trainer import Trainer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,6 +128,18 @@ class ExampleMaker:
     context_length: int | None = None
     max_retries: int = 0
 
+    @classmethod
+    def of(cls, trainer: "Trainer[Any]", data: TrainingData) -> Self:
+        """What makes examples of these photos for the model in training."""
+        return cls(
+            data,
+            trainer.renderer,
+            trainer.prompt,
+            trainer.max_image_size,
+            trainer.context_length,
+            trainer.config.max_retries,
+        )
+
     async def batch(self, samples: Sequence[GeoSample]) -> Batch:
         """The samples as a batch; a photo that can't be had costs that sample, and is counted.
 
@@ -153,7 +168,23 @@ class ExampleMaker:
             ImageError: the photo can't be read, or is too large for the model.
             SourceUnavailableError: a remote source didn't answer.
         """
-        photo = read_photo(self.data.dataset, sample, self.max_image_size)
+        return self.about(sample, self.photo(sample))
+
+    def photo(self, sample: GeoSample) -> PreparedImage:
+        """The sample's photo as the model gets it. Blocks.
+
+        Raises:
+            ImageError: it can't be read.
+            SourceUnavailableError: a remote source didn't answer.
+        """
+        return read_photo(self.data.dataset, sample, self.max_image_size)
+
+    def about(self, sample: GeoSample, photo: PreparedImage) -> Example:
+        """The question about this photo, and the sample's answer.
+
+        Raises:
+            ImageError: the photo is too large for the model.
+        """
         answer: Message = {"role": "assistant", "content": target_text(sample)}
         made = shifted(
             *self.renderer.build_supervised_example([*question(self.prompt, photo), answer])

@@ -15,6 +15,7 @@ HARMLESS: Final = frozenset(
     [
         "api_key_env",
         "behavior_if_log_dir_exists",
+        "check_photos",
         "eval_every",
         "keep_checkpoints",
         "log_path",

@@ -5,6 +5,7 @@ It stands in for torch where a test is about the server: order, batches, errors,
 
 import threading
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from geospot_backends.local.api import (
     EngineError,
     EngineUserError,
     ForwardBackwardResult,
+    ImageChunk,
     LoraSpec,
     ModelInfo,
     SampledSequence,
@@ -37,6 +39,12 @@ def answer_tokens(request: SampleRequest, index: int) -> list[int]:
     tokens = [t for c in request.prompt if isinstance(c, TokenChunk) for t in c.tokens]
     images = [len(c.data) for c in request.prompt if not isinstance(c, TokenChunk)]
     return [*tokens, *images, request.params.seed or 0, index]
+
+
+def worth_of_photos(datum: Datum) -> np.float32:
+    """By how many nats its photos move each position of a datum: other photos are worth something else."""
+    photos = [zlib.crc32(chunk.data) for chunk in datum.chunks if isinstance(chunk, ImageChunk)]
+    return np.float32(sum(photos) % 1000 / 1000)
 
 
 @dataclass
@@ -115,7 +123,7 @@ class ScriptedEngine:
             scaled: npt.NDArray[np.float32] = np.multiply(
                 datum.inputs["target_tokens"].astype(np.float32), np.float32(-0.1)
             )
-            outputs.append(DatumOutput(scaled))
+            outputs.append(DatumOutput(scaled - worth_of_photos(datum)))
         total = -sum(float(output.logprobs.sum()) for output in outputs)
         return ForwardBackwardResult(outputs, {"loss:sum": total})
 

@@ -29,39 +29,44 @@ REASONS: Final = {
     "max_tokens": "five lines have some 40 tokens; a cut answer is a failure",
     "prompt": "coordinates with the names of the place; the tiny model has a short question, since a "
     "long one costs it more than the photo",
-    "num_epochs": "photos that were never trained on are worth more than a second epoch",
+    "num_epochs": "photos that were never trained on tell more than a second look at the same: a rule of "
+    "thumb, not measured here",
     "batch_size": "the first geospot's; on the tiny model SFT with 16 did as well as with 32 at equal cost",
     "learning_rate": "the first geospot's for LoRA. Tiny, SFT: 1.5e-3 and 6e-3 were worse; GRPO: 2e-4 moved "
     "too little, 1e-3 cost greedy accuracy (one or two seeds each)",
-    "lr_schedule": "SFT ends at 0 slowly (half a cosine), RL evenly (a line)",
+    "lr_schedule": "half a cosine for SFT and a line for RL are common; not measured against each other",
     "warmup_steps": "AdamW's second moment needs some steps; not tuned",
-    "weight_decay": "none on an adapter; the tiny SFT trains all weights and keeps them small",
+    "weight_decay": "none on an adapter, as the SDK has it; some where the tiny SFT trains all weights. "
+    "Not measured",
     "adam_beta1": "the SDK's",
-    "adam_beta2": "the SDK's; forgets a spike sooner than 0.999",
+    "adam_beta2": "the SDK's; its average spans 20 steps instead of the 1,000 of 0.999",
     "adam_eps": "AdamW's usual one; the SDK's is 1e-12",
-    "grad_clip_norm": "bounds one bad batch; `optim/grad_norm` shows the norm before it",
+    "grad_clip_norm": "bounds one bad batch; `optim/grad_norm` shows the norm before it. 1 is usual, "
+    "not measured",
     "behavior_if_log_dir_exists": "nothing is overwritten without a word",
     "save_every": "a kill costs 20 steps at most",
-    "keep_checkpoints": "one may turn out spoiled, so there are some before it",
+    "keep_checkpoints": "one may turn out spoiled, so there are some before it: judgement",
     "ttl_days": "a month is time enough to go on or to export; `final` stays",
     "eval_every": "not tuned: with the defaults of RL and 5,000 photos seven evaluations",
     "eval_limit": "200 photos: an interval of some ±220 GeoScore points, for a trend and not for a table",
     "thumbnails_mb": "some two thousand photos",
-    "max_retries": "a fault that four growing pauses don't outlast is no moment's",
-    "test_size": "a mean over 64 answers is steady enough for a curve",
+    "check_photos": "three readings of one example against a training that was blind all along",
+    "max_retries": "a fault that outlasts four growing pauses isn't a passing one: judgement",
+    "test_size": "a mean over 64 answers, for a curve: judgement",
     "nll_every": "as often as checkpoints",
-    "group_size": "the first geospot's; the tiny model is wrong so often that 8 find a better answer",
+    "group_size": "the first geospot's; 8 for the tiny model, which is wrong more often. Not measured "
+    "against 4",
     "temperature": "at any other the gradient is biased",
-    "rollout_timeout": "a service that loads a model takes minutes",
-    "min_rollouts": "half of a step still is a fair sample of it",
+    "rollout_timeout": "a service that loads a model may take minutes",
+    "min_rollouts": "below half of a step something is wrong with the service: judgement",
     "max_steps_off_policy": "on-policy, so that ratios are 1 but for rounding",
     "coord_tau": "the first geospot's: it pays for the right city. Take more where the model is far off",
-    "tau_start": "the scale of a continent",
+    "tau_start": "the scale of a continent; not measured against others",
     "coord_coef": "the reward is the distance; names are extras",
     "format_coef": "below every answer, also one on the other side of the globe",
     "loss_fn": "unbiased on-policy; where rollouts are old take ppo or cispo",
     "min_group_range": "rewards that are equal but for rounding teach noise",
-    "kl_reference": "what SFT taught is what shall not be lost",
+    "kl_reference": "SFT's answers are what training starts from, and has to stay near",
     "rollouts_every": "every answer can be looked at; some 3 kB each",
     "limit": "an interval of about ±100 GeoScore points for a few dollars",
     "samples": "one greedy answer",
@@ -91,6 +96,9 @@ _HEADING: Final = """# Settings
 Every setting of `geospot sft`, `rl`, `eval` and `score` with its default and, where there is something to
 say, the reason for it. `python -m tests.support.settings_page` makes the page from the program's own models;
 a test fails where it isn't what they say. [training.md](training.md) says how the settings work together.
+
+Measured are only the reasons that say what did better or worse. The others are conventions, arithmetic or
+judgement; none of the defaults for hosted models has been measured against another.
 
 `–` is nothing. A default with `tiny:` is another for `geospot/tiny-vlm` and `geospot/tiny-vlm-scratch`.
 """

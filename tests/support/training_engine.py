@@ -3,15 +3,18 @@
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from geospot.renderers import Tokenizer
 from geospot.renderers.tokenizers import load_tokenizer
 from geospot_backends.local.api import (
     Datum,
+    DatumOutput,
     EngineError,
     EngineUserError,
     ForwardBackwardResult,
@@ -25,7 +28,7 @@ from geospot_backends.local.api import (
 from geospot_backends.local.checkpoints import CheckpointPath, CheckpointStore
 from geospot_backends.local.server import EmbeddedServer
 from tests.support.engines import tiny_folder
-from tests.support.scripted_engine import BASE, CONTEXT, ScriptedEngine
+from tests.support.scripted_engine import BASE, CONTEXT, ScriptedEngine, worth_of_photos
 
 
 @cache
@@ -44,6 +47,12 @@ class TrainingEngine(ScriptedEngine):
     """So many gradients are refused for their NaNs."""
     refused_forward: int = 0
     """So many computations without a gradient are."""
+    no_forward: bool = False
+    """Whether computing without a gradient is refused."""
+    blind: bool = False
+    """Whether photos change nothing."""
+    noise_nats: float = 0.0
+    """By how much a log-probability differs at most from one computation to the next."""
     unsaved: str = ""
     """Checkpoints whose name begins so can't be saved."""
     texts: list[str] = field(default_factory=lambda: ["Latitude: 10.0\nLongitude: 20.0"])
@@ -54,6 +63,7 @@ class TrainingEngine(ScriptedEngine):
     """Optimiser steps after which every photo is refused."""
     logprob: float = -0.5
     """Of every sampled token."""
+    _noise: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
     def info(self, model_id: str) -> ModelInfo:
         return ModelInfo(BASE, str(tiny_folder()), CONTEXT, self.models[model_id])
@@ -74,9 +84,22 @@ class TrainingEngine(ScriptedEngine):
         if self.refused_forward and forward_only:
             self.refused_forward -= 1
             raise EngineUserError("the loss is not finite")
-        return super().forward_backward(
+        if self.no_forward and forward_only:
+            raise EngineUserError("there is no forward here")
+        result = super().forward_backward(
             model_id, datums, loss_fn, loss_config, forward_only=forward_only
         )
+        return replace(result, outputs=[*map(self._seen, datums, result.outputs)])
+
+    def _seen(self, datum: Datum, output: DatumOutput) -> DatumOutput:
+        """The output as it is where photos are dropped, or numbers differ each time."""
+        logprobs = output.logprobs
+        if self.blind:
+            logprobs = logprobs + worth_of_photos(datum)
+        if self.noise_nats:
+            noise_N = self._noise.uniform(0, self.noise_nats, len(logprobs))
+            logprobs = logprobs - noise_N.astype(np.float32)
+        return DatumOutput(logprobs)
 
     def save_weights(self, model_id: str, name: str, *, optimizer: bool = True) -> str:
         if self.unsaved and name.startswith(self.unsaved):
