@@ -1,15 +1,18 @@
 """What the keys of a run make of its checkpoints."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
+from geospot.runs.processes import birth_of
 from geospot.tui.app import GeospotApp
 from tests.support.run_child import checkpoint
 from tests.support.run_screens import calls_of
-from tests.support.screens import drive, seen, until, until_seen
+from tests.support.screens import drive, opened, seen, until, until_seen
 from tests.support.written_runs import write_beat, write_run
 
 
@@ -59,3 +62,19 @@ def test_a_run_on_another_machine_is_watched_and_nobody_is_asked_whether_to_stop
         await until_seen(pilot, "Go on with it there")
 
     drive(GeospotApp([tmp_path / "runs"], []), steps)
+
+
+def test_a_run_whose_process_is_killed_is_seen_to_have_died(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "one"
+    write_run(folder).close("finished")
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    write_beat(folder, pid=process.pid, birth=birth_of(process.pid))
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_seen(pilot, "▶ running", "s Stop")
+        process.kill()
+        process.wait()
+        shown = await until_seen(pilot, "† died", "R Resume")
+        assert "s Stop" not in shown
+
+    drive(opened(lambda app: app.open_run(folder), folders=[tmp_path / "runs"]), steps)

@@ -205,8 +205,9 @@ class RunScreen(RunControls):
         whole.update(Text(reason))
 
     def _tick(self) -> None:
-        """Time goes on, also where nothing is written."""
-        if self.is_current and not is_over(self._state):
+        """Time goes on, also where nothing is written; a process that is killed writes nothing any more."""
+        is_shown_so = self.standing_now() == self._offered_in[0]
+        if self.is_current and not (is_over(self._state) and is_shown_so):
             self._show_head()
             self._show_keys()
 
