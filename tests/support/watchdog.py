@@ -1,4 +1,4 @@
-"""Asserts that an event loop is left to what it is for: it opens no files, and it always answers."""
+"""Asserts that an event loop is left to what it is for: it reads no files or folders, and always answers."""
 
 import asyncio
 import functools
@@ -23,7 +23,7 @@ class Watchdog:
     longest_s: float = 0.0
     """The longest time that it took to answer."""
     opened: set[str] = field(default_factory=set[str])
-    """Files that were opened on its thread, of those that it should leave alone."""
+    """Files and folders that were opened on its thread, of those that it should leave alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,12 @@ class _Post:
 
 
 _posts: list[_Post] = []
+_READS = frozenset(["open", "os.listdir", "os.scandir"])
 
 
 @contextmanager
 def watchdog(folder: Path) -> Generator[Watchdog]:
-    """Fails when a file in `folder` is opened on the running loop's thread, or when the loop hangs.
+    """Fails when a file or folder in `folder` is read on the running loop's thread, or when the loop hangs.
 
     Which thread reads is a fact, where the time that reading takes is the machine's: on a busy one, a
     loop that does nothing wrong is kept waiting for a second.
@@ -80,11 +81,12 @@ def _hear_of_files() -> None:
     """Once a process: there is no way to take such a hook away again."""
 
     def heard(event: str, args: tuple[object, ...]) -> None:
-        if event != "open" or not _posts or not isinstance(args[0], str | bytes):
+        if event not in _READS or not _posts or not isinstance(args[0], str | bytes):
             return
         path = os.fsdecode(args[0])
         for post in _posts:
-            if post.thread == threading.get_ident() and path.startswith(post.folder):
+            is_inside = f"{path}{os.sep}".startswith(post.folder)
+            if post.thread == threading.get_ident() and is_inside:
                 post.found.opened.add(path)
 
     sys.addaudithook(heard)

@@ -48,8 +48,8 @@ def test_resized_while_it_is_shown(tmp_path: Path, name: str) -> None:
         for width, height in SIZES:
             await pilot.resize_terminal(width, height)
             await until_seen(pilot, shown)
+            await until(pilot, lambda h=height: len(seen(pilot.app.screen).splitlines()) == h)
             lines = seen(pilot.app.screen).splitlines()
-            assert len(lines) == height
             assert all(len(line) <= width for line in lines)
             await pilot.press("tab")
             await pilot.press("down")
@@ -103,16 +103,15 @@ def test_many_answers_fill_in_while_the_screen_answers(tmp_path: Path) -> None:
     (path / SAMPLES).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     async def steps(pilot: Pilot[None]) -> None:
-        await until(pilot, lambda: isinstance(pilot.app.screen, ResultScreen))
-        screen = pilot.app.screen
-        assert isinstance(screen, ResultScreen)
-        with watchdog(path):
+        with watchdog(path):  # from before the first byte is read
+            screen = ResultScreen(path)
+            pilot.app.push_screen(screen)
             await until_seen(pilot, "GeoScore (0–5000)")
             await pilot.press("l", "down", "s")
             await until(pilot, lambda: len(screen.order_N) == 40_000, "All answers")
         await until_seen(pilot, "40,000 of")
 
-    drive(opened(lambda app: app.open_result(path)), steps)
+    drive(GeospotApp([], []), steps)
 
 
 def test_many_results_are_ranked_beside_the_screen(tmp_path: Path) -> None:
@@ -124,11 +123,11 @@ def test_many_results_are_ranked_beside_the_screen(tmp_path: Path) -> None:
             shutil.copy(path / name, other / name)
 
     async def steps(pilot: Pilot[None]) -> None:
-        with watchdog(tmp_path):
+        with watchdog(tmp_path):  # from before the first byte is read
+            screen = LeaderboardScreen([tmp_path])
+            pilot.app.push_screen(screen)
             await until_seen(pilot, "300 ranked")
             await pilot.press("end", "s", "home", "S")
-        screen = pilot.app.screen
-        assert isinstance(screen, LeaderboardScreen)
         assert sum(line.kind == "result" for line in screen.lines) == 300
 
-    drive(opened(lambda app: app.open_leaderboard([tmp_path])), steps, (80, 24))
+    drive(GeospotApp([], []), steps, (80, 24))
