@@ -1,6 +1,6 @@
 """The curves of a run: as many charts as fit, one cursor for all, any figure."""
 
-import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -173,31 +173,41 @@ def test_figures_that_are_no_numbers_are_counted_and_keys_may_be_anything(tmp_pa
 
 
 def test_charts_of_a_long_run_are_drawn_a_few_at_a_time_and_none_waits_for_ever(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """News that come faster than all charts are drawn would else always begin with the first ones."""
     keys = [f"figure/{n}" for n in range(6)]
+    due: list[Callable[[], None]] = []
+
+    def set_timer(_delay_s: float, callback: Callable[[], None]) -> object:
+        due.append(callback)
+        return callback
 
     def long(steps: int) -> RunState:
         figures = {key: np.ones(steps, np.float32) for key in keys}
         return RunState(tmp_path, columns=Columns(np.arange(steps), figures), revision=steps)
 
-    async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
+    async def steps(_pilot: Pilot[None], screen: RunScreen) -> None:
         overview = screen.query_one(Overview)
+
+        def lengths() -> list[int]:
+            return [len(chart.series[0]) for chart in overview.charts]
+
         overview.added += keys
         overview.show(long(10))
-        assert [len(chart.series[0]) for chart in overview.charts] == [10] * 6
-        at_once = [0] * 6
+        assert lengths() == [10] * 6
+        monkeypatch.setattr(overview, "set_timer", set_timer)
+        newest = [0] * 6
         for news in range(1, 6):
+            before = lengths()
             overview.show(long(600_000 + news))
-            lengths = [len(chart.series[0]) for chart in overview.charts]
-            at_once = [max(pair) for pair in zip(at_once, lengths, strict=True)]
-            assert sum(length == 600_000 + news for length in lengths) <= 2
-            await asyncio.sleep(0.03)
-        assert min(at_once) > 10
-        await until(
-            pilot, lambda: all(len(chart.series[0]) == 600_005 for chart in overview.charts)
-        )
+            due.pop()()  # once between two news
+            assert 0 < sum(new != old for new, old in zip(lengths(), before, strict=True)) <= 4
+            newest = [max(pair) for pair in zip(newest, lengths(), strict=True)]
+        assert min(newest) > 10
+        while due:
+            due.pop()()
+        assert lengths() == [600_005] * 6
 
     folder = tmp_path / "run"
     folder.mkdir()

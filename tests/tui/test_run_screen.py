@@ -359,7 +359,8 @@ def test_a_run_that_went_on_says_so_and_knows_its_steps_while_it_starts(tmp_path
     folder = tmp_path / "run"
     with going(folder, steps=5) as run:
         for step in (5, 6):
-            run.metrics(step, rl_row(step) | {"progress/done_frac": (step + 1) / 10})
+            said = {"progress/done_frac": (step + 1) / 10, "time/total": 4000.0}
+            run.metrics(step, rl_row(step) | said)
     write_beat(folder, state="running", step=7, total=0, started=time.time() - 9, time=time.time())
 
     async def steps(pilot: Pilot[None], _screen: RunScreen) -> None:
