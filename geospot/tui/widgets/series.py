@@ -57,8 +57,10 @@ class Series:
         usual, wide = np.quantile(between, (0.5, 0.9))
         return float(1.5 * wide if wide == usual else 4 * wide)
 
-    def smoothed(self, weight: float) -> FloatArray:
+    def smoothed(self, weight: float) -> "NDArray[Any]":
         """The values smoothed exponentially; remembered for the last weight asked for."""
+        if not weight:
+            return self.y_N
         known: tuple[float, FloatArray] | None = self.__dict__.get("_smoothed")
         if known is None or known[0] != weight:
             known = (weight, smooth(self.y_N, weight))
@@ -131,20 +133,23 @@ def reduce(
         nothing = np.empty(0)
         none = np.empty(0, np.int64)
         return Reduced(none, nothing, nothing, nothing, nothing, np.empty(0, np.bool_))
-    y = np.asarray(y_N[start:end], np.float64)
+    y = np.asarray(y_N[start:end])
+    y = y if y.dtype.kind == "f" else y.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        y = np.where((y > 0) & (y < np.inf) if log else np.isfinite(y), y, np.nan)
+        there = (y > 0) & (y < np.inf) if log else np.isfinite(y)
+    if not there.all():
+        y = np.where(there, y, y.dtype.type(np.nan))
     here, ends = starts - start, bounds[1:] - start - 1
     x_first, x_last = x_N[starts], x_N[bounds[1:] - 1]
     width = (edges[-1] - edges[0]) / (len(edges) - 1)
     column = np.floor((np.asarray(x_first, np.float64) - edges[0]) / width).astype(np.int64)
     far = np.concatenate([[True], np.asarray(x_first[1:] - x_last[:-1], np.float64) > widest_step])
-    first, last = y[here], y[ends]
+    first, last = y[here].astype(np.float64), y[ends].astype(np.float64)
     torn = np.isnan(first) | np.isnan(np.concatenate([[np.nan], last[:-1]]))
     return Reduced(
         column,
-        np.fmin.reduceat(y, here),
-        np.fmax.reduceat(y, here),
+        np.fmin.reduceat(y, here).astype(np.float64),
+        np.fmax.reduceat(y, here).astype(np.float64),
         first,
         last,
         ~(far | torn),
