@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from geospot.evaluation.metrics import ACCURACIES
 from geospot.textsafe import printable
-from geospot_leaderboard.compare import SIGNIFICANT, Comparison, Difference, LostCounted
+from geospot_leaderboard.compare import SIGNIFICANT, Comparison, Difference
+from geospot_leaderboard.pairs import LostCounted
 
 
 def as_text(comparison: Comparison) -> str:

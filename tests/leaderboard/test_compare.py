@@ -10,8 +10,9 @@ import pytest
 from geospot.errors import UsageError
 from geospot.evaluation.records import SampleRecord
 from geospot.outcomes import Outcome
-from geospot_leaderboard.compare import Comparison, compare, judge, pair_up, to_json
+from geospot_leaderboard.compare import Comparison, compare, judge, to_json
 from geospot_leaderboard.compare_text import as_text
+from geospot_leaderboard.pairs import pair_up
 from tests.support.approx import approx
 from tests.support.result_dirs import answered, failed, write_result
 
