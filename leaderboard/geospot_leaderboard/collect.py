@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, cast
 
+from geospot.durable import number
 from geospot.errors import ResultFormatError, UsageError
 from geospot.evaluation import results
 from geospot.evaluation.metrics import HEADLINE
@@ -187,11 +188,7 @@ def _not_usable(path: Path, what: str) -> ResultFormatError:
 
 
 def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(cast(float, value))
-    )
+    return math.isfinite(number(value))
 
 
 def result_directories(folder: Path, *, most: int | None = None) -> Iterator[Path]:

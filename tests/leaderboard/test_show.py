@@ -1,6 +1,7 @@
 """The leaderboard as a terminal of some width shows it."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -122,6 +123,15 @@ def test_small_costs_keep_their_digits(tmp_path: Path) -> None:
     (path / "summary.json").write_text(summary.replace('"cost_usd": null', '"cost_usd": 0.0019'))
     assert "| $0.0019 |" in to_markdown(rank(collect(tmp_path).results))
     assert "$0.0019" in "\n".join(_shown(tmp_path, 200))
+
+
+def test_a_summary_whose_figures_are_no_numbers_is_said_to_be_broken(tmp_path: Path) -> None:
+    _write(tmp_path / "good")
+    path = _write(tmp_path / "bad") / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"n": 10**400}))
+    found = collect(tmp_path)
+    assert len(found.results) == 1
+    assert "has no images" in str(found.broken[0])
 
 
 def test_why_a_row_has_no_rank_is_said_under_the_table(tmp_path: Path) -> None:
