@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,9 @@ from geospot.errors import ModelNotFoundError, ResultMismatchError, UsageError
 from geospot.learning.connect import Connected, connect
 from geospot.runs.control import resume_settings
 from geospot.sft import run
-from tests.support.learning import checkpoint_rows, embedded_url, rows_of, small
+from tests.support.learning import checkpoint_rows, rows_of, small
 
 PROMPT = "Which place is this?"
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One engine for all runs here."""
-    with embedded_url(tmp_path_factory.mktemp("state")) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

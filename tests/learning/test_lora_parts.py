@@ -1,7 +1,6 @@
 """Which layers have an adapter: as it was said, as the checkpoint has it, and what makes no sense."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,7 @@ from geospot.config.learning import RLConfig, SFTConfig
 from geospot.errors import UsageError
 from geospot.learning.trainer import Trainer
 from geospot_backends.local.untyped import untyped
-from tests.support.learning import embedded_url, small
-
-
-@pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("state")
-
-
-@pytest.fixture(scope="module")
-def url(state: Path) -> Iterator[str]:
-    with embedded_url(state) as address:
-        yield address
+from tests.support.learning import small
 
 
 async def _saved(url: str, tmp_path: Path, **changed: Any) -> str:

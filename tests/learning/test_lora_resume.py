@@ -4,14 +4,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.approx import approx
-from tests.support.learning import checkpoint_rows, embedded_url, rows_of, small
+from tests.support.learning import checkpoint_rows, rows_of, small
 
 OF_KIND: dict[str, dict[str, Any]] = {
     "sft": {"num_epochs": 2, "learning_rate": 1e-2},
@@ -27,13 +26,6 @@ OF_KIND: dict[str, dict[str, Any]] = {
     },
 }
 """Twelve steps of the one, six of the other; a checkpoint every three."""
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One engine for all runs here."""
-    with embedded_url(tmp_path_factory.mktemp("state")) as address:
-        yield address
 
 
 def _start(kind: str, url: str, log_path: Path) -> "subprocess.Popen[str]":

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -33,14 +33,7 @@ from geospot.services import Endpoint, open_service
 from geospot.services.waiting import Allowance
 from geospot.sft import run
 from tests.support.approx import approx
-from tests.support.learning import checkpoint_rows, embedded_url, geospot_sft, rows_of, small
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One engine for all runs here."""
-    with embedded_url(tmp_path_factory.mktemp("state")) as address:
-        yield address
+from tests.support.learning import checkpoint_rows, geospot_sft, rows_of, small
 
 
 def _train(url: str, log_path: Path, **changed: Any) -> Finished:
