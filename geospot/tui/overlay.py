@@ -233,18 +233,23 @@ RUN_COLUMNS: Final = (
 )
 
 
+def standing_of(state: RunState) -> str:
+    """What has become of a run, now."""
+    if state.is_gone:
+        return "gone"
+    return "–" if state.beat is None else state.beat.standing()
+
+
 def run_cells(state: RunState, place: int, name: str, metric: str) -> Cells:
     """One run as cells of `RUN_COLUMNS`."""
     figures = figures_of(state, metric)
     beat = state.beat
-    alive = "–" if beat is None else beat.standing()
-    standing = "gone" if state.is_gone else alive
     steps = int(state.columns.steps_N[-1]) + 1 if len(state.columns) else 0
     step = f"{beat.step:,}/{beat.total:,}" if beat is not None and beat.total else f"{steps:,}"
     return [
         Cell(LETTERS[place % len(LETTERS)], "bold"),
         printable(name, limit=_LONGEST),
-        standing,
+        standing_of(state),
         step,
         _value(figures.newest),
         Cell(_value(figures.best), "bold"),

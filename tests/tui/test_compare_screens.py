@@ -165,6 +165,23 @@ def test_enter_shows_both_texts_made_harmless(tmp_path: Path) -> None:
     drive(on_results(*two(tmp_path)), steps)
 
 
+def test_without_colour_the_map_has_the_signs_of_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A and B are the results, and no letters of classes."""
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await compared(pilot)
+        await pilot.press("m")
+        text = await until_seen(pilot, "▲–▼ said", "▲ ≤−750: 8", "▼ ≥+750: 2")
+        above = text[: text.index("▲–▼ said")]
+        assert screen.panes.shown == "Map"
+        assert "▼" in above
+
+    drive(on_results(*two(tmp_path)), steps, (140, 45))
+
+
 def test_swapping_turns_the_signs(tmp_path: Path) -> None:
     a, b = two(tmp_path)
 

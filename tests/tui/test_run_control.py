@@ -64,17 +64,26 @@ def test_a_run_on_another_machine_is_watched_and_nobody_is_asked_whether_to_stop
     drive(GeospotApp([tmp_path / "runs"], []), steps)
 
 
-def test_a_run_whose_process_is_killed_is_seen_to_have_died(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compared", [False, True], ids=["its own screen", "compared"])
+def test_a_run_whose_process_is_killed_is_seen_to_have_died(
+    tmp_path: Path, *, compared: bool
+) -> None:
     folder = tmp_path / "runs" / "one"
     write_run(folder).close("finished")
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     write_beat(folder, pid=process.pid, birth=birth_of(process.pid))
 
     async def steps(pilot: Pilot[None]) -> None:
-        await until_seen(pilot, "▶ running", "s Stop")
+        await until_seen(pilot, "running")
         process.kill()
         process.wait()
-        shown = await until_seen(pilot, "† died", "R Resume")
+        shown = await until_seen(pilot, "died", "" if compared else "R Resume")
         assert "s Stop" not in shown
 
-    drive(opened(lambda app: app.open_run(folder), folders=[tmp_path / "runs"]), steps)
+    def first(app: GeospotApp) -> None:
+        if compared:
+            app.open_compare_runs([folder])
+        else:
+            app.open_run(folder)
+
+    drive(opened(first, folders=[tmp_path / "runs"]), steps)

@@ -66,7 +66,7 @@ CHANGES: Final = Classes(
     edges=(-750.0, -25.0, 25.0, 750.0),
     names=("≤−750", "nearer", "±25", "farther", "≥+750"),
     patterns=("####..", "##..", "#.....", "#..", "#"),
-    letters="Aa=bB",
+    letters="▲△=▽▼",  # as in the list of photos; A and B are the results
     is_change=True,
 )
 """Changes of a distance in km, from one answer to another about the same photo."""

@@ -28,6 +28,7 @@ from geospot.tui.overlay import (
     metrics_of,
     run_cells,
     series_of,
+    standing_of,
     warning,
     x_of,
 )
@@ -40,6 +41,7 @@ from geospot.tui.widgets.table import Table
 MOST: Final = 8
 """Curves that one chart can still tell apart."""
 
+_TICK_S: Final = 1.0
 _REDRAW_S: Final = 0.15
 """News that come closer together are drawn once."""
 
@@ -103,6 +105,7 @@ class CompareRunsScreen(GeoScreen):
             told = self._teller(place)
             self._ends.append(self.geospot.watchings.of(folder).subscribe(told))
         self.query_one(Chart).focus()
+        self.set_interval(_TICK_S, self._tick)
 
     def on_unmount(self) -> None:
         """Watches no longer."""
@@ -118,6 +121,14 @@ class CompareRunsScreen(GeoScreen):
 
         return told
 
+    def _tick(self) -> None:
+        """A process that is killed writes nothing any more."""
+        if self.is_current and self._standings and self._standings != self._standing_now():
+            self._draw()
+
+    def _standing_now(self) -> Sequence[str]:
+        return [standing_of(state) for state in self.states]
+
     def _redraw(self) -> None:
         self._timer = None
         if not self._chosen or self.metric is None:
@@ -127,6 +138,7 @@ class CompareRunsScreen(GeoScreen):
 
     def _draw(self) -> None:
         metric = self.metric or ""
+        self._standings = self._standing_now()
         curves = [
             series_of(state.columns, printable(name, limit=60), metric, self._x(place))
             for place, (state, name) in enumerate(zip(self.states, self._names, strict=True))
