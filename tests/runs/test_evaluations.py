@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -71,7 +71,8 @@ def test_it_is_ended_at_once_and_what_was_answered_stays(tmp_path: Path) -> None
 )
 def test_nothing_is_signalled_that_is_not_meant(tmp_path: Path, process: Any, said: str) -> None:
     result = write_result(tmp_path / "r", [RECORD])
-    noted = {**this_process(), **process} if isinstance(process, dict) else process
+    changed = cast(dict[str, Any], process) if isinstance(process, dict) else None
+    noted: Any = process if changed is None else {**this_process(), **changed}
     line = json.dumps({"event": "session", "process": noted})
     (result / EVENTS).write_text(f'{line}\n{{"torn')
     with pytest.raises(UsageError, match=said):
