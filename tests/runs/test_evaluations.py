@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -69,10 +69,11 @@ def test_it_is_ended_at_once_and_what_was_answered_stays(tmp_path: Path) -> None
         ({"birth": "other/1"}, "Nothing was signalled"),
     ],
 )
-def test_nothing_is_signalled_that_is_not_meant(tmp_path: Path, process: Any, said: str) -> None:
+def test_nothing_is_signalled_that_is_not_meant(
+    tmp_path: Path, process: dict[str, Any] | list[int] | None, said: str
+) -> None:
     result = write_result(tmp_path / "r", [RECORD])
-    changed = cast(dict[str, Any], process) if isinstance(process, dict) else None
-    noted: Any = process if changed is None else {**this_process(), **changed}
+    noted = {**this_process(), **process} if isinstance(process, dict) else process
     line = json.dumps({"event": "session", "process": noted})
     (result / EVENTS).write_text(f'{line}\n{{"torn')
     with pytest.raises(UsageError, match=said):
