@@ -17,7 +17,7 @@ from geospot.services.failures import detail_of, explained, failure_of
 from geospot.services.loopback import bypass_proxy
 from geospot.services.models import ServedModel, choose_model
 from geospot.services.probing import probe
-from geospot.services.waiting import SETUP_S, Allowance, Errand, within
+from geospot.services.waiting import Allowance, Errand, within
 from geospot.textsafe import printable
 
 if TYPE_CHECKING:
@@ -293,12 +293,14 @@ class Service:
     def _answer(self, about: str, question: Callable[[], T], *as_they_are: type[Exception]) -> T:
         """What the service says, within what is left of its allowance."""
         importlib.import_module("tinker")  # takes a second, which isn't the service's fault
-        done = within(self._allowance, question)
+        done = within(self._allowance, question, self.endpoint.died)
         self._silent = done is None
         if done is None:
+            if (how := self.endpoint.died()) is not None:
+                raise UnreachableError(how, "What it printed may say why; run the command again.")
             raise UnreachableError(
-                f"{self.title} is there, but has kept us waiting for {SETUP_S:g} s: it gives no "
-                f"answer when asked {about}.",
+                f"{self.title} is there, but has kept us waiting for {self._allowance.limit_s:g} s: "
+                f"it gives no answer when asked {about}.",
                 "It may hang or be overloaded: try again in a minute, or restart it if it is yours.",
             )
         try:
@@ -328,7 +330,7 @@ def open_service(spec: str, options: ServiceOptions | None = None) -> Service:
     else:
         factory: ServiceFactory = load(SERVICES, spec)
         endpoint = factory(options)
-    allowance = Allowance()
+    allowance = Allowance(endpoint.patience_s)
     try:
         bypass_proxy(endpoint.base_url)
         probe(endpoint, allowance)

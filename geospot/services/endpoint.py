@@ -48,7 +48,9 @@ class Endpoint:
 
     `api_key` is None where the SDK finds one itself (`tinker auth login`, TINKER_CREDENTIAL_CMD).
     `stop` ends what was started for it. `died` says in a sentence how that has ended by itself, and None
-    while it hasn't: a server that may come back is waited for, one that can't isn't.
+    while it hasn't: a server that may come back is waited for, one that can't isn't. `patience_s` is how
+    long it may keep us waiting while it gets ready, None for as long as any service: of one that was
+    started here it is known whether it lives, and on a busy machine it is slow as everything else is.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Endpoint:
     api_key_env: str | None = None
     stop: Callable[[], None] = field(default=_nothing, repr=False)
     died: Callable[[], str | None] = field(default=_nothing, repr=False)
+    patience_s: float | None = None
 
 
 ServiceFactory = Callable[[ServiceOptions], Endpoint]

@@ -12,14 +12,21 @@ SETUP_S: Final = 7.0
 """A service that isn't ready is given up after so long: with what comes before and behind, within 10 s."""
 
 
+_LOOK_S: Final = 0.5
+"""How often it is looked whether a service that was started here is still there."""
+
+
 class Allowance:
     """Seconds that a service may keep us waiting in all, over several questions.
 
     Only waiting is charged: what this process does between the questions isn't the service's fault.
+
+    Args:
+        limit_s: how many; None for as many as any service has.
     """
 
-    def __init__(self) -> None:
-        self.left_s = SETUP_S
+    def __init__(self, limit_s: float | None = None) -> None:
+        self.limit_s = self.left_s = SETUP_S if limit_s is None else limit_s
 
     def charge(self, seconds: float) -> None:
         """Takes off what a question took."""
@@ -27,7 +34,7 @@ class Allowance:
 
     def renew(self) -> None:
         """The service has done what it was asked for: what comes next has its own allowance."""
-        self.left_s = SETUP_S
+        self.left_s = self.limit_s
 
 
 class Errand(Generic[T]):
@@ -58,11 +65,23 @@ class Errand(Generic[T]):
             self._outcome.put(lambda: value)
 
 
-def within(allowance: Allowance, what: Callable[[], T]) -> Callable[[], T] | None:
-    """What came of a call, to be asked for by a call; None where the allowance is used up before."""
-    began_s = time.monotonic()
-    done = Errand(what).wait(allowance.left_s)
-    allowance.charge(time.monotonic() - began_s)
+def _lives() -> None:
+    """Nobody knows better."""
+
+
+def within(
+    allowance: Allowance, what: Callable[[], T], died: Callable[[], str | None] = _lives
+) -> Callable[[], T] | None:
+    """What came of a call, to be asked for by a call; None where the allowance is used up before.
+
+    Args:
+        died: says how the service has ended, if it has: nobody waits for it then.
+    """
+    errand, done = Errand(what), None
+    while done is None and allowance.left_s > 0.0 and died() is None:
+        began_s = time.monotonic()
+        done = errand.wait(min(_LOOK_S, allowance.left_s))
+        allowance.charge(time.monotonic() - began_s)
     return done
 
 

@@ -13,6 +13,7 @@ import tinker
 from geospot.errors import ModelNotFoundError, UnreachableError
 from geospot.services import Service, ServiceOptions, connection, open_service, waiting
 from geospot.services.archive import RemoteArchive
+from geospot.services.endpoint import NO_KEY, Endpoint
 from geospot_backends.local.checkpoints import CheckpointStore
 from geospot_backends.local.server import EmbeddedServer
 from tests.support.evaluating import start_geospot
@@ -145,6 +146,41 @@ def test_a_model_that_loads_is_waited_for_and_the_person_told(
     assert len(said) == 1  # not once a check
     assert said[0].startswith("Waiting for ")
     assert "is loading it or busy" in said[0]
+
+
+@pytest.fixture
+def started_here(front: Front, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """`local` is behind the front, and has more time than others; how it died, once that is in the list."""
+    deaths: list[str] = []
+    endpoint = Endpoint(
+        "local",
+        front.url,
+        NO_KEY,
+        died=lambda: deaths[0] if deaths else None,
+        patience_s=600.0,
+    )
+
+    def load(*_: str) -> Callable[[ServiceOptions], Endpoint]:
+        return lambda options: endpoint
+
+    monkeypatch.setattr(connection, "load", load)
+    return deaths
+
+
+@pytest.mark.usefixtures("impatient", "started_here")
+def test_a_service_that_was_started_here_is_waited_for_longer(front: Front) -> None:
+    front.held = "capabilities"
+    threading.Timer(2.5, front.release.set).start()  # well beyond what others have
+    with open_service("local") as service:
+        assert [model.name for model in service.models()] == [BASE]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_nobody_waits_for_a_service_that_has_died(front: Front, started_here: list[str]) -> None:
+    front.held = "capabilities"
+    threading.Timer(0.5, started_here.append, ["It was ended by signal 9."]).start()
+    with open_service("local") as service, pytest.raises(UnreachableError, match="signal 9"):
+        service.models()
 
 
 @pytest.mark.usefixtures("impatient")

@@ -23,6 +23,9 @@ class _Shared:
     holders: int = 0
 
 
+_PATIENCE_S: Final = 60.0
+"""An engine that loads a model on a crowded machine has been seen to answer nobody for 7 s."""
+
 _LOCK: Final = threading.Lock()
 _RUNNING: Final[dict[_Key, _Shared]] = {}
 
@@ -60,4 +63,11 @@ def hold(options: ServiceOptions, state_dir: Path) -> Endpoint:
         shared.companion.close()
 
     companion = shared.companion
-    return Endpoint("local", companion.base_url, NO_KEY, stop=let_go, died=companion.died)
+    return Endpoint(
+        "local",
+        companion.base_url,
+        NO_KEY,
+        stop=let_go,
+        died=companion.died,
+        patience_s=_PATIENCE_S,
+    )
