@@ -64,7 +64,8 @@ def _command(service: str, run: Path) -> list[str | Path]:
 
 
 def _marked(folder: Path) -> Marked:
-    return Marked(GEOSPOT_STATE_DIR=folder / "state")
+    """Products of one thread, as a run's own engine computes them: `geospot serve` adds up otherwise."""
+    return Marked(GEOSPOT_STATE_DIR=folder / "state", OPENBLAS_NUM_THREADS="1")
 
 
 def _killed(attempt: Attempt, ground: _Ground) -> Trial:
