@@ -45,6 +45,20 @@ def test_smoothing_is_the_weighted_mean_of_all_values_before(weight: float, coun
     np.testing.assert_allclose(smooth(value, weight), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("weight", [0.6, 0.99])
+def test_smoothing_in_32_bits_is_that_in_64(weight: float) -> None:
+    value = np.random.default_rng(0).normal(5.0, size=20_000).astype(np.float32)
+    np.testing.assert_allclose(
+        smooth(value, weight), smooth(value.astype(np.float64), weight), 1e-5
+    )
+    value[7::31] = np.nan
+    np.testing.assert_allclose(
+        smooth(value, weight), smooth(value.astype(np.float64), weight), 1e-5
+    )
+    large = np.full(1000, 3e38, np.float32)  # a sum of these isn't in 32 bits
+    np.testing.assert_allclose(smooth(large, weight), 3e38, 1e-5)
+
+
 def test_a_column_keeps_its_extremes_and_its_ends() -> None:
     x, y = np.arange(12), np.array([5, 9, 1, 4, 2, 2, 8, 0, 3, 7, 7, 6.0])
     reduced = reduce(x, y, np.array([-0.5, 3.5, 7.5, 11.5]), 1.5, log=False)

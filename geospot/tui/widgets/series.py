@@ -12,6 +12,8 @@ BoolArray = NDArray[np.bool_]
 
 _BLOCK: Final = 64
 _NEGLIGIBLE: Final = 1e-6
+_LARGEST_32: Final = 1e30
+"""Sums of what is larger might be beyond 32 bits."""
 _SAMPLED: Final = 4096
 
 
@@ -61,7 +63,7 @@ class Series:
         """The values smoothed exponentially; remembered for the last weight asked for."""
         if not weight:
             return self.y_N
-        known: tuple[float, FloatArray] | None = self.__dict__.get("_smoothed")
+        known: tuple[float, NDArray[Any]] | None = self.__dict__.get("_smoothed")
         if known is None or known[0] != weight:
             known = (weight, smooth(self.y_N, weight))
             self.__dict__["_smoothed"] = known
@@ -156,42 +158,45 @@ def reduce(
     )
 
 
-def smooth(y_N: "NDArray[Any]", weight: float) -> FloatArray:
+def smooth(y_N: "NDArray[Any]", weight: float) -> "NDArray[Any]":
     """Exponential smoothing: each value is the mean of all up to it, weighted by `weight` to the distance.
 
-    Values that aren't finite weigh nothing and stay NaN. It goes by blocks, so that a million values take
-    some milliseconds.
+    Values that aren't finite weigh nothing and stay NaN. It goes by blocks, and in 32 bits where those
+    are all that is known, so that a million values take ten milliseconds.
     """
-    y = np.asarray(y_N, np.float64)
+    y = np.asarray(y_N)
+    if y.dtype != np.float32 or np.abs(y).max(initial=0) > _LARGEST_32:
+        y = y.astype(np.float64)
     if not 0 < weight < 1 or not len(y):
         return y
     finite = np.isfinite(y)
     if finite.all():
         # The weights' sum is known, and soon no longer grows.
-        weights = np.full(len(y), 1 / (1 - weight))
+        weights = np.full(len(y), 1 / (1 - weight), y.dtype)
         growing = min(len(y), int(np.log(_NEGLIGIBLE**2) / np.log(weight)) + 1)
         weights[:growing] *= 1 - weight ** np.arange(1, growing + 1)
         return _decayed(y, weight) / weights
-    total = _decayed(np.where(finite, y, 0.0), weight)
+    total = _decayed(np.where(finite, y, y.dtype.type(0)), weight)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(finite, total / _decayed(finite.astype(np.float64), weight), np.nan)
+        return np.where(finite, total / _decayed(finite.astype(y.dtype), weight), np.nan)
 
 
-def _decayed(value_N: FloatArray, weight: float) -> FloatArray:
+def _decayed(value_N: "NDArray[Any]", weight: float) -> "NDArray[Any]":
     """Sum of all values up to each, weighted by `weight` to the distance."""
     blocks = -(-len(value_N) // _BLOCK)
-    value_B_K = np.zeros((blocks, _BLOCK))
+    value_B_K = np.zeros((blocks, _BLOCK), value_N.dtype)
     value_B_K.ravel()[: len(value_N)] = value_N
     apart = np.arange(_BLOCK)[None, :] - np.arange(_BLOCK)[:, None]
-    weights_K_K = np.where(apart >= 0, weight ** np.maximum(apart, 0), 0.0)
+    weights_K_K = np.where(apart >= 0, weight ** np.maximum(apart, 0), 0.0).astype(value_N.dtype)
     sum_B_K = value_B_K @ weights_K_K
     # What comes from blocks before: their last sums, decayed by whole blocks, added up by doubling.
-    carried_B = np.concatenate([[0.0], sum_B_K[:-1, -1]])
+    carried_B = np.concatenate([[0.0], sum_B_K[:-1, -1].astype(np.float64)])
     decay, apart_blocks = weight**_BLOCK, 1
     while apart_blocks < blocks and decay > _NEGLIGIBLE:
         carried_B[apart_blocks:] += decay * carried_B[:-apart_blocks]
         decay, apart_blocks = decay * decay, apart_blocks * 2
-    sum_B_K += np.outer(carried_B, weight ** np.arange(1, _BLOCK + 1))
+    fading_K = (weight ** np.arange(1, _BLOCK + 1)).astype(value_N.dtype)
+    sum_B_K += np.outer(carried_B.astype(value_N.dtype), fading_K)
     return sum_B_K.ravel()[: len(value_N)]
 
 
