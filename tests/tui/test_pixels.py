@@ -94,7 +94,8 @@ def test_a_terminal_with_kittys_protocol_is_sent_the_photo_in_it() -> None:
     assert is_a_thumbnail(picture)
     placed = _PLACED.search(program.shown)
     assert placed is not None
-    columns, rows = (int(re.search(rb"%c=(\d+)" % key, placed[1])[1]) for key in b"cr")  # pyright: ignore[reportOptionalSubscript]
+    cells = dict(part.split(b"=") for part in placed[1].split(b","))
+    columns, rows = int(cells[b"c"]), int(cells[b"r"])
     assert abs(picture.width - columns * CELL[0]) <= CELL[0]
     assert abs(picture.height - rows * CELL[1]) <= CELL[1]
     assert program.shown.count(_PLACEHOLDER) >= columns * rows

@@ -162,14 +162,11 @@ class ConfigView(Vertical):
     def _show_whole(self) -> None:
         """What of the setting under the cursor doesn't fit into its cells, below the table."""
         one, table = self.chosen, self.query_one(Table)
-        texts = () if one is None else (one.key, one.value, one.default)
+        texts = ("", "", "") if one is None else (one.key, one.value, one.default)
         shown = zip(table.shown, table.widths, strict=True)
-        is_cut = any(cell_len(texts[number]) > width for number, width in shown if texts)
         whole = self.query_one("#config-whole", Static)
-        whole.display = is_cut
-        whole.update(
-            Text(": ".join(texts[:2]) + (f"  ({texts[2]})" if is_cut and texts[2] else ""))
-        )
+        whole.display = any(cell_len(texts[number]) > width for number, width in shown)
+        whole.update(Text(f"{texts[0]}: {texts[1]}" + (f"  ({texts[2]})" if texts[2] else "")))
 
     def on_table_highlighted(self, event: Table.Highlighted) -> None:
         """Another setting."""

@@ -15,6 +15,7 @@ from geospot.tui.terminal import Pixels
 
 SETTING: Final = "GEOSPOT_IMAGES"
 """Environment variable: with `cells` the terminal isn't asked for pixels."""
+_STDOUT: Final = "__stdout__"
 _USUAL_CELL: Final = (10, 20)
 """Width and height in pixels, where the terminal doesn't say: those of a VT340."""
 
@@ -44,13 +45,13 @@ def pixel_widget(pixels: Pixels | None, cell: tuple[int, int]) -> Any:
     told = {name: value for name, value in known.items() if name not in os.environ}
     terminal = sys.__stdout__
     os.environ.update(told)
-    vars(sys)["__stdout__"] = io.StringIO()
+    setattr(sys, _STDOUT, io.StringIO())
     try:
         from textual_image import widget
     except Exception:  # noqa: BLE001 — a library that fails is no reason not to start
         return None
     finally:
-        vars(sys)["__stdout__"] = terminal
+        setattr(sys, _STDOUT, terminal)
         for name in told:
             del os.environ[name]
     return widget.SixelImage if pixels == "sixel" else widget.TGPImage
