@@ -21,6 +21,7 @@ from benchmarks.tui_data import (
     STEPS,
     metrics_lines,
     reward_of,
+    write_equal_runs,
     write_foreign_run,
     write_long_run,
     write_many_runs,
@@ -32,18 +33,20 @@ NAME: Final = "The terminal app"
 
 _ROWS: Final = 1_000_000
 _RUNS: Final = 2000
+_OVERLAID: Final = 4
 _ROWS_A_SECOND: Final = 100
 _DOWN: Final = b"\x1b[B"
 _LEFT: Final = b"\x1b[D"
 
 
 def main(quick: bool) -> Table:
-    """The table: three minutes and two more to write the runs; `quick` on a tenth."""
+    """The table: four minutes and two more to write the runs; `quick` on a tenth."""
     share = 10 if quick else 1
     folder = Path(tempfile.mkdtemp())
     try:
         write_many_runs(folder / "many", _RUNS // share)
         write_long_run(folder / "long", _ROWS // share)
+        write_equal_runs(folder / "equal", _OVERLAID, _ROWS // share)
         write_wide_run(folder / "wide", STEPS // share, ROLLOUTS_A_STEP)
         write_foreign_run(folder / "foreign", STEPS // share, ROLLOUTS_A_STEP)
         rows = [
@@ -61,6 +64,10 @@ def main(quick: bool) -> Table:
             _line(
                 f"a run of {_ROWS // share:,} rows",
                 *("run", folder / "long", _LEFT, f"{reward_of(_ROWS // share - 1):.4f}"),
+            ),
+            _line(
+                f"{_OVERLAID} such runs over one another",
+                *("compare", folder / "equal", _LEFT, f"{reward_of(_ROWS // share - 1):.4f}"),
             ),
             _line(
                 f"a run of {STEPS // share:,} × {ROLLOUTS_A_STEP} rollouts",

@@ -24,6 +24,8 @@ def main(screen: str, folder: Path) -> None:
             app.open_run(folder)
         elif screen == "rollouts":
             app.open_rollouts(folder)
+        elif screen == "compare":
+            app.open_compare_runs(sorted(folder.iterdir()))
 
     app = GeospotApp([folder if screen == "runs" else folder.parent / "none"], first=first)
     os.write(3, b"imported\n")

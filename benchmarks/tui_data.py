@@ -68,6 +68,15 @@ def write_long_run(folder: Path, rows: int) -> None:
         file.writelines(metrics_lines(range(rows)))
 
 
+def write_equal_runs(folder: Path, count: int, rows: int) -> None:
+    """Long runs whose figures are one file under several names."""
+    write_long_run(folder / "run-0", rows)
+    for number in range(1, count):
+        run = folder / f"run-{number}"
+        _begin(run, "sft", rows, rows)
+        os.link(folder / "run-0" / "metrics.jsonl", run / "metrics.jsonl")
+
+
 def write_wide_run(folder: Path, steps: int, rollouts: int) -> None:
     """A run of GRPO with histograms and rollouts of every step."""
     _begin(folder, "rl", steps, steps)
