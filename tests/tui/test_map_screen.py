@@ -214,7 +214,8 @@ def test_a_place_is_gone_to_by_name(tmp_path: Path) -> None:
     async def steps(pilot: Pilot[None], screen: MapScreen) -> None:
         world_map = await loaded(pilot, screen, 15)
         await pilot.press("g", *"atlantis", "enter")
-        await until_seen(pilot, "is no continent or country on the map")
+        shown = await until_seen(pilot, "is no continent or country on the map")
+        assert "/ Filter" not in shown  # it is typed now
         await pilot.press("escape")
         assert pilot.app.focused is world_map
         await pilot.press("g", *"jp", "enter")

@@ -117,6 +117,7 @@ def test_a_filter_that_cannot_be_read_says_why_and_changes_nothing(tmp_path: Pat
         await until_read(pilot, app)
         await pilot.press("slash", *"knid:rl")
         await until_seen(pilot, "There is no 'knid' to filter by. Did you mean 'kind'?")
+        assert "/ Filter" not in seen(app.screen)  # it is typed now
 
     drive(app, steps)
 

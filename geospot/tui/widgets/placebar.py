@@ -123,6 +123,10 @@ class _Line(Input):
         Binding("tab", "cursor_right", "Complete", show=False, tooltip="Take the completion"),
     ]
 
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Whether a key is typed here; Textual doesn't know the character of `slash`."""
+        return key == "slash" or super().check_consume_key(key, character)
+
     def action_leave(self) -> None:
         """Back to the map."""
         assert isinstance(self.parent, PlaceBar)  # noqa: S101 — made by it only
