@@ -220,7 +220,7 @@ def test_what_cant_be_compared_says_why(tmp_path: Path) -> None:
     for b, said in (
         (other, "have no image in common"),
         (tmp_path / "gone", "There is no folder"),
-        (odd, "a line is no sample record"),
+        (odd, "is no sample record"),
     ):
 
         async def steps(pilot: Pilot[None], said: str = said) -> None:

@@ -360,7 +360,7 @@ def test_export_asks_before_it_replaces_and_says_what_is_wrong(tmp_path: Path) -
         await until_seen(pilot, "has to end in .csv or .md")
         line.value = str(out / "below.csv")
         await pilot.press("enter")
-        await until_seen(pilot, "can't be made")
+        await until_seen(pilot, "can't be written")
         line.value = str(out)
         await pilot.press("enter")
         await until_seen(pilot, "is there already")

@@ -130,9 +130,6 @@ class CompareResultsScreen(ViewsScreen):
             self.pairs = await self.geospot.reader.do(_pair_up, self.a, self.b)
         except GeospotError as error:
             self._problem = str(error)
-        except (ValueError, TypeError) as error:
-            # Lines that look like records and hold something else; who wrote them has to know.
-            self._problem = f"The answers can't be compared, a line is no sample record: {error}."
 
     def _draw(self) -> None:
         if self.pairs is None:
