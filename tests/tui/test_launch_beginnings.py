@@ -26,7 +26,9 @@ def test_the_demo_goes_on_from_the_newest_run_of_sft_with_its_figures(tmp_path: 
     async def steps(pilot: Pilot[None]) -> None:
         await ready(pilot)
         await pilot.press("p")
-        text = await until_seen(pilot, "Demo world, GRPO", "Evaluate an OpenAI")
+        text = await until_seen(
+            pilot, "Demo world, GRPO", "Evaluate an OpenAI", "enter begins with it · esc goes back"
+        )
         assert "two minutes" in text
         await pilot.press("down", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, LaunchScreen), "the form")
@@ -101,7 +103,7 @@ def test_a_toml_file_fills_the_form_of_its_kind_and_names_what_is_no_setting(
     async def steps(pilot: Pilot[None]) -> None:
         await ready(pilot)
         await pilot.press("o")
-        await until_seen(pilot, "Fill the form from a TOML file")
+        await until_seen(pilot, "Fill the form from a TOML file", "enter takes it · tab completes")
         await pilot.press(*"mi", "tab")
         await until_seen(pilot, "mine.toml")
         await pilot.press("enter")

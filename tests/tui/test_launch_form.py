@@ -20,6 +20,9 @@ def test_it_says_what_keeps_it_from_starting_and_does_not_start(tmp_path: Path) 
         screen = await ready(pilot)
         await until_seen(pilot, "TINKER_API_KEY", "not yet")
         assert screen.wrong.keys() == {"service"}
+        assert (
+            seen(screen.query_one("#launch-panel")).count("✗") == 1
+        )  # the reason stands there once
         await go_to(pilot, "log_path")
         await pilot.press("ctrl+s")
         await until(pilot, lambda: screen.fields.field == "service", "the field that is wrong")

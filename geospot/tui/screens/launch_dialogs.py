@@ -32,6 +32,7 @@ NAME OptionList {
 }
 NAME OptionList:focus { border: none; }
 NAME Input { height: 1; border: none; padding: 0; background: $surface; margin-top: 1; }
+NAME .keys { margin-top: 1; color: $text-muted; }
 NAME Input:focus { border: none; background: $surface; background-tint: $foreground 0%; }
 """
 
@@ -52,6 +53,7 @@ class PickPreset(ModalScreen[Preset | None]):
             yield Static(Text("Begin with", "bold"))
             yield OptionList(*(Option(_titled(preset)) for preset in PRESETS))
             yield Static(id="preset-meaning", markup=False)
+            yield _keys("enter begins with it · esc goes back")
 
     def on_mount(self) -> None:
         """The first preset has the cursor."""
@@ -77,7 +79,7 @@ class Details(ModalScreen[None]):
 
     DEFAULT_CSS = (
         _CSS.replace("NAME", "Details")
-        + "Details VerticalScroll { height: auto; max-height: 100%; }"
+        + "Details VerticalScroll { height: auto; max-height: 70vh; }"
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,i,enter", "app.pop_screen", "Back", tooltip="Back to the form"),
@@ -89,8 +91,10 @@ class Details(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """The content, which scrolls."""
-        with Vertical(), VerticalScroll():
-            yield Static(self._content, markup=False)
+        with Vertical():
+            with VerticalScroll():
+                yield Static(self._content, markup=False)
+            yield _keys("up down scrolls · esc goes back")
 
 
 class AskPath(ModalScreen[str | None]):
@@ -121,6 +125,7 @@ class AskPath(ModalScreen[str | None]):
             yield Static(Text(self._title, "bold"))
             yield Input(self._value, select_on_focus=False, compact=True)
             yield OptionList()
+            yield _keys("enter takes it · tab completes · up down another · esc goes back")
 
     def on_mount(self) -> None:
         """Types into the line."""
@@ -183,6 +188,10 @@ class AskPath(ModalScreen[str | None]):
         options.clear_options()
         options.add_options([Option(Text(printable(path), no_wrap=True)) for path in self._paths])
         options.highlighted = None
+
+
+def _keys(line: str) -> Static:
+    return Static(Text(line, no_wrap=True, overflow="ellipsis"), classes="keys")
 
 
 def _titled(preset: Preset) -> Text:

@@ -47,7 +47,10 @@ class Beside:
 def panel(shown: Beside, inks: Inks, *, is_narrow: bool) -> RenderableType:
     """The panel: with room whole sentences under headings, without it a line each, cut off at its end."""
     if is_narrow:
-        lines = [_service(shown, inks), *_estimate(shown, inks)[:_LINES]]
+        trouble = None if shown.look is None else shown.look.trouble
+        is_said = trouble is not None and trouble == shown.wrong  # beside the field already
+        service = [] if is_said else [_service(shown, inks)]
+        lines = [*service, *_estimate(shown, inks)[:_LINES]]
         cut = [_cut(line) for line in lines]
         return Group(_meaning(shown, inks, is_narrow=True), *cut, _command(shown, inks))
     what = "Backend" if shown.form.kind == "eval" else "Service"
