@@ -1,262 +1,266 @@
 """Keys and the place where a photo was taken: planted, and looked for wherever a command leaves a trace.
 
 The commands are those of the program itself, so that a new one can't be forgotten: without a case it
-is lost.
+is lost. Looked through are the command's output and screen, every file that it wrote, every byte that it sent
+to any server, and command lines and environments of its processes. A key may stand in the headers that ask
+its own server, and nowhere else; a child may inherit a variable, and be given no other that holds a key.
 """
 
-import base64
+import os
+import re
 import signal
-import struct
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Final
+from urllib.parse import urlsplit
 
-from typer.main import get_command
+import psutil
 
-from geospot.cli import app
 from tests.drills.drill import Session, Trial, drill
-from tests.support.evaluating import environment
-from tests.support.photos import make_photo
-from tests.support.vlm_server import BERLIN, Asked, Behaviour, VlmServer
+from tests.drills.listening import Ear, telltale
+from tests.drills.planted import KEYS, PLACE, leaks, planted_photos, unspelled
+from tests.drills.processes import Marked
+from tests.drills.secret_cases import Case, Urls, all_commands, all_steps, make_place
+from tests.drills.terminal import Terminal
+from tests.support.hub_server import Repo, serving
+from tests.support.vlm_server import BERLIN, Behaviour, VlmServer
 
-_KEYS: Final = {
-    "OPENAI_API_KEY": "sk-planted-openai-5c1f",
-    "OPENROUTER_API_KEY": "sk-or-planted-router-77aa",
-    "TINKER_API_KEY": "tml-planted-tinker-90be",
-    "HF_TOKEN": "hf_plantedhubtoken31d",
-    "HUGGING_FACE_HUB_TOKEN": "hf_plantedoldtoken88c",
-    "WANDB_API_KEY": "planted0wandb0key0f00",
-    "MY_OWN_KEY": "planted-own-key-4e2d",
-}
-_PASSWORD: Final = "planted-password-66f0"  # noqa: S105
-_AT: Final = (-47.123457, 169.876543)
 _LIMIT_S: Final = 240.0
-
-
-def _forms() -> dict[str, list[bytes]]:
-    """Each secret in all spellings in which it might be written."""
-    forms: dict[str, list[bytes]] = {}
-    for name, key in {**_KEYS, "password in --base-url": _PASSWORD}.items():
-        raw = key.encode()
-        pair = base64.b64encode(f"planter:{key}".encode())
-        forms[name] = [raw, quote(key, safe="").encode(), base64.b64encode(raw).rstrip(b"="), pair]
-    spelled = [f"{abs(degrees):.{digits}f}".encode() for degrees in _AT for digits in (3, 4, 6)]
-    packed = [struct.pack(order + "d", degrees) for degrees in _AT for order in "<>"]
-    photo = make_photo("planted", gps=_AT)
-    at = photo.index(b"Exif")
-    forms["place in EXIF"] = [*spelled, *packed, photo[at : at + 200]]
-    return forms
-
-
-@dataclass(frozen=True)
-class _Case:
-    """How a command is tried; `interrupt_s` for those that would go on."""
-
-    arguments: tuple[str, ...]
-    interrupt_s: float | None = None
+_STARTS_WITHIN_S: Final = 120.0
+_TRIES: Final = 3
+_CROWDED: Final = b"has kept us waiting"
+"""What a command says, and rightly, of a service that a crowded machine lets nobody hear of for seconds.
+It is run again then: whether it is patient is another drill's to say."""
+_LOOK_S: Final = 0.1
+_NOBODY: Final = 9
+_AT: Final = re.compile(r"at http://127\.0\.0\.1:(\d+)")
 
 
 @dataclass
 class _Place:
-    """Where the commands are run: a home, a folder, a data set whose photos tell their place."""
+    """Where the commands are run, who listens, and what has been looked through already."""
 
     folder: Path
-    base_url: str
-    env: dict[str, str] = field(default_factory=dict[str, str])
+    env: dict[str, str]
+    ears: list[Ear]
+    seen: dict[Path, tuple[int, int]] = field(default_factory=dict[Path, tuple[int, int]])
 
-    def __post_init__(self) -> None:
-        photos = self.folder / "photos"
-        photos.mkdir(parents=True)
-        lines = ["file_name,latitude,longitude"]
-        for number in range(4):
-            (photos / f"{number}.jpg").write_bytes(make_photo(f"p{number}", gps=_AT))
-            lines.append(f"{number}.jpg,{10 + number},{20 + number}")
-        (photos / "metadata.csv").write_text("\n".join(lines) + "\n")
-        (self.folder / "answers.csv").write_text('id,text\n0.jpg,"10.0, 20.0"\n1.jpg,no\n')
-        (self.folder / "home").mkdir()
-        self.env = environment(
-            {
-                **_KEYS,
-                "HOME": str(self.folder / "home"),
-                "GEOSPOT_CACHE": str(self.folder / "cache"),
-                "GEOSPOT_STATE_DIR": str(self.folder / "state"),
-                "PYTHONPATH": ":".join(path for path in sys.path if path),
-                "HF_HUB_OFFLINE": "1",
-            }
-        )
+    def written(self) -> Iterator[Path]:
+        """Files that have changed since the last call, but for the photos themselves."""
+        names = (Path(at, name) for at, _, found in os.walk(self.folder) for name in found)
+        for path in names:  # a run goes on meanwhile, and its folders come and go
+            with suppress(FileNotFoundError):
+                if self._is_given(path):
+                    continue
+                status = path.stat()
+                stamp = (status.st_mtime_ns, status.st_size)
+                if self.seen.get(path) != stamp:
+                    self.seen[path] = stamp
+                    yield path
 
+    def _is_given(self, path: Path) -> bool:
+        return path.relative_to(self.folder).parts[0] in ("photos", "plugin", "key.toml")
 
-def _cases(place: _Place) -> dict[str, list[_Case]]:
-    """What each command is tried with."""
-    with_password = place.base_url.replace("http://", f"http://planter:{_PASSWORD}@")
-    ask = ("--backend", "openai", "--model", "some-vlm")
-    near = (*ask, "--base-url", place.base_url, "--api-key-env", "MY_OWN_KEY")
-    nobody = "http://127.0.0.1:9"
-    train = ("max_samples=4", "batch_size=4", "max_steps=1", "hf_repo=photos")
-    to_hosted = (f"service={nobody}", "model_name=some/model")
-    return {
-        "demo": [_Case(("--out", "demo"), 12.0)],
-        "tui": [_Case((), 5.0)],
-        "eval": [
-            _Case((*near, "--dataset", "photos", "--out", "res")),
-            _Case((*ask, "--base-url", with_password, "--dataset", "photos", "--out", "res2")),
-            _Case(
-                (
-                    *ask,
-                    "--base-url",
-                    nobody + "/v1",
-                    "--api-key-env",
-                    "MY_OWN_KEY",
-                    "--dataset",
-                    "photos",
-                ),
-                8.0,
-            ),
-        ],
-        "sft": [_Case((*train, *to_hosted, "log_path=sft"), 15.0)],
-        "rl": [_Case((*train, *to_hosted, "log_path=rl"), 15.0)],
-        "predict": [
-            _Case(("photos/0.jpg", *near)),
-            _Case(("photos/0.jpg", *ask, "--base-url", with_password)),
-        ],
-        "score": [_Case(("answers.csv", "--dataset", "photos", "--out", "scored"))],
-        "rescore": [_Case(("res",))],
-        "parse": [_Case(("1.5, 2.5",))],
-        "report": [_Case(("res", "--html", "out.html"))],
-        "serve": [_Case(("--port", "0"), 15.0)],
-        "backends": [_Case(())],
-        "doctor": [_Case(())],
-        "runs list": [_Case((".",))],
-        "runs show": [_Case(("sft",))],
-        "runs stop": [_Case(("sft",))],
-        "runs resume": [_Case(("sft",))],
-        "runs branch": [_Case(("sft@000001",))],
-        "checkpoints list": [_Case(("--service", "local"))],
-        "checkpoints show": [_Case(("tinker://x/weights/y", "--service", nobody), 10.0)],
-        "checkpoints export": [_Case(("geospot/tiny-vlm", "exported"))],
-        "checkpoints delete": [_Case(("tinker://x/weights/y", "--yes"))],
-        "leaderboard show": [_Case(("res",))],
-        "leaderboard export": [_Case(("res", "--csv", "board.csv"))],
-        "leaderboard compare": [_Case(("res", "scored"))],
-        "data check": [_Case(("photos",))],
-        "data prepare": [_Case(("photos",))],
-    }
+    def is_copy(self, path: Path) -> bool:
+        """Whether it is the hub's own client that keeps data sets there, as they are."""
+        return path.relative_to(self.folder).parts[0] == "hf"
 
 
-def all_commands() -> list[str]:
-    """Every command of the program by its words, from the program itself."""
-
-    def walk(command: Any, words: list[str]) -> Iterator[str]:
-        if not hasattr(command, "list_commands"):
-            yield " ".join(words)
-            return
-        context = command.context_class(command)
-        for name in command.list_commands(context):
-            if (below := command.get_command(context, name)) is not None:
-                yield from walk(below, [*words, name])
-
-    return list(walk(get_command(app), []))
-
-
-@drill("a planted key and a planted place, looked for after each command", times=30, short=0)
+@drill("a planted key and a planted place, looked for after each command", times=70, short=0)
 def secrets(session: Session) -> Iterator[Trial]:
-    """Runs every command once, with keys in the environment and in --base-url."""
+    """Runs every command in the order of the cases, since they stand on each other; `--only` doesn't hold."""
     session.folder.mkdir(parents=True)
-    forms = _forms()
-    with VlmServer(lambda _: Behaviour(text=BERLIN)) as server:
-        place = _Place(session.folder / "place", server.base_url)
-        cases = _cases(place)
-        for number, name in enumerate(all_commands()):
-            if session.only not in (None, number):
-                continue
-            lost = [] if cases.get(name) else ["it has no case here: write one"]
-            for case in cases.get(name, []):
-                lost += _tried(place, name, case, forms, server)
-            yield Trial(name, len(cases.get(name, [])), tuple(lost), number=number)
+    with _served(session.folder / "place") as (place, urls):
+        yield Trial("the photos", 0, tuple(f"{form!r} is in no photo" for form in unspelled()))
+        steps = all_steps(urls)
+        for number, (name, case) in enumerate(steps):
+            yield Trial(name, 1, tuple(_tried(place, name, case)), number=number)
+        for name in sorted(set(all_commands()) - {name for name, _ in steps}):
+            yield Trial(name, 0, ("it has no case: write one in secret_cases.py",))
 
 
-def _tried(
-    place: _Place, name: str, case: _Case, forms: dict[str, list[bytes]], server: VlmServer
-) -> list[str]:
-    asked_before = len(server.log.asked)
-    command = [sys.executable, "-m", "geospot", *name.split(), *case.arguments]
+@contextmanager
+def _served(folder: Path) -> Generator[tuple[_Place, Urls]]:
+    """Servers that take the keys, servers that repeat them, and ears in front of all."""
+    folder.mkdir(parents=True)
+    with ExitStack() as stack:
+        chat = stack.enter_context(
+            VlmServer(lambda _: Behaviour(text=BERLIN), key=KEYS["MY_OWN_KEY"])
+        )
+        hub = stack.enter_context(serving({"some/photos": _of_hub()}))
+        engine = stack.enter_context(_engine(folder))
+        stranger = stack.enter_context(telltale(404))
+        ears = [
+            Ear("the chat server", chat.port, "MY_OWN_KEY"),
+            Ear("the Tinker service", engine, "TINKER_API_KEY"),
+            Ear("the hub", urlsplit(hub.url).port or 0, "HF_TOKEN"),
+            Ear("a stranger", stranger),
+        ]
+        asked = ("MY_OWN_KEY", "TINKER_API_KEY")
+        ears += [
+            Ear(f"a server that says {status}", stack.enter_context(telltale(status)), *asked)
+            for status in (401, 500)
+        ]
+        redirects = stack.enter_context(telltale(307, ears[3].url))
+        ears.append(Ear("a server that redirects", redirects, *asked))
+        for ear in ears:
+            stack.enter_context(ear)
+        urls = Urls(
+            chat=f"{ears[0].url}/v1",
+            tinker=ears[1].url,
+            hub=ears[2].url,
+            stranger=ears[3].url,
+            tells_401=ears[4].url,
+            tells_500=ears[5].url,
+            redirects=ears[6].url,
+            nobody=f"http://127.0.0.1:{_NOBODY}",
+        )
+        yield _Place(folder, make_place(folder, urls), ears), urls
+
+
+def _of_hub() -> Repo:
+    """A private data set of the same photos."""
+    rows = [f"{name},{10 + n},{20 + n}" for n, name in enumerate(planted_photos())]
+    table = "\n".join(["file_name,latitude,longitude", *rows]).encode()
+    files: dict[str, bytes | Path] = {"test/metadata.csv": table}
+    files |= {f"test/{name}": photo for name, photo in planted_photos().items()}
+    return Repo(files, token=KEYS["HF_TOKEN"])
+
+
+@contextmanager
+def _engine(folder: Path) -> Generator[int]:
+    """`geospot serve` that asks for a key; its port. What it says is one of the files looked through."""
+    log = folder / "serve.txt"
+    state = {"GEOSPOT_STATE_DIR": str(folder / "state"), **KEYS}
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "geospot", "serve"),
+                *("--port", "0", "--api-key-env", "TINKER_API_KEY"),
+            ],
+            env=os.environ | state,
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        end_s = time.monotonic() + _STARTS_WITHIN_S
+        while not (found := _AT.search(log.read_text())) and time.monotonic() < end_s:
+            time.sleep(0.1)
+        if found is None:
+            raise RuntimeError(f"The server didn't start: {log.read_text()}")
+        yield int(found[1])
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def _tried(place: _Place, name: str, case: Case) -> list[str]:
+    """Runs a command, and says what was found that shouldn't be, and not found that should."""
+    marked = Marked(**{**place.env, **case.env})
+    arguments = [*name.split(), *case.arguments]
+    listing = _Listing(marked, set(case.arguments))
+    said, code = b"", -1
+    for _ in range(_TRIES):
+        more, code = (_in_terminal if case.screen else _run)(place, arguments, case, marked)
+        said += more
+        if code == case.code or _CROWDED not in more:
+            break
+    what = f"geospot {' '.join(arguments)}"
+    lost = leaks("its output", said) + listing.end()
+    if code != case.code:
+        lost.append(f"exit code {code} for {case.code}: {said[-600:].decode('utf-8', 'replace')}")
+    sent: set[str] = set()
+    for ear in place.ears:
+        wrong, came = ear.taken()
+        lost += wrong
+        sent |= came
+    if sent != set(case.keys):
+        lost.append(f"keys that were sent: {sorted(sent)} for {sorted(case.keys)}")
+    for path in place.written():
+        with suppress(FileNotFoundError):
+            found = leaks(str(path.relative_to(place.folder)), path.read_bytes())
+            lost += [one for one in found if not (place.is_copy(path) and one.startswith(PLACE))]
+    if (b"Traceback (most recent call last)" in said) is not case.crashes:
+        lost.append(f"a traceback, or none: {said[-800:].decode('utf-8', 'replace')}")
+    return [f"{what}: {sentence}" for sentence in lost]
+
+
+def _run(place: _Place, arguments: list[str], case: Case, marked: Marked) -> tuple[bytes, int]:
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-m", "geospot", *arguments],
         cwd=place.folder,
-        env=place.env,
+        env=marked.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    listing = _Listing(" ".join(case.arguments))
     try:
         said = process.communicate(timeout=case.interrupt_s or _LIMIT_S)[0]
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGINT)
         try:
-            said = process.communicate(timeout=30)[0]
+            said = process.communicate(timeout=60)[0]
         except subprocess.TimeoutExpired:
             process.kill()
             said = process.communicate()[0]
-    found = {f"the output of {name}": said, "a process listing": listing.end()}
-    found |= {f"a request by {name}": _body(asked) for asked in server.log.asked[asked_before:]}
-    found |= {f"{path.relative_to(place.folder)}": path.read_bytes() for path in _written(place)}
-    lost = [
-        f"{secret} is in {where}: {_around(content, form)!r}"
-        for where, content in found.items()
-        for secret, spellings in forms.items()
-        for form in spellings
-        if form in content
-    ]
-    if b"Traceback (most recent call last)" in said:
-        lost.append(f"a traceback: {said[-800:].decode('utf-8', 'replace')}")
-    return lost
+    return said, process.returncode
 
 
-def _body(asked: Asked) -> bytes:
-    return (asked.image or b"") + str(asked.body).encode()
-
-
-def _around(content: bytes, form: bytes) -> bytes:
-    at = content.index(form)
-    return content[max(0, at - 40) : at + 60]
-
-
-def _written(place: _Place) -> Iterator[Path]:
-    """What the commands wrote: all but the data set that they were given."""
-    for path in place.folder.rglob("*"):
-        if path.is_file() and place.folder / "photos" not in path.parents:
-            yield path
+def _in_terminal(
+    place: _Place, arguments: list[str], case: Case, marked: Marked
+) -> tuple[bytes, int]:
+    by = ("env", "-C", str(place.folder))
+    with Terminal(*arguments, env=marked.environment, by=by) as terminal:
+        for text, keys in case.screen:
+            if not terminal.until(text):
+                return f"the screen never said {text!r}: {terminal.said()}".encode(), -1
+            time.sleep(1.0)  # what follows a key is drawn before the next one
+            terminal.keys(keys)
+        with suppress(subprocess.TimeoutExpired):
+            terminal.process.wait(30)
+        return terminal.said().encode(), terminal.process.poll() or 0
 
 
 class _Listing:
-    """The command lines of all processes while a command runs, but for what was typed by the drill itself."""
+    """Command lines and environments of the processes of a command, looked at while it runs.
 
-    def __init__(self, typed: str) -> None:
-        self._typed = typed
-        self._seen: set[bytes] = set()
+    Args:
+        typed: what the drill itself has put on a command line.
+    """
+
+    def __init__(self, marked: Marked, typed: set[str]) -> None:
+        self._marked, self._typed = marked, typed
+        self._lost: set[str] = set()
+        self._known: set[int] = set()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._look_on, daemon=True)
         self._thread.start()
 
-    def _look(self) -> None:
-        while not self._over.is_set():
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    line = path.read_bytes().replace(b"\0", b" ")
-                except OSError:
-                    continue  # it has ended meanwhile
-                self._seen.add(line.replace(self._typed.encode(), b""))
-            time.sleep(0.1)
-
-    def end(self) -> bytes:
-        """All lines that were seen."""
+    def end(self) -> list[str]:
+        """What was seen that mustn't be."""
         self._over.set()
         self._thread.join()
-        return b"\n".join(self._seen)
+        return sorted(self._lost)
+
+    def _look_on(self) -> None:
+        while not self._over.wait(_LOOK_S):
+            for process in self._marked.alive():
+                with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                    self._look(process)
+
+    def _look(self, process: psutil.Process) -> None:
+        line = [part for part in process.cmdline() if part not in self._typed]
+        self._lost |= set(leaks("a process listing", " ".join(line).encode()))
+        if process.pid in self._known:
+            return
+        self._known.add(process.pid)
+        for name, value in process.environ().items():
+            if value != KEYS.get(name):
+                found = leaks(f"the variable {name} of {' '.join(line)[:80]}", value.encode())
+                self._lost |= set(found)
