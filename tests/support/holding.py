@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+import pytest
+from tinker.lib.public_interfaces import rest_client_common
+
 
 @dataclass
 class Front:
@@ -83,9 +86,23 @@ def front_of(address: str) -> Generator[Front]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
-        yield state
+        with _connections_of_its_own():
+            yield state
     finally:
         state.release.set()
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def _connections_of_its_own() -> Generator[None]:
+    """What is given up here while it connects is in nobody's way later.
+
+    The SDK connects one `RestClient` of a process after the other, whatever service each is for. One that
+    tries on after its test, on a busy machine for minutes, kept those of all later tests waiting.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        shared = rest_client_common.sessionless_holder_cache
+        patch.setattr(rest_client_common, "sessionless_holder_cache", type(shared)())
+        yield
