@@ -8,7 +8,17 @@ from pathlib import Path
 
 import geospot
 
-PUBLIC = ("geospot", "geospot.rl", "geospot.evaluation", "geospot.data", "geospot.plugins")
+PUBLIC = (
+    *(
+        "geospot",
+        "geospot.rl",
+        "geospot.evaluation",
+        "geospot.data",
+        "geospot.renderers",
+        "geospot.runs",
+    ),
+    "geospot.plugins",
+)
 """The rooms that a program of one's own calls; what is in them is in the reference, too."""
 
 
