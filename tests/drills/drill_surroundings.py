@@ -6,7 +6,6 @@ trouble is over, the same command comes to the same end as one that nobody distu
 temporary file is left.
 """
 
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from tests.drills.errands import (
     ground,
     kept,
     litter,
+    older,
     program,
 )
 from tests.drills.hanging_up import TERMINALS
@@ -177,7 +177,7 @@ class _Meeting:
     def _lay_out(self) -> None:
         if self._errand.is_under_way is None:
             if self._errand.name != "checkpoints export":  # which never writes over anything
-                shutil.copytree(self._made.whole(self._errand), self._out)
+                older(self._made.whole(self._errand), self._out)
             return
         process = self._start()
         if self._is_under_way(process):

@@ -5,6 +5,7 @@ An `Errand` is run undisturbed once; what it leaves then is what every other run
 
 import glob
 import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -25,8 +26,9 @@ from tests.support.osv_tree import make_osv_tree
 from tests.support.vlm_server import Asked, Behaviour, VlmServer
 
 AT_ONCE: Final = 4
-PHOTOS: Final = 40
+PHOTOS: Final = 80
 _PAUSE_EVERY: Final = 25
+_RESULTS: Final = 40
 _ANSWERS: Final = (
     "City: São Paulo\nCountry: Brazil\nLatitude: -23.55\nLongitude: -46.63",
     "都市: 京都\nCity: Kyōto\nCountry: Japan\nLatitude: 35.02\nLongitude: 135.75",
@@ -85,6 +87,15 @@ class Ground:
         """A finished result."""
         return self.whole(self.errands["eval"])
 
+    def results(self) -> Path:
+        """A folder of results, so many that their table doesn't fit into a block of the disk."""
+        folder = self.folder / "results"
+        if not folder.exists():
+            result = self.result()
+            for number in range(_RESULTS):
+                shutil.copytree(result, folder / f"{number:02d}")
+        return folder
+
 
 class Script:
     """Answers that depend on the photo alone, in every language; now and then, a pause until a date."""
@@ -103,7 +114,7 @@ class Script:
             return Behaviour(kind="status", status=429, headers=headers)
         self.answered += 1
         number = int(asked.digest[:8], 16)
-        return Behaviour(text=_ANSWERS[number % len(_ANSWERS)], latency_s=0.05)
+        return Behaviour(text=_ANSWERS[number % len(_ANSWERS)], latency_s=0.1)
 
 
 @contextmanager
@@ -138,7 +149,7 @@ def _errands(made: Ground, answers: Path, service: Callable[[], str]) -> Iterato
 
     def export(out: Path) -> Arguments:
         board = ("--csv", out / "board.csv", "--markdown", out / "board.md")
-        return ["leaderboard", "export", made.result(), *board]
+        return ["leaderboard", "export", made.results(), *board]
 
     def report(out: Path) -> Arguments:
         return ["report", made.result(), "--html", out / "page.html"]
@@ -215,6 +226,15 @@ def kept(place: Path) -> dict[Path, bytes]:
         path: data[: data.rfind(b"\n") + 1] if path.suffix == ".jsonl" else data
         for path, data in whole.items()
     }
+
+
+def older(whole: Path, out: Path) -> None:
+    """Lays out what a command left some time ago: tables and pages were shorter, and began otherwise."""
+    shutil.copytree(whole, out)
+    for path in out.rglob("*"):
+        if path.suffix in (".csv", ".md", ".html"):
+            data = path.read_bytes()
+            path.write_bytes(data[-len(data) // 3 :])
 
 
 def gone(before: Mapping[Path, bytes]) -> Iterator[str]:

@@ -47,7 +47,7 @@ def full_disk_of_the_checkpoints(attempt: Attempt, made: Ground) -> list[str]:
 
 
 def no_files_for_connections(attempt: Attempt, made: Ground) -> list[str]:
-    """A server whom more connections are made to than it can open; later there are fewer again."""
+    """More connections are made to a server than it can open; later it can open them again."""
     del made
     marked, few = Marked(), FewFiles(attempt.folder, attempt.chance)
     command = ("serve", "--port", "0", "--state-dir", attempt.folder / "state")
@@ -64,9 +64,9 @@ def no_files_for_connections(attempt: Attempt, made: Ground) -> list[str]:
             place = (address.hostname or "", address.port or 0)
             stack.enter_context(socket.create_connection(place, timeout=5.0))
         time.sleep(attempt.chance.uniform(0.5, 2.0))
+    _, hardest = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (hardest, hardest))
     lost = list(_silent(found[1]))
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, hard)
     process.terminate()
     said = "".join(process.communicate(timeout=60))
     lost += said_wrongly(process.returncode, said, may_fail=False)

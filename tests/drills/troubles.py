@@ -18,14 +18,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
-
 _MB: Final = 1 << 20
 _DISK_MB: Final = 48
 _PAGE: Final = 4096
 _DAY_S: Final = 86_400
 _CAPABILITIES: Final = "-dac_override,-dac_read_search,-fowner"
 """What lets root write where nobody may; a process without them is refused as everybody is."""
+_LOOKS: Final = 10
+_LOOK_S: Final = 0.02
 _LIBRARY: Final = "usr/lib/*/faketime/libfaketimeMT.so.1"
 
 Process = subprocess.Popen[str]
@@ -88,7 +88,7 @@ class FullDisk(Trouble):
         _mount("-t", "tmpfs", "-o", f"size={_DISK_MB}m", "tmpfs", self.place)
 
     def begin(self, process: Process | None) -> None:
-        room = self.chance.choice([0, 0, 1, 2, 4, 8, 16, 32]) * _PAGE
+        room = self.chance.choice([0, 0, 0, 1, 2, 4, 16]) * _PAGE
         with (self.place / ".ballast").open("wb", buffering=0) as ballast:
             block = bytes(_PAGE)
             with suppress(OSError):
@@ -154,14 +154,21 @@ class FewFiles(Trouble):
         if process is None:
             self.prefix = ["prlimit", f"--nofile={self.chance.randint(*FEWEST_FILES)}"]
             return
-        with suppress(psutil.Error, ProcessLookupError):
-            opened = {int(name.name) for name in Path(f"/proc/{process.pid}/fd").iterdir()}
-            lowest_free = next(number for number in count() if number not in opened)
-            limit = lowest_free + self.chance.choice([0, 0, 0, 1, 2])
-            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (limit, limit))
+        with suppress(FileNotFoundError, ProcessLookupError):
+            looks = [_opened(process.pid) for _ in range(_LOOKS)]  # some are open for a moment only
+            lowest_free = next(n for n in count() if any(n not in opened for opened in looks))
+            limit = lowest_free + self.chance.choice([0, 0, 0, 0, 1])
+            _, hardest = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (limit, hardest))
 
     def end(self) -> None:
         self.prefix = []
+
+
+def _opened(pid: int) -> set[int]:
+    """Numbers of the files that a process has open, a moment later."""
+    time.sleep(_LOOK_S)
+    return {int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()}
 
 
 FEWEST_FILES: Final = (6, 70)
