@@ -19,6 +19,7 @@ from geospot.tui.screens.answers import AnswersDialog
 from geospot.tui.screens.compare_results import CompareResultsScreen
 from geospot.tui.screens.compare_runs import CompareRunsScreen
 from geospot.tui.screens.metric_picker import MetricPicker
+from geospot.tui.screens.run import RunScreen
 from geospot.tui.widgets.chart import Chart
 from geospot.tui.widgets.panes import Panes
 from geospot.tui.widgets.table import Table
@@ -338,6 +339,24 @@ def test_metrics_are_picked_and_walked_through(tmp_path: Path) -> None:
         assert screen.metric == "geo/median_km"
 
     drive(on_runs(a), steps)
+
+
+def test_a_run_is_opened_from_the_chart_and_from_the_table(tmp_path: Path) -> None:
+    a, b = run_of(tmp_path / "a"), run_of(tmp_path / "b")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        screen = await overlaid(pilot)
+        table = screen.query_one("#overlay-runs", Table)
+        for keys, run in ((("o",), a), (("tab", "down", "enter"), b)):
+            await pilot.press(*keys)
+            await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen), "the run")
+            assert isinstance(pilot.app.screen, RunScreen)
+            assert pilot.app.screen.folder == run
+            await pilot.press("escape")
+            await until(pilot, lambda: pilot.app.screen is screen, "the way back")
+        assert table.has_focus
+
+    drive(on_runs(a, b), steps)
 
 
 def test_new_steps_are_drawn(tmp_path: Path) -> None:
