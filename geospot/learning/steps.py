@@ -59,7 +59,9 @@ class PendingStep:
             self._gradient.coroutine(), self._step.coroutine(), return_exceptions=True
         )
         if isinstance(computed, BaseException):
-            refuse(computed, "the batch")  # the optimiser's complaint would only follow from it
+            # The optimiser's complaint would only follow from it. Without one it has made a step all the
+            # same: of a batch that was sent in several requests the rest has given a gradient.
+            refuse(computed, "the batch", is_stepped=not isinstance(stepped, BaseException))
         if isinstance(stepped, BaseException):
             refuse(stepped, "the optimiser step")
         outcome = outcome_of(computed, stepped.metrics or {})
@@ -91,8 +93,13 @@ async def forget(*waited: "asyncio.Future[Any]") -> None:
     await asyncio.gather(*waited, return_exceptions=True)
 
 
-def refuse(error: BaseException, what: str) -> NoReturn:
-    """Raises what a failed request means for a run."""
+def refuse(error: BaseException, what: str, *, is_stepped: bool = False) -> NoReturn:
+    """Raises what a failed request means for a run.
+
+    Args:
+        what: as of `answer`.
+        is_stepped: whether the weights have changed all the same.
+    """
     if not isinstance(error, Exception) or isinstance(error, GeospotError):
         raise error
     fault = fault_of(error)
@@ -100,7 +107,7 @@ def refuse(error: BaseException, what: str) -> NoReturn:
         raise fatal_error(fault) from error
     if is_diverged(fault):
         message = f"Training has diverged: {fault.message}."
-        raise DivergedError(message, weights_intact=True) from error
+        raise DivergedError(message, weights_intact=not is_stepped) from error
     verb = "refuses" if fault.gravity == "lost" else "failed"
     raise BackendError(f"The service {verb} {printable(what)}: {fault.message}.", RESUME) from error
 

@@ -109,6 +109,27 @@ def test_a_loss_that_is_no_number_is_noticed(tmp_path: Path) -> None:
         asyncio.run(go())
 
 
+@pytest.mark.parametrize(("count", "is_intact"), [(1, True), (1500, False)])
+def test_weights_are_intact_only_where_no_step_was_made(
+    count: int, is_intact: bool, tmp_path: Path
+) -> None:
+    """Of a batch that is sent in two requests the second has a gradient, and is stepped with."""
+    engine = ScriptedEngine(refused=1)
+    with (
+        EmbeddedServer(engine, CheckpointStore(tmp_path)) as server,
+        tinker.ServiceClient(base_url=server.base_url, api_key="tml-test") as service,
+    ):
+        client = service.create_lora_training_client(BASE, rank=4).result()
+
+        async def go() -> None:
+            pending = await _stepped(client, [_datum(1 + index % 600) for index in range(count)])
+            with pytest.raises(DivergedError, match="not finite") as caught:
+                await pending.result()
+            assert caught.value.weights_intact is is_intact
+
+        asyncio.run(go())
+
+
 def test_what_a_restarted_server_has_forgotten_ends_the_run_with_the_setting_to_resume() -> None:
     from tinker.lib.retryable_exception import RetryableException
 

@@ -5,7 +5,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -26,7 +26,6 @@ from geospot.rl.pipeline import Sampled
 from geospot.rl.report import StepReport
 from geospot.rl.types import Action, Env, EnvGroupBuilder, RLDataset, StepResult, Stop
 from geospot_backends.local.api import (
-    Datum,
     EngineError,
     EngineUserError,
     ForwardBackwardResult,
@@ -49,26 +48,6 @@ class Engine(ScriptedEngine):
     """Has a tokenizer, and fails the sample calls whose prompt says so."""
 
     failing: dict[int, list[EngineError]] = field(default_factory=dict[int, list[EngineError]])
-    gradient_s: float = 0.0
-    refused: int = 0
-    """So many gradients are refused for their NaNs."""
-
-    def forward_backward(
-        self,
-        model_id: str,
-        datums: Sequence[Datum],
-        loss_fn: str,
-        loss_config: Mapping[str, float] | None = None,
-        *,
-        forward_only: bool = False,
-    ) -> ForwardBackwardResult:
-        time.sleep(self.gradient_s)
-        if self.refused:
-            self.refused -= 1
-            raise EngineUserError("the gradient is not finite")
-        return super().forward_backward(
-            model_id, datums, loss_fn, loss_config, forward_only=forward_only
-        )
 
     def info(self, model_id: str) -> ModelInfo:
         return ModelInfo(BASE, str(tiny_folder()), CONTEXT, self.models[model_id])

@@ -57,6 +57,10 @@ class ScriptedEngine:
     models: dict[str, LoraSpec | None] = field(default_factory=dict[str, LoraSpec | None])
     samplers: set[str] = field(default_factory=set[str])
     saved: set[str] = field(default_factory=set[str])
+    gradient_s: float = 0.0
+    refused: int = 0
+    """So many gradients are refused for their NaNs; there is nothing to step with until the next one."""
+    _lacks_gradient: bool = False
 
     def names(self) -> list[str]:
         """The calls' names, in order."""
@@ -109,6 +113,12 @@ class ScriptedEngine:
         *,
         forward_only: bool = False,
     ) -> ForwardBackwardResult:
+        time.sleep(self.gradient_s)
+        if not forward_only:
+            self._lacks_gradient = self.refused > 0
+            if self.refused:
+                self.refused -= 1
+                raise EngineUserError("the gradient is not finite")
         self._note(
             "forward" if forward_only else "forward_backward", (datums, loss_fn, loss_config)
         )
@@ -128,6 +138,8 @@ class ScriptedEngine:
         return ForwardBackwardResult(outputs, {"loss:sum": total})
 
     def optim_step(self, model_id: str, params: AdamParams) -> dict[str, float]:
+        if self._lacks_gradient:
+            raise EngineUserError("there is no gradient")
         self._note("optim_step", params)
         return {"grad_norm": 2.5}
 

@@ -1,6 +1,5 @@
 """A scripted engine that training commands can use: it has a tokenizer, says places, and fails as told."""
 
-import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -42,9 +41,6 @@ class TrainingEngine(ScriptedEngine):
     """Trains nothing, at once or as slowly as `gradient_s` says."""
 
     store: CheckpointStore
-    gradient_s: float = 0.0
-    refused: int = 0
-    """So many gradients are refused for their NaNs."""
     refused_forward: int = 0
     """So many computations without a gradient are."""
     no_forward: bool = False
@@ -77,10 +73,6 @@ class TrainingEngine(ScriptedEngine):
         *,
         forward_only: bool = False,
     ) -> ForwardBackwardResult:
-        time.sleep(self.gradient_s)
-        if self.refused and not forward_only:
-            self.refused -= 1
-            raise EngineUserError("the gradient is not finite")
         if self.refused_forward and forward_only:
             self.refused_forward -= 1
             raise EngineUserError("the loss is not finite")
