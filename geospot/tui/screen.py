@@ -34,6 +34,10 @@ class GeoScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", tooltip="To the screen before"),
+        Binding("tab", "app.focus_next", "Next part", show=False, tooltip="Of the screen"),
+        Binding(
+            "shift+tab", "app.focus_previous", "Part before", show=False, tooltip="Of the screen"
+        ),
     ]
 
     @property

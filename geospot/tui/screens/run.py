@@ -61,7 +61,6 @@ class RunScreen(RunControls):
         Binding("l", "view('log')", "Log", show=False, tooltip="What happened"),
         Binding("c", "view('config')", "Configuration", show=False, tooltip="Every setting"),
         Binding("p", "view('saved')", "Checkpoints", show=False, tooltip="What is saved, evaluations"),
-        Binding("tab", "app.focus_next", "Next", show=False),
         Binding("comma", "view_by(-1)", "View before", show=False, tooltip="The view to the left"),
         Binding("full_stop", "view_by(1)", "Next view", show=False, tooltip="The view to the right"),
         Binding("slash", "find", "Find", tooltip="Any figure by its name; log and settings: a filter"),
