@@ -43,8 +43,8 @@ _PREFERRED: Final = (
 _FIXED: Final = tuple(key for key in _PREFERRED if "reward" not in key)
 _LESS_IS_BETTER: Final = ("nll", "_km", "/km", "loss", "distance", "/lost", "frac_all_bad")
 _MORE_IS_BETTER: Final = ("geoscore", "reward", "acc_", "answered", "coverage", "frac_mixed")
-_OF_THE_PLACE: Final = ("log_path", "provenance")
-"""Differences that every two runs have, and that mean nothing."""
+_OF_THE_PLACE: Final = ("log_path", "provenance", "behavior_if_log_dir_exists", "start_path")
+"""Differences that mean nothing, or are another setting's: `start_path` is where a checkpoint was found."""
 
 _LONGEST: Final = 300
 

@@ -424,7 +424,7 @@ def test_figures_that_have_a_direction() -> None:
 
 def test_what_tells_runs_apart(tmp_path: Path) -> None:
     a = run_of(tmp_path / "a", seed=1)
-    b = run_of(tmp_path / "b", seed=2, kind="sft")
+    b = run_of(tmp_path / "b", seed=2, kind="sft", behavior_if_log_dir_exists="resume")
     states = [RunWatch(folder).look() for folder in (a, b)]
     found = {one.name: list(one.values) for one in differences(states)}
     assert found == {"kind": ["rl", "sft"], "seed": ["1", "2"]}
