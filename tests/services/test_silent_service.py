@@ -4,6 +4,7 @@ import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -111,7 +112,7 @@ def test_one_that_answers_nothing_but_its_health_is_given_up_by_the_probe(front:
 
 
 def test_the_program_ends_within_ten_seconds_in_one_sentence(front: Front) -> None:
-    """Ten seconds from its first request on, beside what it computes itself (imports, on a busy machine)."""
+    """Ten seconds from its first request on, beside what it computes and what it waits for a processor."""
     front.held = "create_sampling_session|capabilities"
     program = start_geospot(
         "eval", "--backend", "tinker", "--base-url", front.url, "--model", SAMPLER
@@ -120,15 +121,28 @@ def test_the_program_ends_within_ten_seconds_in_one_sentence(front: Front) -> No
         time.sleep(0.01)
     began = time.monotonic()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    _, said = program.communicate(timeout=60)
+    before_s = queued_s = _queued_s(program.pid)
+    while program.poll() is None:
+        queued_s = max(queued_s, _queued_s(program.pid))
+        time.sleep(0.01)
     waited_s = time.monotonic() - began
+    _, said = program.communicate()
     now = resource.getrusage(resource.RUSAGE_CHILDREN)
     computed_s = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
     assert front.passed
-    assert waited_s < 10 + computed_s
+    assert waited_s < 10 + computed_s + (queued_s - before_s)
     assert program.returncode == 1
     assert "has kept us waiting for 7 s" in said
     assert "Traceback" not in said
+
+
+def _queued_s(pid: int) -> float:
+    """How long its threads could have run and had no processor; 0 where the system doesn't say."""
+    queued_s = 0.0
+    for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(OSError):  # a thread has ended
+            queued_s += int(file.read_text().split()[1]) / 1e9
+    return queued_s
 
 
 @pytest.mark.usefixtures("impatient")
