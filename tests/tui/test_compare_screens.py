@@ -158,7 +158,7 @@ def test_enter_shows_both_texts_made_harmless(tmp_path: Path) -> None:
     async def steps(pilot: Pilot[None]) -> None:
         await compared(pilot)
         await pilot.press("l", "enter")
-        await until_seen(pilot, "A knew it", "B won't", "old-vlm", "new-vlm")
+        await until_seen(pilot, "A knew it", "B won't", "old-vlm", "new-vlm", "tab other side")
         await pilot.press("escape", "down", "enter")
         shown = await until_seen(pilot, "B: \\x1b[2Jfar", "(no text)")
         assert "\x1b" not in shown

@@ -235,6 +235,7 @@ def test_views_are_clicked(tmp_path: Path) -> None:
         assert table.cursor == 1
         await pilot.click(table, offset=(3, 2))
         await until(pilot, lambda: isinstance(pilot.app.screen, AnswersDialog))
+        assert "other side" not in await until_seen(pilot, "y copies · escape goes back")
 
     drive(on(small(tmp_path / "r")), steps)
 

@@ -56,11 +56,9 @@ class AnswersDialog(ModalScreen[None]):
                 for place in range(len(self._sides)):
                     with VerticalScroll():
                         yield Static("reading…", id=f"answers-{place}", classes="answers-text")
-            yield Static(
-                "up down scrolls · tab other side · y copies · escape goes back",
-                id="answers-keys",
-                markup=False,
-            )
+            other = "tab other side · " if len(self._sides) > 1 else ""
+            keys = f"up down scrolls · {other}y copies · escape goes back"
+            yield Static(keys, id="answers-keys", markup=False)
 
     def on_mount(self) -> None:
         """Reads."""
