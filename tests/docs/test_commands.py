@@ -4,13 +4,13 @@ A page is a test: its commands run one after the other in a folder that has what
 run here stands in `NOT_RUN` with its reason, held against the Makefile, the files or the command line.
 """
 
-import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,13 +23,32 @@ from tests.support.osv_tree import make_osv_tree
 from tests.support.photos import make_photo
 from tests.support.serving import serving
 from tests.support.vlm_server import VlmServer
+from tests.support.warm import Warm
 
 KEY = "tml-anything"
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder with all that the pages name, the servers that stand in for hosted ones, and the program."""
+
+    home: Path
+    there: StandIns
+    warm: Warm
+
+    def geospot(self, words: list[str], said: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+        """The program with these words and this much of an environment; it is told yes where it asks."""
+        kept = {
+            "GEOSPOT_CACHE": str(self.home / "cache"),
+            "GEOSPOT_STATE_DIR": str(self.home / "state"),
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+        }
+        return self.warm.run(words, self.home, environment(kept | said), given="y\n")
+
+
 @pytest.fixture(scope="module")
-def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Path, StandIns]]:
-    """A folder with all that the pages name, and the servers that stand in for hosted ones."""
+def place(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Generator[Place]:
+    """Where the commands are run."""
     home = tmp_path_factory.mktemp("docs")
     fill(home)
     hub = home / "hub"
@@ -40,15 +59,10 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Path,
         VlmServer(models=models) as vlm,
         hub_server.serving({OSV5M: repo_of(hub)}) as hugging,
         serving(home / "state") as tinker,
+        pytest.MonkeyPatch.context() as patch,
     ):
-        os.environ["HF_ENDPOINT"], before = hugging.url, os.environ.get("HF_ENDPOINT")
-        there = StandIns(vlm.base_url, tinker, home / "runs" / "sft")
-        try:
-            yield home, there
-        finally:
-            os.environ.pop("HF_ENDPOINT")
-            if before is not None:
-                os.environ["HF_ENDPOINT"] = before
+        patch.setenv("HF_ENDPOINT", hugging.url)
+        yield Place(home, StandIns(vlm.base_url, tinker, home / "runs" / "sft"), warm)
 
 
 def fill(home: Path) -> None:
@@ -71,24 +85,6 @@ def fill(home: Path) -> None:
         (home / name).write_text(text, encoding="utf-8")
 
 
-def geospot(home: Path, words: list[str], said: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    kept = {
-        "GEOSPOT_CACHE": str(home / "cache"),
-        "GEOSPOT_STATE_DIR": str(home / "state"),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "geospot", *words],
-        cwd=home,
-        env=environment(kept | said),
-        input="y\n",  # where one is asked before something is deleted
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def exported(line: str, there: StandIns) -> dict[str, str]:
     """What `export A=B C=D` sets, with the stand-ins' addresses and a key in place of `…`."""
     pairs = [word.partition("=") for word in shlex.split(line)[1:]]
@@ -96,54 +92,52 @@ def exported(line: str, there: StandIns) -> dict[str, str]:
     return said | ({"TINKER_BASE_URL": there.tinker} if "TINKER_BASE_URL" in said else {})
 
 
-def needed_before(page: Path, home: Path, there: StandIns) -> None:
+def needed_before(page: Path, place: Place) -> None:
     """What a page's commands expect to be there from pages that are read before."""
     said = {"TINKER_API_KEY": KEY}
     if page.name == "engine.md":
-        run(Command("", "geospot sft hf_repo=world log_path=runs/sft"), home, there, said)
+        run(Command("", "geospot sft hf_repo=world log_path=runs/sft"), place, said)
     if page.name == "leaderboard.md":
-        evaluated(home, there, "old", "new")
+        evaluated(place, "old", "new")
     if page.name == "report.md":
         pytest.importorskip("matplotlib", reason="the extra report isn't installed")
-        evaluated(home, there, "gpt", "before", "after")
-        run(Command("", "geospot sft hf_repo=world log_path=runs/rl"), home, there, said)
+        evaluated(place, "gpt", "before", "after")
+        run(Command("", "geospot sft hf_repo=world log_path=runs/rl"), place, said)
 
 
-def evaluated(home: Path, there: StandIns, *names: str) -> None:
+def evaluated(place: Place, *names: str) -> None:
     for name in names:
         shown = f"geospot eval --backend constant --dataset world --out results/{name}"
-        run(Command("", shown), home, there, {})
+        run(Command("", shown), place, {})
 
 
-def run(command: Command, home: Path, there: StandIns, said: dict[str, str]) -> str:
-    words = small(command, there)
+def run(command: Command, place: Place, said: dict[str, str]) -> None:
+    words = small(command, place.there)
     if words[:2] == ["checkpoints", "export"]:  # pages export into one folder more than once
-        shutil.rmtree(home / words[3], ignore_errors=True)
-    done = geospot(home, words, said)
+        shutil.rmtree(place.home / words[3], ignore_errors=True)
+    done = place.geospot(words, said)
     if words[0] == "tui":  # its arguments were read, and then there was no terminal
         assert (done.returncode, "needs a terminal" in done.stderr) == (2, True), done.stderr
     else:
         assert done.returncode == 0, f"{command}\n{words}\n{done.stdout}\n{done.stderr}"
     assert "sk-planted" not in done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.mark.timeout(600)  # a dozen programs, one after the other
 @pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda page: page.stem)
-def test_the_commands_of_a_page_run(page: Path, stand_ins: tuple[Path, StandIns]) -> None:
-    home, there = stand_ins
+def test_the_commands_of_a_page_run(page: Path, place: Place) -> None:
     said: dict[str, str] = {"TINKER_API_KEY": KEY}
     done_elsewhere = {line(one) for one in commands(PAGES[0])} if page != PAGES[0] else set[str]()
     ran: set[str] = set()
     for command in commands(page):
         if command.reason is not None:
-            assert parsed(command), command
+            assert parsed(command, place), command
         elif command.line.startswith("export "):
-            said |= exported(command.line, there)
+            said |= exported(command.line, place.there)
         elif line(command) not in done_elsewhere:  # what the README says, too, is run there
             if not ran:
-                needed_before(page, home, there)
-            run(command, home, there, said)
+                needed_before(page, place)
+            run(command, place, said)
             ran.add(command.line)
 
 
@@ -152,7 +146,7 @@ def line(command: Command) -> str:
     return " ".join(command.line.split())
 
 
-def parsed(command: Command) -> bool:
+def parsed(command: Command, place: Place) -> bool:
     """Whether a command that isn't run names targets, files, modules, extras and options that exist."""
     words = shlex.split(command.line)
     if words[0] == "make":
@@ -169,7 +163,7 @@ def parsed(command: Command) -> bool:
             f"\n{extra} = [" in project for group in extras for extra in group.split(",")
         )
     if words[0] == "geospot":
-        done = geospot(ROOT, [words[1], "--help"], {})
+        done = place.geospot([words[1], "--help"], {})
         options = [word.partition("=")[0] for word in words if word.startswith("--")]
         return done.returncode == 0 and all(option in done.stdout for option in options)
     return True
@@ -188,37 +182,37 @@ def test_every_block_says_its_language() -> None:
 @pytest.mark.parametrize(
     "page", [p for p in PAGES if p.name in ("README.md", "data.md")], ids=lambda page: page.stem
 )
-def test_python_of_a_page_runs(page: Path, stand_ins: tuple[Path, StandIns]) -> None:
+def test_python_of_a_page_runs(page: Path, place: Place) -> None:
     """That of engine.md and renderers.md runs in tests/server, of runs.md in tests/runs, of backends.md in
     tests/house, of training.md below."""
-    home, _ = stand_ins
     for code in blocks(page, "python"):
         code = code.replace('open_dataset("photos/"', 'open_dataset("my-photos/"')
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout
+        assert interpreted(code, place.home).stdout
 
 
-def test_the_training_page_s_python_trains(stand_ins: tuple[Path, StandIns]) -> None:
-    home, there = stand_ins
+def test_the_training_page_s_python_trains(place: Place) -> None:
     [code] = blocks(ROOT / "docs" / "training.md", "python")
-    small_code = code.replace('service="local"', f'service="{there.tinker}"').replace(
+    small_code = code.replace('service="local"', f'service="{place.there.tinker}"').replace(
         "max_samples=640",
         "max_samples=16, test_size=4, eval_limit=2, max_steps=1, max_tokens=24, "
         'model_name="geospot/tiny-vlm-scratch"',
     )
     assert small_code.count("max_steps=1") == 1
+    done = interpreted(small_code, place.home)
+    steps, nll, score = done.stdout.splitlines()[-1].split()
+    assert int(steps) == 1
+    assert float(nll) > 0 <= float(score)
+
+
+def interpreted(code: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    """A program of a page, in an interpreter of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", small_code],
-        cwd=home,
+        [sys.executable, "-c", code],
+        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
         env=environment({"TINKER_API_KEY": KEY}),
     )
     assert done.returncode == 0, done.stderr
-    steps, nll, score = done.stdout.splitlines()[-1].split()
-    assert int(steps) == 1
-    assert float(nll) > 0 <= float(score)
+    return done
