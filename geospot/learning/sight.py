@@ -20,6 +20,7 @@ from geospot.errors import (
     BlindModelError,
     DivergedError,
     ImageError,
+    RenderError,
     SourceUnavailableError,
 )
 from geospot.images import (
@@ -65,8 +66,8 @@ class Sight:
 async def refuse_blind(session: Session[Any], data: TrainingData) -> None:
     """Makes sure that photos reach the model, where a run begins and `check_photos` is set.
 
-    Costs three readings of one example, without a gradient. Where the service can't do that, or not one
-    photo can be read, the run goes on and says in logs.log that nothing was checked.
+    Costs three readings of one example, without a gradient. Where the service or the renderer can't
+    do that, or not one photo can be read, the run goes on and says in logs.log that nothing was checked.
 
     Raises:
         BlindModelError: they don't.
@@ -78,17 +79,17 @@ async def refuse_blind(session: Session[Any], data: TrainingData) -> None:
 
 async def _refuse_blind(session: Session[Any], data: TrainingData) -> None:
     trainer, directory = session.trainer, session.directory
-    maker = ExampleMaker.of(trainer, data)
-    examples = await asyncio.to_thread(_examples, maker)
-    if examples is None:
-        directory.log(
-            "Whether photos reach the model wasn't checked: none of the first can be read."
-        )
-        return
-    batch = await asyncio.to_thread(make_batch, examples)
     try:
+        examples = await asyncio.to_thread(_examples, ExampleMaker.of(trainer, data))
+        if examples is None:
+            directory.log(
+                "Whether photos reach the model wasn't checked: none of the first can be read."
+            )
+            return
+        batch = await asyncio.to_thread(make_batch, examples)
         found = sight_of(examples[0], (await trainer.forward(batch.datums)).logprobs)
-    except (BackendError, DivergedError) as error:  # what matters ends the run in its first step
+    except (BackendError, DivergedError, RenderError) as error:
+        # What matters to the run ends it in its first step, with words of its own.
         directory.log(
             f"Whether photos reach the model couldn't be checked: {error}", level="WARNING"
         )

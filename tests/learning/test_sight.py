@@ -12,10 +12,10 @@ from PIL import Image
 
 from geospot import sft, train
 from geospot.config.learning import RLConfig, SFTConfig
-from geospot.errors import BlindModelError
+from geospot.errors import BlindModelError, RenderError
 from geospot.images import prepare_image
 from geospot.learning.sight import LEAST_NATS, MARGIN, Sight, negative, sight_of
-from geospot.learning.supervised import Example
+from geospot.learning.supervised import Example, ExampleMaker
 from geospot.runs.heartbeat import read_heartbeat
 from tests.support.approx import approx
 from tests.support.learning import embedded_url, rows_of, small
@@ -79,6 +79,19 @@ def test_a_service_that_cant_say_is_trained_on_and_that_is_put_down(
         train_on(url, "sft", tmp_path / "run")
     assert len(rows_of(tmp_path / "run")) == 2
     assert "couldn't be checked" in log_of(tmp_path / "run")
+
+
+def test_a_renderer_that_makes_no_examples_keeps_nobody_from_rl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Example:
+        raise RenderError("The chat template can't say where an answer is.")
+
+    monkeypatch.setattr(ExampleMaker, "about", refuse)
+    with served(tmp_path / "state") as (_, url):
+        train_on(url, "rl", tmp_path / "run")
+    assert len(rows_of(tmp_path / "run")) == 2
+    assert "couldn't be checked: The chat template" in log_of(tmp_path / "run")
 
 
 def test_a_run_that_goes_on_isnt_checked_again(tmp_path: Path) -> None:
