@@ -14,6 +14,8 @@ from geospot.textsafe import printable
 
 _EVAL: Final = "eval.json"
 _EVENTS: Final = "events.jsonl"
+_SESSION: Final = b'"session'
+"""In lines of a session's start and end; of all others there may be many."""
 
 
 def this_process() -> Mapping[str, Any]:
@@ -25,6 +27,19 @@ def this_process() -> Mapping[str, Any]:
 def is_evaluation(folder: Path) -> bool:
     """Whether the folder holds an evaluation, and no run."""
     return (folder / _EVAL).is_file() and not (folder / CONFIG).is_file()
+
+
+def has_died(result: Path) -> bool:
+    """Whether its process was on this machine, and is gone without having said that it ended.
+
+    Raises:
+        UsageError: what it notes can't be read.
+    """
+    process = _process_of(result) or {}
+    pid, host, birth = process.get("pid"), process.get("host"), process.get("birth")
+    if not isinstance(pid, int) or not birth or host != this_host():
+        return False
+    return birth_of(pid) != birth
 
 
 def stop_evaluation(result: Path, *, now: bool = False) -> int:
@@ -74,7 +89,7 @@ def _process_of(result: Path) -> Mapping[str, Any] | None:
     try:
         with (result / _EVENTS).open("rb") as lines:
             for line in lines:
-                row = parse_row(line) or {}
+                row = (parse_row(line) if _SESSION in line else None) or {}
                 if row.get("event") == "session":
                     noted = row.get("process")
                     process = cast(Mapping[str, Any], noted) if isinstance(noted, dict) else {}

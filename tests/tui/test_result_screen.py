@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,10 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from geospot.evaluation.results import EVAL, SAMPLES, SUMMARY
+from geospot.evaluation.results import EVAL, EVENTS, SAMPLES, SUMMARY
 from geospot.outcomes import Outcome
 from geospot.query import Query, parse_query
+from geospot.runs.processes import birth_of, this_host
 from geospot.tui.app import GeospotApp
 from geospot.tui.result_lists import KEYS
 from geospot.tui.screens import result
@@ -355,3 +358,22 @@ def test_nobody_is_asked_whether_to_stop_what_is_complete(tmp_path: Path) -> Non
         await until_seen(pilot, "r is over. There is nothing to stop.")
 
     drive(opened(lambda app: app.open_result(result)), steps)
+
+
+def test_an_evaluation_whose_process_is_killed_is_waited_for_no_more(tmp_path: Path) -> None:
+    result = write_result(tmp_path / "r", [answered("p", (1.0, 1.0), (2.0, 1.0))], n=5)
+    (result / SUMMARY).unlink()
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    noted = {"pid": process.pid, "host": this_host(), "birth": birth_of(process.pid)}
+    event = json.dumps({"time": 1.0, "event": "session", "process": noted})
+    (result / EVENTS).write_text(f"{event}\n")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        shown = await until_seen(pilot, "1 of 5 answers so far", "x Stop")
+        assert "gone" not in shown
+        process.kill()
+        process.wait()
+        shown = await until_seen(pilot, "its process is gone: the same command goes on")
+        assert "x Stop" not in shown
+
+    drive(opened(lambda app: app.open_result(result)), steps, (80, 24))

@@ -14,7 +14,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
-from geospot.errors import UsageError
 from geospot.evaluation.following import OUTCOMES, Answers, AnswersTail, ResultFiles, read_answer
 from geospot.evaluation.results import EVAL
 from geospot.evaluation.standing import section
@@ -36,8 +35,8 @@ from geospot.tui.result_lists import (
 )
 from geospot.tui.result_view import overview, so_far
 from geospot.tui.screens.answers import AnswersDialog
-from geospot.tui.screens.views import VIEW_KEYS, ViewsScreen
-from geospot.tui.widgets.confirm import ask
+from geospot.tui.screens.result_control import EvaluationControls
+from geospot.tui.screens.views import VIEW_KEYS
 from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.panes import Panes
 from geospot.tui.widgets.table import Table
@@ -48,6 +47,8 @@ _IDLE_S: Final = 2.0
 _REDRAW_S: Final = 0.7
 """While a long file fills in, lists are sorted again this often."""
 
+_PARTS: Final = "#result-text, #result-list, #answers, #result-map, #countries, #settings"
+_PARTS_COUNT: Final = 6
 _BESIDE: Final = 78
 _WIDE: Final = 150
 
@@ -58,7 +59,7 @@ COUNTRIES: Final = "Countries"
 SETTINGS: Final = "Settings"
 
 
-class ResultScreen(ViewsScreen):
+class ResultScreen(EvaluationControls):
     """One evaluation, finished or under way. Figures come from summary.json at once, answers fill in."""
 
     DEFAULT_CSS = """
@@ -92,8 +93,7 @@ class ResultScreen(ViewsScreen):
     LIST = ANSWERS
 
     def __init__(self, result: Path) -> None:
-        super().__init__("worst", descending=True)
-        self.result = result
+        super().__init__(result, "worst", descending=True)
         self.answers = Answers()
         self.countries: list[Country] = []
         self._files = ResultFiles(result)
@@ -132,16 +132,12 @@ class ResultScreen(ViewsScreen):
         self.query_one("#result-figures").focus()
         self.run_worker(self._follow(), exclusive=True, group="follow")
 
-    def is_offered(self, action: str) -> bool:
-        """What is over can't be stopped."""
-        return action != "stop" or (self._is_under_way and bool(self._files.manifest))
-
     # Reading
 
     async def _follow(self) -> None:
         do = self.geospot.reader.do
         clock = asyncio.get_running_loop().time
-        shown_at, revision = -1e9, -1
+        shown_at, revision, news_at = -1e9, -1, clock()
         while True:
             files_changed = await do(self._files.look)
             if files_changed:
@@ -152,17 +148,26 @@ class ResultScreen(ViewsScreen):
             is_due = not answers.is_behind or clock() - shown_at > _REDRAW_S
             if (answers.revision != revision or files_changed) and is_due:
                 self.answers, revision, shown_at = answers, answers.revision, clock()
+                news_at = shown_at
                 await self._show_answers()
                 self.say()
             else:
                 self.answers = answers
+                if self.is_under_way and clock() - news_at > _IDLE_S:
+                    news_at = clock()
+                    await self.see_whether_it_lives()
             if not answers.is_behind:
-                await asyncio.sleep(_PAUSE_S if self._is_under_way else _IDLE_S)
+                await asyncio.sleep(_PAUSE_S if self.is_under_way else _IDLE_S)
 
     @property
-    def _is_under_way(self) -> bool:
-        """Whether there are no figures of all answers yet."""
-        return self._files.summary is None
+    def manifest(self) -> Mapping[str, Any]:
+        """What eval.json says."""
+        return self._files.manifest
+
+    @property
+    def summary(self) -> Mapping[str, Any] | None:
+        """What summary.json says; None while there are no figures of all answers yet."""
+        return self._files.summary
 
     async def _show_figures(self) -> None:
         manifest, summary = self._files.manifest, self._files.summary
@@ -170,11 +175,20 @@ class ResultScreen(ViewsScreen):
             summary = await self.geospot.reader.do(so_far, self.answers, manifest)
         self._summary = summary
         self._draw_figures()
+        if not self._is_there:
+            return
         settings = self._settings
         table = self.query_one("#settings", Table)
         table.show(len(settings), lambda row: settings[row])
 
+    @property
+    def _is_there(self) -> bool:
+        """Whether all parts are there; what comes late, while the app closes, is shown nowhere."""
+        return self.is_attached and len(self.query(_PARTS)) == _PARTS_COUNT
+
     def _draw_figures(self) -> None:
+        if not self._is_there:
+            return
         text = Text()
         if self._files.problem:
             text = Text(self._files.problem)
@@ -185,7 +199,7 @@ class ResultScreen(ViewsScreen):
             text = overview(
                 self._files.manifest,
                 self._summary,
-                is_so_far=self._is_under_way,
+                is_so_far=self.is_under_way,
                 inks=self.geospot.inks,
                 width=room or self.size.width,
             )
@@ -195,13 +209,14 @@ class ResultScreen(ViewsScreen):
 
     async def _show_answers(self) -> None:
         answers = self.answers
-        if self._is_under_way:
+        if self.is_under_way:
             await self._show_figures()
         await self.put_in_order()
         do = self.geospot.reader.do
         self.countries = await do(countries_of, answers, self._files.summary)
-        self._show_countries()
-        self._show_map()
+        if self._is_there:
+            self._show_countries()
+            self._show_map()
 
     def _show_map(self) -> None:
         """Hands the map what is new, while it is seen."""
@@ -220,6 +235,8 @@ class ResultScreen(ViewsScreen):
 
     async def put_in_order(self) -> None:
         """Sorts and filters; the cursor stays on its answer."""
+        if not self._is_there:
+            return
         table = self.query_one("#answers", Table)
         answers = self.answers
         kept = int(self.order_N[table.cursor]) if table.cursor < len(self.order_N) else -1
@@ -233,7 +250,7 @@ class ResultScreen(ViewsScreen):
             query=self.query_said,
             search=self._search,
         )
-        if asked != (self.sort, self.descending, self.query_said):
+        if asked != (self.sort, self.descending, self.query_said) or not self._is_there:
             return  # another order was wanted meanwhile, and comes by itself
         self.order_N = order
         place = np.flatnonzero(order == kept if kept >= 0 and not was_first else ())
@@ -258,6 +275,8 @@ class ResultScreen(ViewsScreen):
 
     def say(self) -> None:
         """Says what the view shows, and how much of it."""
+        if not self._is_there:
+            return
         backend = section(self._files.manifest, "backend")
         dataset = section(self._files.manifest, "dataset")
         label = f"{backend.get('name') or '?'}/{backend.get('model') or '?'}"
@@ -270,7 +289,10 @@ class ResultScreen(ViewsScreen):
         so_far = f"{answers:,} of {expected:,} answers" if expected else f"{answers:,} answers"
         self.say_status(
             "reading answers" if self.answers.is_behind else "",
-            so_far + (" so far" if self._is_under_way else ""),
+            so_far + (" so far" if self.is_under_way else ""),
+            "its process is gone: the same command goes on"
+            if self.has_died and self.is_under_way
+            else "",
             f"{self.sort} first" if is_listed and self.sort in ORDERS[:3] else "",
             f"{shown:,} shown by the filter" if shown != answers else "",
             f"{self.answers.passed_over:,} lines passed over: no records"
@@ -330,29 +352,6 @@ class ResultScreen(ViewsScreen):
             self._sort_countries(key)
         elif table.id == "answers":
             self._sort_answers(key, descending=key == self.sort and not self.descending)
-
-    def action_stop(self) -> None:
-        """Stops the evaluation, where the person says yes.
-
-        Raises:
-            UsageError: it is over.
-        """
-        if (self._files.summary or {}).get("complete") is True:
-            raise UsageError(f"{self.result.name} is over. There is nothing to stop.")
-        what = (
-            "It finishes the questions under way and ends. Every answer is kept, and the same command goes"
-            " on with the rest. Stopped once more, it drops what is under way."
-        )
-        ask(
-            self.geospot, f"Stop {self.result.name}?", what,
-            lambda: self.attempt(self._stop()), yes="Stop",
-        )  # fmt: skip
-
-    async def _stop(self) -> None:
-        from geospot.runs.evaluations import stop_evaluation
-
-        await self.geospot.reader.do(stop_evaluation, self.result)
-        self.notify("It was asked to stop: it finishes the questions under way.")
 
     def action_full_map(self) -> None:
         """The map's own screen."""
