@@ -200,16 +200,25 @@ def _run(place: _Place, arguments: list[str], case: Case, marked: Marked) -> tup
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    try:
-        said = process.communicate(timeout=case.interrupt_s or _LIMIT_S)[0]
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGINT)
-        try:
-            said = process.communicate(timeout=60)[0]
-        except subprocess.TimeoutExpired:
-            process.kill()
-            said = process.communicate()[0]
-    return said, process.returncode
+    said = bytearray()
+    reader = threading.Thread(target=_read, args=(process, said), daemon=True)
+    reader.start()
+    end_s, waits_for = time.monotonic() + _LIMIT_S, case.interrupt_at
+    while process.poll() is None and time.monotonic() < end_s:
+        if waits_for and waits_for in said:
+            process.send_signal(signal.SIGINT)
+            waits_for = b""
+        time.sleep(_LOOK_S)
+    process.kill()  # one that has ended doesn't mind
+    reader.join(_STARTS_WITHIN_S)
+    return bytes(said), process.wait()
+
+
+def _read(process: "subprocess.Popen[bytes]", said: bytearray) -> None:
+    assert process.stdout is not None
+    with process.stdout as out:
+        while data := os.read(out.fileno(), 1 << 16):
+            said += data
 
 
 def _in_terminal(

@@ -30,7 +30,7 @@ class Case:
     Attributes:
         code: what it has to end with.
         keys: whose keys have to be sent, each to the server that it belongs to; no other may be.
-        interrupt_s: it would go on, and is interrupted after so long.
+        interrupt_at: it would go on, and is interrupted when it has said this.
         crashes: it is meant to end with a traceback, which must hold no secret either.
         screen: texts that have to come on its screen, each before the keys behind it are pressed; then it
             is run in a terminal.
@@ -39,7 +39,7 @@ class Case:
     arguments: tuple[str, ...]
     code: int = OK
     keys: tuple[str, ...] = ()
-    interrupt_s: float | None = None
+    interrupt_at: bytes = b""
     crashes: bool = False
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     screen: tuple[tuple[str, str], ...] = ()
@@ -231,16 +231,17 @@ def _files() -> Iterator[Step]:
     yield "leaderboard compare", Case(("res", "tiny"))
     yield "data check", Case(("photos", "--json"))
     yield "data check", Case(("some/photos", "--json"), keys=hub)
-    yield "data prepare", Case(("some/photos",), keys=hub)
+    yield "data prepare", Case(("some/photos",), WRONG)
     yield "parse", Case(("1.5, 2.5",))
 
 
 def _others(urls: Urls) -> Iterator[Step]:
     key = ("TINKER_API_KEY",)
-    yield "demo", Case(("--out", "demo"), INTERRUPTED, interrupt_s=25.0)
-    yield "serve", Case(("--port", "0", "--api-key-env", "TINKER_API_KEY"), interrupt_s=20.0)
+    yield "demo", Case(("--out", "demo"), INTERRUPTED, interrupt_at=b"Training ")
+    own = ("--port", "0", "--api-key-env", "TINKER_API_KEY")
+    yield "serve", Case(own, interrupt_at=b"Serving the Tinker protocol")
     yield "serve", Case(("--port", "0", "--api-key-env", "MY_OWN_KEY"), FAILED)
     yield "backends", Case(())
     yield "doctor", Case((), keys=key)
-    yield "doctor", Case((), env={"TINKER_BASE_URL": urls.nobody})
-    yield "doctor", Case((), env={"TINKER_BASE_URL": urls.tells_401}, keys=key)
+    yield "doctor", Case((), FAILED, env={"TINKER_BASE_URL": urls.nobody})
+    yield "doctor", Case((), FAILED, env={"TINKER_BASE_URL": urls.tells_401}, keys=key)
