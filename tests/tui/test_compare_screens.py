@@ -394,6 +394,24 @@ def test_more_than_eight_gone_and_none(tmp_path: Path) -> None:
     drive(on_runs(), none, (80, 24))
 
 
+def test_time_goes_by_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long runs take more than a second, and with none marked nothing ever comes."""
+    ticks: list[bool] = []
+    tick = CompareRunsScreen._tick  # pyright: ignore[reportPrivateUsage]
+
+    def counted(screen: CompareRunsScreen) -> None:
+        tick(screen)
+        ticks.append(True)
+
+    monkeypatch.setattr("geospot.tui.screens.compare_runs._TICK_S", 0.02)
+    monkeypatch.setattr(CompareRunsScreen, "_tick", counted)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(ticks) > 1, "the second tick")
+
+    drive(on_runs(), steps)
+
+
 def test_hostile_configurations_and_metrics(tmp_path: Path) -> None:
     a = run_of(tmp_path / "a\x1b[31m", note="[bold]\x1b[2J")
     b = run_of(tmp_path / "b", note={"deep": {"er": [1, None]}})

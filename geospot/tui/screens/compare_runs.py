@@ -85,6 +85,7 @@ class CompareRunsScreen(GeoScreen):
         self._ends: list[Callable[[], None]] = []
         self._timer: Timer | None = None
         self._names = _names(self.folders)
+        self._standings: Sequence[str] = ()
         self._places: dict[int, tuple[Columns, Axis, NDArray[Any] | None]] = {}
 
     def compose_body(self) -> ComposeResult:
