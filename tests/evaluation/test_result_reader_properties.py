@@ -88,7 +88,7 @@ def append(result: Path, rows: list[SampleRecord]) -> None:
     directory.close()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(records, min_size=1, max_size=12).map(settled), st.floats(0, 1))
 def test_a_kill_at_any_byte_loses_at_most_the_line_that_was_being_written(
     rows: list[SampleRecord], share: float
@@ -106,7 +106,7 @@ def test_a_kill_at_any_byte_loses_at_most_the_line_that_was_being_written(
         assert len(list(read_records(path))) == len(latest(rows))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(records, min_size=1, max_size=12).map(settled), st.data())
 def test_answers_that_come_one_after_the_other_are_those_that_are_there(
     rows: list[SampleRecord], data: st.DataObject
@@ -149,7 +149,7 @@ lines = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(lines, max_size=6))
 def test_no_line_stops_a_reader_without_a_sentence(content: list[bytes]) -> None:
     with a_result() as result:
@@ -177,7 +177,7 @@ documents = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(documents, st.sampled_from(["eval.json", "summary.json"]))
 def test_no_document_stops_the_ranking(document: bytes, name: str) -> None:
     with a_result() as result:

@@ -100,7 +100,7 @@ def a_run() -> Generator[Path]:
         yield run
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(contents, st.data())
 def test_a_run_that_grows_is_read_as_one_that_is_there(
     files: dict[str, bytes], data: st.DataObject
@@ -128,7 +128,7 @@ few_steps: Strategy = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(few_steps, min_size=2, max_size=20), st.integers(1, 200))
 def test_a_long_file_is_read_from_its_end_as_from_its_beginning(
     rows: list[dict[str, Any]], limit: int
