@@ -163,7 +163,11 @@ def course_curves(runs: Sequence[Run], name: str) -> str:
             axes.set_xlabel("step")
             axes.set_yscale(scale)
             axes.yaxis.set_major_formatter(FuncFormatter(_number))
-            axes.yaxis.set_minor_formatter(NullFormatter())
+            low, high = axes.get_ylim()
+            is_narrow = (
+                scale == "log" and high < 10 * low
+            )  # no power of ten need be among its ticks
+            axes.yaxis.set_minor_formatter(FuncFormatter(_number) if is_narrow else NullFormatter())
         if len(runs) > 1:
             grid[0].legend(ncols=4)
         return as_svg(figure, name, "GeoScore and median distance of evaluations over the steps")

@@ -187,6 +187,11 @@ def test_a_run_shows_the_course_of_its_evaluations_with_intervals(tmp_path: Path
         assert " ".join(words) in page.flat
     labels = [value for _, name, value in page.attributes if name == "aria-label"]
     assert "GeoScore and median distance of evaluations over the steps" in labels
+    course = page.words.partition("Evaluations on the way")[2].partition("Bars are 95%")[0]
+    _, distances = course.split("Median distance (km)")[0].rsplit("step", 1)
+    assert re.search(
+        r"\b[1-9]0\b", distances
+    )  # its axis has numbers, though no power of ten is on it
 
 
 def test_an_evaluation_that_was_set_aside_is_no_part_of_the_course(tmp_path: Path) -> None:
