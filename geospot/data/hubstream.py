@@ -19,15 +19,14 @@ from geospot.data.prepared import locked
 from geospot.data.progress import Progress
 from geospot.data.remote import HubRepo
 from geospot.data.rows import json_text
-from geospot.data.sample import SAMPLE_SCHEMA, GeoSample, SampleTable
+from geospot.data.sample import GeoSample, SampleTable
 from geospot.data.selection import Selection
 from geospot.data.spool import Spool, read_spooled
-from geospot.data.truth import valid_rows
+from geospot.data.truth import TEXT_SCHEMA, valid_rows
 from geospot.errors import ImageError
 from geospot.images import MAX_BYTES
 
 _MARK_EVERY: Final = 32
-_RAW_SCHEMA: Final = pa.schema([(name, pa.string()) for name in SAMPLE_SCHEMA.names])
 _ON_HUB, _AT_URL = "hub:", "url:"
 
 
@@ -127,7 +126,7 @@ def _append(
         if field != "image":
             fields[field] = json_text(field, row.get(column))
     spool.seen += 1
-    valid = valid_rows(pa.Table.from_pylist([fields], schema=_RAW_SCHEMA))
+    valid = valid_rows(pa.Table.from_pylist([fields], schema=TEXT_SCHEMA))
     reason = next(iter(valid.dropped), None)
     if reason is None and valid[0].id in spool.ids:
         reason = "duplicate_id"

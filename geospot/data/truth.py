@@ -26,6 +26,9 @@ REASONS: Final = (
 """Why a row has no valid truth, in the order in which the reasons are looked for. `null_island` is
 exactly (0, 0), which is what broken location services write; `duplicate_id` keeps the first row."""
 
+TEXT_SCHEMA: Final = pa.schema([(name, pa.string()) for name in SAMPLE_SCHEMA.names])
+"""The columns as `valid_rows` takes them from a source that is text."""
+
 _NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
 
 Mask = npt.NDArray[np.bool_]

@@ -19,8 +19,8 @@ from geospot.data.columns import find_columns, flatten, same_column
 from geospot.data.dataset import GeoDataset
 from geospot.data.progress import Progress, silent
 from geospot.data.rows import json_object, json_text
-from geospot.data.sample import SAMPLE_SCHEMA, GeoSample, SampleTable
-from geospot.data.truth import valid_rows
+from geospot.data.sample import GeoSample, SampleTable
+from geospot.data.truth import TEXT_SCHEMA, valid_rows
 from geospot.errors import DataError, ImageError, refuse_if_exhausted
 from geospot.images import MAX_BYTES
 from geospot.textsafe import printable
@@ -31,7 +31,6 @@ _BLOCK: Final = 512
 _HEADING: Final = re.compile(r"\d{1,3}")
 _NO_IMAGE: Final = "none"
 _COORDINATES: Final = ("latitude", "longitude")
-_RAW_SCHEMA: Final = pa.schema([(name, pa.string()) for name in SAMPLE_SCHEMA.names])
 
 Row = dict[str, str | None]
 
@@ -61,7 +60,7 @@ def open_webdataset(
             _put(groups, member, number, reader)
             if count % 1000 == 0:
                 progress("indexing tars", before + member.offset, total)
-        tables.append(pa.Table.from_pylist(list(_rows(groups)), schema=_RAW_SCHEMA))
+        tables.append(pa.Table.from_pylist(list(_rows(groups)), schema=TEXT_SCHEMA))
         before += path.stat().st_size
     progress("indexing tars", total, total)
     reader.check()

@@ -20,7 +20,7 @@ from geospot.renderers.messages import (
     check_learnable,
     parts_of,
 )
-from geospot.renderers.photos import prepare_photo
+from geospot.renderers.photos import format_of, prepare_photo
 from geospot.renderers.pieces import Picture, Piece, length_of, to_model_input
 from geospot.renderers.processors import ModelProcessor
 from geospot.renderers.response import ParsedResponse, read_response
@@ -219,8 +219,7 @@ class ChatTemplateRenderer:
             expansion = self._processor.expand(opened.convert("RGB"))
         if not len(expansion.tokens_N):
             raise ImageError("The model's processor makes no tokens of the image.")
-        kind = "png" if photo.mime == "image/png" else "jpeg"
-        picture = Picture(photo.data, kind, len(expansion.tokens_N))
+        picture = Picture(photo.data, format_of(photo), len(expansion.tokens_N))
         return expansion.before, picture, expansion.after
 
     def _begin_text(self) -> str:

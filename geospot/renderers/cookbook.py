@@ -14,7 +14,7 @@ from geospot.renderers.messages import (
     has_images,
     parts_of,
 )
-from geospot.renderers.photos import prepare_photo
+from geospot.renderers.photos import format_of, prepare_photo
 from geospot.renderers.response import ParsedResponse, read_response
 from geospot.renderers.style import OPEN_BLOCK, ChatStyle
 
@@ -199,10 +199,11 @@ def _with_photos(model_input: Any, photos: "list[PreparedImage]") -> "tinker.Mod
             photo = next(rest, None)
             if photo is None:
                 raise RenderError("The renderer made more images than the conversation has.")
-            kind = "png" if photo.mime == "image/png" else "jpeg"
             chunks.append(
                 types.ImageChunk(
-                    data=photo.data, format=kind, expected_tokens=chunk.expected_tokens
+                    data=photo.data,
+                    format=format_of(photo),
+                    expected_tokens=chunk.expected_tokens,
                 )
             )
         elif chunk.length:  # the service refuses empty ones

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from geospot.errors import ImageError, refuse_if_exhausted
 from geospot.images import PreparedImage, as_rgb, prepare_decoded, prepare_image
@@ -24,7 +25,12 @@ def to_picture(image: ImageSource, grid: VisionGrid, max_side: int | None) -> Pi
     photo = prepare_photo(image, max_side)
     grid.check_shape(*photo.original_size)
     tokens = grid.expected_tokens(photo.width, photo.height)
-    return Picture(photo.data, "png" if photo.mime == "image/png" else "jpeg", tokens)
+    return Picture(photo.data, format_of(photo), tokens)
+
+
+def format_of(photo: PreparedImage) -> Literal["jpeg", "png"]:
+    """How services call the kind of a prepared photo."""
+    return "png" if photo.mime == "image/png" else "jpeg"
 
 
 def prepare_photo(image: ImageSource, max_side: int | None) -> PreparedImage:
