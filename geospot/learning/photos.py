@@ -12,8 +12,14 @@ from geospot.data.columns import parse_overrides
 from geospot.data.progress import Progress, silent
 from geospot.data.selection import fingerprint
 from geospot.data.world import SPLITS as WORLD_SIZES
-from geospot.errors import DataError
-from geospot.images import PreparedImage, prepare_image
+from geospot.errors import DataError, ImageError
+from geospot.images import (
+    PILLOW_ERRORS,
+    PreparedImage,
+    open_image,
+    pillow_reason,
+    prepare_image,
+)
 from geospot.learning.order import SampleOrder
 from geospot.places import country_code, reverse_geocode
 from geospot.prompts import Prompt
@@ -111,10 +117,22 @@ def read_photo(dataset: GeoDataset, sample: GeoSample, max_image_size: int | Non
     Blocks; call it in a thread.
 
     Raises:
-        ImageError: it is missing or can't be read.
+        ImageError: it is missing, or can't be read to its last pixel: a service would refuse the whole
+            batch for it.
         SourceUnavailableError: a remote source didn't answer.
     """
-    return prepare_image(dataset.read_image(sample), max_image_size)
+    photo = prepare_image(dataset.read_image(sample), max_image_size)
+    if not photo.changes:  # what was encoded anew was decoded before
+        _check_pixels(photo)
+    return photo
+
+
+def _check_pixels(photo: PreparedImage) -> None:
+    try:
+        with open_image(photo.data) as image:
+            image.load()
+    except PILLOW_ERRORS as error:
+        raise ImageError(f"The image can't be decoded: {pillow_reason(error)}.") from error
 
 
 def question(prompt: Prompt, photo: PreparedImage) -> list[Message]:

@@ -1,6 +1,8 @@
 """The photos that are trained on: how many, which ones, balanced by country, and put to the model."""
 
 import io
+import struct
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -137,6 +139,24 @@ def test_a_photo_is_read_without_where_it_was_taken(tmp_path: Path) -> None:
     assert (small.width, small.height) == (96, 64)
     with pytest.raises(ImageError):
         read_photo(data.dataset, samples["2.jpg"], None)
+    data.close()
+
+
+def test_a_photo_whose_pixels_are_broken_is_none(tmp_path: Path) -> None:
+    """Its head is sound, and nothing is cut away; a service would refuse the batch that it is in."""
+    data = open_training_data(config(folder(tmp_path, 12)))
+    sample = next(sample for sample in data.samples if sample.image == "1.jpg")
+    whole = io.BytesIO()
+    Image.effect_noise((60, 40), 80).convert("RGB").save(whole, "PNG")
+    head = whole.getvalue()[:33]  # the signature and IHDR
+    parts = [(b"IDAT", zlib.compress(bytes(181 * 40))[:8] + b"\xff" * 40), (b"IEND", b"")]
+    chunks = [
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in parts
+    ]
+    (tmp_path / "1.jpg").write_bytes(head + b"".join(chunks))
+    with pytest.raises(ImageError, match="can't be decoded"):
+        read_photo(data.dataset, sample, 512)
     data.close()
 
 
