@@ -270,11 +270,17 @@ class GeospotApp(App[None]):
 
         self.push_screen(RunScreen(folder))
 
-    def open_rollouts(self, folder: Path, step: int | None = None, query: str = "") -> None:
-        """The rollouts of a run, at a step (the newest by default), filtered by a query."""
+    def open_rollouts(
+        self, folder: Path, step: int | None = None, query: str = "", among: Sequence[int] = ()
+    ) -> None:
+        """The rollouts of a run, at a step (the newest by default), filtered by a query.
+
+        Args:
+            among: the steps that can be walked to; all of them by default.
+        """
         from geospot.tui.screens.rollouts import RolloutsScreen
 
-        self.push_screen(RolloutsScreen(folder, step, query))
+        self.push_screen(RolloutsScreen(folder, step, query, among))
 
     def open_run_map(self, folder: Path, steps: tuple[int, int] | None = None) -> None:
         """Answers of a run on the world map; `steps` is the first and the last, the newest by default."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +126,14 @@ def show_rollouts(
     size: tuple[int, int] = MIDDLE,
     step: int | None = None,
     query: str = "",
+    among: Sequence[int] = (),
 ) -> None:
     """Opens the screen and looks at it."""
 
     async def show() -> None:
-        app = GeospotApp((folder.parent,), first=lambda app: app.open_rollouts(folder, step, query))
+        app = GeospotApp(
+            (folder.parent,), first=lambda app: app.open_rollouts(folder, step, query, among)
+        )
         async with app.run_test(size=size, notifications=True) as pilot:
             await pilot.pause()
             await look(Shown(pilot))

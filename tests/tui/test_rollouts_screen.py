@@ -283,3 +283,41 @@ def test_without_colours_marks_remain(tmp_path: Path, monkeypatch: pytest.Monkey
         assert "│█" in shown.columns[0]
 
     show_rollouts(folder, look)
+
+
+def test_of_some_steps_no_others_are_walked_to_until_the_newest_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    folder = run_with_rollouts(tmp_path, range(10))
+
+    async def look(shown: Shown) -> None:
+        await shown.at(7)
+        assert "3 steps: 2…7" in shown.scrubber
+        await shown.press("left_square_bracket")
+        await shown.at(4)
+        await shown.press("left_square_bracket")
+        await shown.at(2)
+        await shown.press("left_square_bracket")
+        assert shown.screen.step == 2
+        await shown.press("N")  # and a search looks at no others
+        await shown.at(4)
+        await shown.press("right_curly_bracket")
+        await shown.at(7)
+        await shown.press("f")
+        await shown.at(9)
+        assert "steps:" not in shown.scrubber
+        await shown.press("left_square_bracket")
+        await shown.at(8)
+
+    show_rollouts(folder, look, step=7, query="reward>0.5", among=[7, 4, 2, 77])
+
+
+def test_where_none_of_the_steps_is_left_all_are_walked_to(tmp_path: Path) -> None:
+    folder = run_with_rollouts(tmp_path, range(3))
+
+    async def look(shown: Shown) -> None:
+        await shown.at(2)
+        await shown.press("left_square_bracket")
+        await shown.at(1)
+
+    show_rollouts(folder, look, step=60, among=[50, 60])

@@ -42,35 +42,38 @@ def test_a_cell_of_the_heat_map_opens_exactly_its_rollouts(
 
         shown(folder, steps, size)
     assert opened == [
-        ("open_rollouts", folder, 5, "reward<0"),
-        ("open_rollouts", folder, 4, "reward<0"),
-        ("open_rollouts", folder, 4, "km>20015"),
+        ("open_rollouts", folder, 5, "reward<0", [5]),
+        ("open_rollouts", folder, 4, "reward<0", [4]),
+        ("open_rollouts", folder, 4, "km>20015", [4]),
         ("open_rollouts", folder, 4),
     ]
 
 
-def test_of_several_steps_the_newest_on_record_is_opened_and_said(
+def test_of_a_column_of_several_steps_those_on_record_are_opened_and_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = calls_of(monkeypatch, GeospotApp, "open_rollouts")
     folder = tmp_path / "run"
     with going(folder, steps=0) as run:
-        for step in range(400):
+        for step in range(1200):
             do_step(run, step, rollouts=step % 7 == 0)
 
         async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
-            await until_seen(pilot, "step 400 of 10")
+            await until_seen(pilot, "step 1,200 of 10")
             await pilot.press("h", *["down"] * 60, "home")
             view = screen.query_one(Histograms)
             stride = view.heat_map.binned.stride
-            assert stride > 2
-            await pilot.press("right", "right", "enter")
+            assert stride >= 14
+            await pilot.press("right", "right")
             low, high = 2 * stride, 3 * stride - 1
-            newest = max(step for step in range(low, high + 1) if step % 7 == 0)
-            assert [call[2] for call in opened] == [newest]
-            await until_seen(pilot, f"step {newest}, the newest of {stride} steps")
+            there = [step for step in range(high, low - 1, -1) if step % 7 == 0]
+            await until_seen(pilot, f"⏎ opens {len(there)} steps")
+            await pilot.press("enter")
+            assert [call[2] for call in opened] == [max(there)]
+            assert [call[4] for call in opened] == [there]
+            await until_seen(pilot, f"{len(there)} steps, the newest first")
 
-        shown(folder, steps)
+        shown(folder, steps, (80, 24))
 
 
 def test_steps_without_rollouts_on_record_open_nothing(
@@ -103,7 +106,7 @@ def test_a_click_on_a_cell_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             await pilot.click(heat_map, offset=(GUTTER, failed))
 
         shown(tmp_path / "run", steps)
-    assert [call[2:] for call in opened] == [(0, "reward<0")]
+    assert [call[2:] for call in opened] == [(0, "reward<0", [0])]
 
 
 def test_a_cell_leaves_out_photos_that_are_shown_again_as_its_count_does(tmp_path: Path) -> None:
@@ -187,8 +190,8 @@ def test_ridges_stand_one_behind_another_and_open_their_steps(
 
         shown(folder, steps, size)
     assert opened == [
-        ("open_rollouts", folder, 2, ""),
-        ("open_rollouts", folder, 0, ""),
+        ("open_rollouts", folder, 2, "", [2]),
+        ("open_rollouts", folder, 0, "", [0]),
         ("open_rollouts", folder, 0),
     ]
 

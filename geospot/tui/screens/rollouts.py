@@ -49,6 +49,7 @@ class RolloutsScreen(StepScreen):
         folder: the run's directory.
         step: the step to begin at; None is the newest, and follows it while nobody has moved.
         query: the filter to begin with.
+        among: the steps that can be walked to, until the newest is asked for; all of them by default.
     """
 
     DEFAULT_CSS = """
@@ -64,8 +65,14 @@ class RolloutsScreen(StepScreen):
     AUTO_FOCUS = "AnswerList"
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
-    def __init__(self, folder: Path, step: int | None = None, query: str = "") -> None:
-        super().__init__(folder, step, _readable(query))
+    def __init__(
+        self,
+        folder: Path,
+        step: int | None = None,
+        query: str = "",
+        among: Sequence[int] = (),
+    ) -> None:
+        super().__init__(folder, step, _readable(query), among)
         self.order: GroupOrder = "photo"
         self.group_place = 0
         """Which of the groups is shown, by its place in their order."""
@@ -163,6 +170,8 @@ class RolloutsScreen(StepScreen):
         if self.state is None:
             return
         span = f"{self.steps[0]}…{self.steps[-1]} " if self.steps else ""
+        if self.is_narrowed:
+            span = f"{len(self.steps)} steps: {span}"
         is_newest = self.steps[-1:] == (self.step,)
         where = mark(self.state, is_gone=self.is_gone, follows=self.follows, is_newest=is_newest)
         self.query_one(Scrubber).show(self.steps, self.step, span + where)

@@ -83,7 +83,9 @@ class StepScreen(GeoScreen):
     Subclasses give `show_step` and what else is told them; `go` is how they get to a step.
     """
 
-    def __init__(self, folder: Path, step: int | None, query: Query) -> None:
+    def __init__(
+        self, folder: Path, step: int | None, query: Query, among: Sequence[int] = ()
+    ) -> None:
         super().__init__()
         self.folder = folder
         self.follows = step is None
@@ -92,12 +94,13 @@ class StepScreen(GeoScreen):
         self.state: RunState | None = None
         """What the run's files say; None until the first look."""
         self.steps: Sequence[int] = ()
-        """Those that have rollouts, ascending."""
+        """Those that can be walked to, ascending: of those with rollouts all, or some that were chosen."""
         self.view: StepView | None = None
         """The step that is shown, filtered."""
         self.is_gone = False
         """Whether the shown step isn't there any more."""
         self._asked = step
+        self._among: Collection[int] = frozenset(among)
         self._wanted: int | None = None
         self._is_loading = False
         self._whole: StepView | None = None
@@ -146,16 +149,27 @@ class StepScreen(GeoScreen):
     def _told(self, state: RunState) -> None:
         if self.is_leaving:
             return
-        if state.rollout_steps != self.steps:
+        if self.state is None or state.rollout_steps != self.state.rollout_steps:
             there = set(state.rollout_steps)
             self._reader.forget_others(there)
             self.is_gone |= self.step is not None and self.step not in there
-        self.state, self.steps = state, state.rollout_steps
+        self.state, self.steps = state, self._walkable(state)
         if self.steps and self._wanted is None:
             self._follow_or_stay()
         elif not self.steps and self.view is None:
             self.say_nothing(self.why_nothing(state))
         self.show_place()
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether there are steps with rollouts that can't be walked to."""
+        return self.state is not None and len(self.steps) < len(self.state.rollout_steps)
+
+    def _walkable(self, state: RunState) -> Sequence[int]:
+        if not self._among:
+            return state.rollout_steps
+        chosen = [step for step in state.rollout_steps if step in self._among]
+        return chosen or state.rollout_steps  # the run went back, and none of them is left
 
     def _follow_or_stay(self) -> None:
         newest = self.steps[-1]
@@ -247,9 +261,11 @@ class StepScreen(GeoScreen):
             self.go_to_step(self.steps[place])
 
     def action_follow(self) -> None:
-        """To the newest step, and on with it; or stays here."""
+        """To the newest step of all, and on with it; or stays here."""
         self.follows = not self.follows
-        self._search = None
+        self._search, self._among = None, ()
+        if self.state is not None:
+            self.steps = self._walkable(self.state)
         if self.follows and self.steps and self.steps[-1] != self.step:
             self.go(self.steps[-1])
         self.show_place()

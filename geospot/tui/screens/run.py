@@ -316,9 +316,9 @@ class RunScreen(RunControls):
         return int(step) if step is not None and int(step) in set(steps) else None
 
     def on_histograms_asked(self, event: Histograms.Asked) -> None:
-        """Opens the rollouts of a cell."""
+        """Opens the rollouts of a cell: of its steps, and of no others."""
         self.notify(event.said, markup=False)
-        self.geospot.open_rollouts(self.folder, event.step, event.query)
+        self.geospot.open_rollouts(self.folder, max(event.steps), event.query, event.steps)
 
     def on_saved_evaluation_chosen(self, event: Saved.EvaluationChosen) -> None:
         """Opens an evaluation."""

@@ -30,6 +30,7 @@ _SFT: Final = (
     "geospot rl, started from one of the checkpoints, has histograms."
 )
 _NO_ROLLOUTS: Final = "no rollouts of it are on record"
+_WALK: Final = "the newest first: [ ] walk over them, f leaves them for the newest of all"
 
 
 class Histograms(Vertical):
@@ -61,9 +62,9 @@ class Histograms(Vertical):
     class Asked(Message):
         """The rollouts of a cell are wanted."""
 
-        def __init__(self, step: int, query: str, said: str) -> None:
+        def __init__(self, steps: Sequence[int], query: str, said: str) -> None:
             super().__init__()
-            self.step, self.query, self.said = step, query, said
+            self.steps, self.query, self.said = steps, query, said
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -132,13 +133,15 @@ class Histograms(Vertical):
         steps = self._ridges.steps if is_ridges else self.heat_map.steps_in_cell()
         if not steps:
             return "nothing in this cell"
-        step = self._newest_on_record(steps)
-        return _NO_ROLLOUTS if step is None else f"⏎ opens step {step:,}"
+        there = self._on_record(steps)
+        if not there:
+            return _NO_ROLLOUTS
+        return f"⏎ opens {len(there)} steps" if there[1:] else f"⏎ opens step {there[0]:,}"
 
-    def _newest_on_record(self, steps: Sequence[int]) -> int | None:
-        """The newest of the steps whose rollouts can be read."""
+    def _on_record(self, steps: Sequence[int]) -> Sequence[int]:
+        """Those of the steps whose rollouts can be read."""
         known = set(self._state.rollout_steps if self._state is not None else ())
-        return next((step for step in steps if step in known), None)
+        return [step for step in steps if step in known]
 
     def focus_first(self) -> None:
         """Gives the keys to the heat map, or to the ridges."""
@@ -177,7 +180,7 @@ class Histograms(Vertical):
         self._show_step()
 
     def on_ridgeline_opened(self, event: Ridgeline.Opened) -> None:
-        """Asks for the rollouts of the ridge's newest step."""
+        """Asks for the rollouts of the ridge's steps."""
         event.stop()
         self._ask(event.steps, "", "all rollouts")
 
@@ -187,7 +190,7 @@ class Histograms(Vertical):
         self._show_step()
 
     def on_heat_map_opened(self, event: HeatMap.Opened) -> None:
-        """Asks for the rollouts of the newest step that has some in the cell."""
+        """Asks for the rollouts of the steps that have some in the cell."""
         event.stop()
         self._ask(event.steps, event.row.query, event.row.name)
 
@@ -197,16 +200,18 @@ class Histograms(Vertical):
         self._ask([event.step] if event.count else (), event.row.query, event.row.name)
 
     def _ask(self, steps: Sequence[int], query: str, what: str) -> None:
-        """Asks for the newest of these steps whose rollouts can be read; without one, says so."""
-        step = self._newest_on_record(steps)
-        if step is None:
+        """Asks for those of these steps whose rollouts can be read; without one, says so."""
+        there = self._on_record(steps)
+        if not there:
             words = _NO_ROLLOUTS if steps else "there is nothing in it"
             self.notify(words.capitalize() + ".", markup=False)
             return
         said = printable(what)
-        if len(steps) > 1:
-            said += f": step {step:,}, the newest of {len(steps)} steps with rollouts here"
-        self.post_message(self.Asked(step, f"{query}{self._counted}".strip(), said))
+        if len(there) > 1:
+            said += f": {len(there)} steps, {_WALK}"
+        elif len(steps) > 1:
+            said += f": step {there[0]:,}, the only one of {len(steps)} with rollouts on record"
+        self.post_message(self.Asked(there, f"{query}{self._counted}".strip(), said))
 
     @property
     def _counted(self) -> str:
