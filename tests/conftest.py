@@ -1,6 +1,7 @@
 """Options of the tests, and in which order and where they are run: the same tests, sooner done."""
 
 import gc
+import signal
 from typing import Final
 
 import pytest
@@ -54,3 +55,9 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _programs_hear_of_hang_ups() -> None:  # pyright: ignore[reportUnusedFunction]
+    """Also where the tests themselves were started with nohup, which all their programs would inherit."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -11,6 +11,7 @@ import torch
 from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import (
     AdamParams,
+    EngineError,
     EngineUserError,
     LoraSpec,
     SampleRequest,
@@ -234,7 +235,7 @@ def test_checkpoints_are_listed_replaced_deleted_and_never_half_written(tmp_path
         raise OSError("disk full")
 
     before = found[paths[0]]
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(EngineError, match="can't be written: disk full"):
         engine.checkpoints.write(before.path, before.base_model, before.lora, torn)
     engine.load_weights("run:train:0", paths[0], optimizer=True)
     engine.checkpoints.delete(paths[0])

@@ -129,7 +129,10 @@ def test_an_evaluation_that_cannot_be_done_is_warned_of_and_training_goes_on(
         more = {"test_size": 0, "eval_every": 3, "eval_hf_repo": str(tmp_path / "nowhere")}
         done = asyncio.run(run(SFTConfig(**settings_for(url, tmp_path / "run", **more)), view))
     assert (done.steps, done.exit_code) == (6, 0)
-    assert [line[:34] for line in view.warned] == [
+    warned = [
+        line for line in view.warned if not line.startswith("tinker SDK")
+    ]  # other tests' sessions
+    assert [line[:34] for line in warned] == [
         f"The evaluation at step {step} could not" for step in (0, 3, 6)
     ]
     assert "WARNING The evaluation at step 3" in (tmp_path / "run" / "logs.log").read_text()
