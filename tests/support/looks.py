@@ -14,6 +14,8 @@ from rich.style import Style
 from textual.pilot import Pilot
 from textual.screen import Screen
 
+from tests.support.screens import painted
+
 _STYLES, _CELLS = "-- styles", "-- cells"
 _MOST_ROWS: Final = 5
 _ATTRIBUTES: Final = ("bold", "dim", "italic", "underline", "reverse", "strike")
@@ -21,11 +23,10 @@ _ATTRIBUTES: Final = ("bold", "dim", "italic", "underline", "reverse", "strike")
 
 def look_of(screen: Screen[Any]) -> str:
     """What the screen looks like now."""
-    compositor = screen._compositor  # pyright: ignore[reportPrivateUsage]
     names: dict[str, str] = {}
     rows: list[str] = []
     cells: list[str] = []
-    for strip in compositor.render_strips():
+    for strip in painted(screen):
         rows.append("".join(segment.text for segment in strip).rstrip())
         styled = [(_words(segment.style), segment.cell_length) for segment in strip]
         runs: list[str] = []

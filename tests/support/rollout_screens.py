@@ -17,6 +17,7 @@ from geospot.tui.widgets.answer import AnswerColumn
 from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.rollout_bars import GroupStrip, Scrubber
 from tests.support.rollouts import rollout, step_rollouts
+from tests.support.screens import seen
 
 SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
 
@@ -70,10 +71,7 @@ class Shown:
     @property
     def painted(self) -> str:
         """Everything on the terminal."""
-        return "\n".join(
-            "".join(segment.text for segment in line)
-            for line in self.screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
-        )
+        return seen(self.screen)
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)

@@ -4,8 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from textual._context import visible_screen_stack
 from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.strip import Strip
 from textual.widget import Widget
 
 from geospot.tui.app import GeospotApp
@@ -57,12 +61,21 @@ def seen(widget: Widget) -> str:
     return "\n".join(_rows(widget))
 
 
+def painted(screen: Screen[Any]) -> list[Strip]:
+    """The rows of a whole screen, as they are painted on a terminal.
+
+    What a dialog lets through is taken from a list of the screens below it, which each painting uses up:
+    without a new one it would be whatever another painting left there, and stay in the dialog's cache.
+    """
+    app: Any = screen.app
+    visible_screen_stack.set(app._background_screens if screen is app.screen else [])
+    return screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
+
+
 def _rows(widget: Widget) -> Sequence[str]:
     if widget.is_container or widget.children or widget is widget.screen:
-        compositor = widget.screen._compositor  # pyright: ignore[reportPrivateUsage]
-        strips = compositor.render_strips()
         region = widget.region
-        rows = ["".join(segment.text for segment in strip) for strip in strips]
+        rows = ["".join(segment.text for segment in strip) for strip in painted(widget.screen)]
         return [row[region.x : region.right] for row in rows[region.y : region.bottom]]
     return [
         "".join(segment.text for segment in widget.render_line(y))

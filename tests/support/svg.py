@@ -14,6 +14,8 @@ from rich.cells import cell_len
 from rich.style import Style
 from textual.screen import Screen
 
+from tests.support.screens import painted
+
 _WIDTH, _HEIGHT, _MARGIN = 9.0, 19.0, 10.0
 """Of a cell, and around all of them, in pixels."""
 _FONTS: Final = "ui-monospace,'SF Mono',Menlo,Consolas,'DejaVu Sans Mono',monospace"
@@ -87,15 +89,14 @@ class _Drawing:
 def svg_of(screen: Screen[Any], background: str) -> str:
     """The screen as it is now, on a background such as `#14171c`."""
     drawing = _Drawing()
-    strips = screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
-    for row, strip in enumerate(strips):
+    for row, strip in enumerate(painted(screen)):
         x, y = _MARGIN, _MARGIN + row * _HEIGHT
         for segment in strip:
             drawing.put(x, y, segment.text, segment.style or Style.null())
             x += segment.cell_length * _WIDTH
     width, height = (
         screen.size.width * _WIDTH + 2 * _MARGIN,
-        len(strips) * _HEIGHT + 2 * _MARGIN,
+        screen.size.height * _HEIGHT + 2 * _MARGIN,
     )
     shapes = [
         f'<path fill="{ink}" opacity="{share:g}" d="{"".join(paths)}"/>'

@@ -24,7 +24,7 @@ from geospot.tui.widgets.choose import Choose
 from geospot.tui.widgets.confirm import Confirm, ask
 from geospot.tui.widgets.keyline import KeyLine
 from geospot.tui.widgets.table import Table
-from tests.support.screens import drive, seen, until, until_seen
+from tests.support.screens import drive, painted, seen, until, until_seen
 from tests.support.written_runs import write_run
 
 
@@ -277,8 +277,7 @@ def test_without_colour_nothing_is_coloured_and_everything_is_still_said(
     async def steps(pilot: Pilot[None]) -> None:
         await until_seen(pilot, "✗ failed", "▌")
         assert not app.inks.has_colour
-        compositor = app.screen._compositor  # pyright: ignore[reportPrivateUsage]
-        styles = [s.style for strip in compositor.render_strips() for s in strip if s.style]
+        styles = [s.style for strip in painted(app.screen) for s in strip if s.style]
         colours = [c for style in styles for c in (style.color, style.bgcolor) if c is not None]
         assert colours
         for colour in colours:
