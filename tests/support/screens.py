@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from textual._context import visible_screen_stack
 from textual.pilot import Pilot
@@ -67,7 +67,7 @@ def painted(screen: Screen[Any]) -> list[Strip]:
     What a dialog lets through is taken from a list of the screens below it, which each painting uses up:
     without a new one it would be whatever another painting left there, and stay in the dialog's cache.
     """
-    app: Any = screen.app
+    app = cast(Any, screen).app
     visible_screen_stack.set(app._background_screens if screen is app.screen else [])
     return screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
 
