@@ -9,12 +9,23 @@ import sys
 import termios
 
 PROGRAM = """
-import sys, time
+import select, sys, threading, time
 from geospot.tui.hangup import end_with
 end_with(sys.stdin)
 print("ready", flush=True)
+select.select([sys.stdin], [], [])
+time.sleep(0.5)  # who takes a key for the end has ended by now
+print("geospot-hangup" in [thread.name for thread in threading.enumerate()], flush=True)
 time.sleep(600)
 """
+
+
+def lines(terminal: int, count: int) -> bytes:
+    """What comes until so many lines have ended."""
+    said = b""
+    while said.count(b"\n") < count:
+        said += os.read(terminal, 100)
+    return said
 
 
 def test_nobody_who_is_deaf_to_the_signal_outlives_the_terminal() -> None:
@@ -29,12 +40,11 @@ def test_nobody_who_is_deaf_to_the_signal_outlives_the_terminal() -> None:
     )
     os.close(slave)
     try:
-        said = b""
-        while b"ready" not in said:
-            said += os.read(master, 100)
-        os.write(master, b"key")
-        while b"key" not in said:  # it is echoed: the terminal has it
-            said += os.read(master, 100)
+        # Whole lines: while one is being written, the end of the terminal is an error of the program's.
+        said = lines(master, 1)
+        os.write(master, b"key\n")
+        said += lines(master, 2)
+        assert said.split() == [b"ready", b"key", b"True"]  # the key's echo; it still looks out
         assert child.poll() is None
         os.close(master)
         assert child.wait(60) == 128 + signal.SIGHUP
