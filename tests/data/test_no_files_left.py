@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from geospot.data import open_dataset
+from geospot.data.dataset import GeoDataset
 from geospot.data.folder import has_photos, open_folder
 from geospot.errors import ExhaustedError
 from tests.support.osv_tree import make_osv_tree
@@ -73,7 +74,11 @@ def test_a_photo_is_not_blamed(make: Callable[[Path], Path], tmp_path: Path) -> 
         dataset.close()
 
 
-@pytest.mark.parametrize("reads", [lambda folder: open_folder(folder, "test"), has_photos])
+def photos_of_the_test_split(folder: Path) -> GeoDataset:
+    return open_folder(folder, "test")
+
+
+@pytest.mark.parametrize("reads", [photos_of_the_test_split, has_photos])
 def test_a_folder_does_not_become_smaller(reads: Callable[[Path], object], tmp_path: Path) -> None:
     folder = photos(tmp_path / "data")
     with no_files_left(), pytest.raises(ExhaustedError, match="No more files can be opened"):
