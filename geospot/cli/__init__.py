@@ -90,6 +90,17 @@ def main() -> None:
     run_program(app)
 
 
+def _fill_closed_streams() -> None:
+    """Opens /dev/null in the place of standard streams that are closed, as cron and daemons leave them.
+
+    Python has None there, and the next file that is opened would get the descriptor of the stream.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - to the end
+            setattr(sys, name, nowhere)
+
+
 def _speak_utf8() -> None:
     """Starts the program again where names of files are taken for another encoding than UTF-8.
 
@@ -108,6 +119,7 @@ def run_program(program: typer.Typer) -> None:
     """Runs a program to its end. A GeospotError becomes its sentence and its advice; so does a system
     that has no room or no files left; anything else is a bug.
     """
+    _fill_closed_streams()
     _speak_utf8()
     for stream in (sys.stdout, sys.stderr):
         never_fail_to_print(stream)

@@ -94,6 +94,23 @@ def test_too_few_files_are_one_sentence(arguments: list[str], left: int, tmp_pat
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0"}])
+def test_closed_streams_are_no_fault(closed: str, locale: dict[str, str]) -> None:
+    for arguments, code in ((["--version"], 0), (["parse", "--trunk", "x"], 2)):
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "geospot", *arguments],
+            env=os.environ | {"PYTHONCOERCECLOCALE": "0"} | locale,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        shown = done.stderr if code else done.stdout
+        assert bool(shown) == (("2>&-" if code else " >&-") not in f" {closed}")
+
+
 @pytest.mark.parametrize("encoding", ["", "ascii", "latin-1"])
 def test_names_are_read_as_utf8_whatever_the_locale(encoding: str, tmp_path: Path) -> None:
     folder = tmp_path / "Straße"
