@@ -36,7 +36,7 @@ def printable(text: str, *, limit: int | None = None) -> str:
 
 def shown_url(url: str) -> str:
     """An address without user, password, query and fragment: each of them may hold a key."""
-    without_user = re.sub(r"^([a-z][a-z0-9+.-]*://)?[^/]*@", r"\1", url, flags=re.IGNORECASE)
+    without_user = re.sub(r"^([a-z][a-z0-9+.-]*://)?[^/?#]*@", r"\1", url, flags=re.IGNORECASE)
     return re.split(r"[?#]", without_user, maxsplit=1)[0]
 
 

@@ -103,6 +103,8 @@ def test_junk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, junk: str) -> Non
         ("https://me:sk-1@host.example/v1?key=sk-1#sk-1", "https://host.example/v1"),
         ("me:sk-1@host.example/a@b", "host.example/a@b"),
         ("HTTP://me:sk@1@host?sk-1", "HTTP://host"),
+        ("http://host?mail=me@other", "http://host"),
+        ("http://host#me@other", "http://host"),
         ("no address at all", "no address at all"),
     ],
 )
