@@ -5,9 +5,7 @@ are due. The other half's bytes were broken on the way: whatever answer comes ha
 end the server is well, has logged no fault of its own, and holds no connection.
 """
 
-import logging
 import random
-import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -27,31 +25,12 @@ from tests.drills.conversations import (
     wrong_with,
 )
 from tests.drills.drill import Attempt, Session, Trial, drill
+from tests.drills.faults import SERVER_LOG, Faults
 from tests.drills.run_reader import broken
 from tests.support.scripted_engine import ScriptedEngine
 
 _AT_ONCE: Final = 8
 _FILES_SPARE: Final = 4
-
-
-class Faults(logging.Handler):
-    """Whatever the server logs as its own fault."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self._lock = threading.Lock()
-        self._said: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keeps it."""
-        with self._lock:
-            self._said.append(f"{record.getMessage()} {record.exc_info}")
-
-    def taken(self) -> list[str]:
-        """What came since the last call."""
-        with self._lock:
-            said, self._said = self._said, []
-        return said
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +49,13 @@ class Served:
 @contextmanager
 def served(folder: Path) -> Generator[Served]:
     """Serves a scripted engine until the block ends."""
-    faults, log = Faults(), logging.getLogger("geospot_backends")
-    log.addHandler(faults)
+    faults = Faults()
+    SERVER_LOG.addHandler(faults)
     try:
         with EmbeddedServer(ScriptedEngine(), CheckpointStore(folder)) as server:
             yield Served(server, urlsplit(server.base_url).port or 0, faults)
     finally:
-        log.removeHandler(faults)
+        SERVER_LOG.removeHandler(faults)
 
 
 @drill("clients over sockets that speak HTTP badly", times=200_000, short=400)

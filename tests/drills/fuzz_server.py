@@ -8,7 +8,6 @@ left out.
 
 import asyncio
 import json
-import logging
 import tempfile
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +18,7 @@ import h11
 from geospot_backends.local import routes
 from geospot_backends.local.checkpoints import CheckpointStore
 from geospot_backends.local.server import TinkerServer
+from tests.drills.faults import SERVER_LOG, Faults
 from tests.support.scripted_engine import BASE, ScriptedEngine
 
 ADDRESSES: Final = [
@@ -29,17 +29,6 @@ ADDRESSES: Final = [
 ]
 _LIFE: Final = 2000
 """Inputs that one server takes before it is made anew: what it keeps grows."""
-
-
-class _Faults(logging.Handler):
-    """Whatever the server logs as its own fault."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
 
 
 class _Writer:
@@ -100,8 +89,9 @@ class _Served:
 
 
 import_module("tinker.proto.tinker_public_pb2")  # takes seconds, which the first input must not pay
-_faults = _Faults()
+_faults = Faults()
 _served: list[_Served] = []
+_POLLS_S: Final = routes._POLL_S  # pyright: ignore[reportPrivateUsage]
 
 
 def _request(address: str, body: bytes) -> bytes:
@@ -114,13 +104,23 @@ def _request(address: str, body: bytes) -> bytes:
 def _server() -> _Served:
     if not _served:
         routes._POLL_S = 0.001  # pyright: ignore[reportPrivateUsage] # what isn't there yet is not waited for
-        logging.getLogger("geospot_backends").addHandler(_faults)
-        logging.getLogger("geospot_backends").propagate = False
+        SERVER_LOG.addHandler(_faults)
+        SERVER_LOG.propagate = False
         _served.append(_Served())
     elif _served[0].inputs >= _LIFE:
         _served.pop().close()
         _served.append(_Served())
     return _served[0]
+
+
+def close() -> None:
+    """Ends the server; what was changed for it in this process is as it was."""
+    while _served:
+        _served.pop().close()
+    routes._POLL_S = _POLLS_S  # pyright: ignore[reportPrivateUsage]
+    SERVER_LOG.removeHandler(_faults)
+    SERVER_LOG.propagate = True
+    _faults.taken()
 
 
 def check(data: bytes) -> None:
@@ -140,9 +140,8 @@ def check(data: bytes) -> None:
         head, _, body = rest.partition(b"\r\n\r\n")
         rest = _request(head.split(b" ")[1].decode().removeprefix("/api/v1/"), body)
     said = served.loop.run_until_complete(asyncio.wait_for(served.converse(rest), 10))
-    faults, _faults.records = _faults.records, []
-    real = [fault for fault in faults if "the engine has a bug" not in str(fault.exc_info)]
-    assert not real, real[0].getMessage() + str(real[0].exc_info)
+    real = [fault for fault in _faults.taken() if "the engine has a bug" not in fault]
+    assert not real, real[0]
     _is_well_formed(said, whole=kind >= 64, has_head=kind < 64 and b"HEAD" in rest.upper())
 
 
