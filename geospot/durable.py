@@ -10,6 +10,7 @@ import fcntl
 import json
 import math
 import os
+import stat
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -126,17 +127,18 @@ def replace_json(path: Path, value: Mapping[str, Any], *, sync: bool = True) -> 
     replace_bytes(path, text.encode("utf-8", "backslashreplace"), sync=sync)
 
 
-def replace_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """Replaces a file atomically.
-
-    Raises:
-        WriteError: the disk is full or read-only.
-    """
-    replace_lines(path, (data,), sync=sync)
+def replace_bytes(path: Path, data: bytes, *, sync: bool = True, mode: int | None = None) -> None:
+    """Replaces a file atomically; see `replace_lines`."""
+    replace_lines(path, (data,), sync=sync, mode=mode)
 
 
-def replace_lines(path: Path, lines: Iterable[bytes], *, sync: bool = True) -> None:
+def replace_lines(
+    path: Path, lines: Iterable[bytes], *, sync: bool = True, mode: int | None = None
+) -> None:
     """Replaces a file atomically by lines that needn't be in memory together.
+
+    Args:
+        mode: who may read and write it; as for any new file by default.
 
     Raises:
         WriteError: the disk is full or read-only.
@@ -144,6 +146,9 @@ def replace_lines(path: Path, lines: Iterable[bytes], *, sync: bool = True) -> N
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as out:
+            if mode is not None:
+                with contextlib.suppress(OSError):  # a file system that knows no modes
+                    os.fchmod(out.fileno(), mode)
             out.writelines(lines)
             if sync:
                 out.flush()
@@ -158,20 +163,24 @@ def replace_lines(path: Path, lines: Iterable[bytes], *, sync: bool = True) -> N
 def put_file(path: Path, data: bytes) -> None:
     """Writes a file that a person named: the old one or the new one is there, never a part.
 
-    What is no plain file, such as a pipe or /dev/stdout, is written to; a link is followed.
+    What is no plain file, such as a pipe or /dev/stdout, is written to; a link is followed. Who may read
+    and write a file stays as it was.
 
     Raises:
-        WriteError: its folder can't be made, the disk is full or read-only.
+        WriteError: its folder can't be made, its links go in a circle, the disk is full or read-only.
     """
-    target = path.resolve()
+    mode = None
     try:
-        if path.exists() and not path.is_file():
+        with contextlib.suppress(FileNotFoundError):
+            mode = path.stat().st_mode
+        if mode is not None and not stat.S_ISREG(mode):
             path.write_bytes(data)
             return
+        target = path.resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(path, error) from error
-    replace_bytes(target, data)
+    replace_bytes(target, data, mode=None if mode is None else stat.S_IMODE(mode))
 
 
 def take_lock(folder: Path, advice: str) -> int:

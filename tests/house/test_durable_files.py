@@ -31,6 +31,24 @@ def test_what_is_no_plain_file_is_written_to(tmp_path: Path) -> None:
     assert Path("/dev/full").is_char_device()
 
 
+@pytest.mark.parametrize("mode", [0o664, 0o600, 0o444])
+def test_who_may_read_and_write_a_file_stays_when_it_is_replaced(tmp_path: Path, mode: int) -> None:
+    board = tmp_path / "board.csv"
+    board.write_text("old")
+    board.chmod(mode)
+    put_file(board, b"new")
+    assert (board.read_text(), board.stat().st_mode & 0o7777) == ("new", mode)
+
+
+def test_links_in_a_circle_are_a_sentence(tmp_path: Path) -> None:
+    for name, other in (("a", "b"), ("b", "a")):
+        (tmp_path / name).symlink_to(tmp_path / other)
+    for path in (tmp_path / "a", tmp_path / "a" / "board.csv"):
+        with pytest.raises(WriteError, match="Too many levels of symbolic links"):
+            put_file(path, b"new")
+    assert (tmp_path / "a").is_symlink()
+
+
 def test_a_file_whose_folder_takes_nothing_stays_as_it_was() -> None:
     with pytest.raises(WriteError, match="/proc/version can't be written"):
         put_file(Path("/proc/version"), b"new")
