@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 from geospot.evaluation.results import EVAL, EVENTS, SAMPLES, SUMMARY
 from geospot.outcomes import Outcome
 from geospot.query import Query, parse_query
+from geospot.runs import evaluations
 from geospot.runs.processes import birth_of, this_host
 from geospot.tui.app import GeospotApp
 from geospot.tui.result_lists import KEYS
@@ -377,3 +378,27 @@ def test_an_evaluation_whose_process_is_killed_is_waited_for_no_more(tmp_path: P
         assert "x Stop" not in shown
 
     drive(opened(lambda app: app.open_result(result)), steps, (80, 24))
+
+
+def test_events_that_cant_be_read_for_a_while_say_nothing_of_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = write_result(tmp_path / "r", [answered("p", (1.0, 1.0), (2.0, 1.0))], n=5)
+    (result / SUMMARY).unlink()
+    (result / EVENTS).unlink(missing_ok=True)
+    (result / EVENTS).mkdir()
+    asked: list[Path] = []
+    has_died = evaluations.has_died
+
+    def asking(folder: Path) -> bool:
+        asked.append(folder)
+        return has_died(folder)
+
+    monkeypatch.setattr(evaluations, "has_died", asking)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(asked) > 1, "it looked twice")
+        shown = await until_seen(pilot, "1 of 5 answers so far", "x Stop")
+        assert "gone" not in shown
+
+    drive(opened(lambda app: app.open_result(result)), steps)

@@ -85,9 +85,6 @@ class ResultScreen(EvaluationControls):
             tooltip="outcome:refusal km>2500 country:BR, or words of the answers",
         ),
         Binding("M", "full_map", "Full map", show=False, tooltip="The map on a screen of its own"),
-        Binding(
-            "x", "stop", "Stop", tooltip="Finish the questions under way, keep all answers, end"
-        ),
     ]
 
     LIST = ANSWERS

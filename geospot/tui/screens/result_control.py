@@ -1,6 +1,7 @@
 """Stopping an evaluation from its screen, and seeing that its process is gone."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -75,11 +76,12 @@ class EvaluationControls(ViewsScreen):
         self.notify("It was asked to stop: it finishes the questions under way.")
 
     async def see_whether_it_lives(self) -> None:
-        """Looks for its process."""
+        """Looks for its process; what can't be read just now says nothing of it."""
         from geospot.runs.evaluations import has_died
 
         had_died = self.has_died
-        self.has_died = await self.geospot.reader.do(has_died, self.result)
+        with suppress(UsageError):
+            self.has_died = await self.geospot.reader.do(has_died, self.result)
         if self.has_died != had_died:
             self.say()
             self.refresh_bindings()
