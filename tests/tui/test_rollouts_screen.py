@@ -303,11 +303,15 @@ def test_of_some_steps_no_others_are_walked_to_until_the_newest_is_asked_for(
         await shown.at(4)
         await shown.press("right_curly_bracket")
         await shown.at(7)
+        assert "newest" not in shown.scrubber
         await shown.press("f")
         await shown.at(9)
         assert "steps:" not in shown.scrubber
         await shown.press("left_square_bracket")
         await shown.at(8)
+        await shown.press("right_square_bracket")
+        await shown.at(9)
+        assert "newest" in shown.scrubber
 
     show_rollouts(folder, look, step=7, query="reward>0.5", among=[7, 4, 2, 77])
 

@@ -172,7 +172,7 @@ class RolloutsScreen(StepScreen):
         span = f"{self.steps[0]}…{self.steps[-1]} " if self.steps else ""
         if self.is_narrowed:
             span = f"{len(self.steps)} steps: {span}"
-        is_newest = self.steps[-1:] == (self.step,)
+        is_newest = list(self.state.rollout_steps[-1:]) == [self.step]
         where = mark(self.state, is_gone=self.is_gone, follows=self.follows, is_newest=is_newest)
         self.query_one(Scrubber).show(self.steps, self.step, span + where)
         self.query_one(GroupStrip).show(self._groups, self.group_place, ORDER_NAMES[self.order])

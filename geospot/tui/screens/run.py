@@ -318,7 +318,8 @@ class RunScreen(RunControls):
     def on_histograms_asked(self, event: Histograms.Asked) -> None:
         """Opens the rollouts of a cell: of its steps, and of no others."""
         self.notify(event.said, markup=False)
-        self.geospot.open_rollouts(self.folder, max(event.steps), event.query, event.steps)
+        among = event.steps if len(event.steps) > 1 else ()  # from one step its neighbours are near
+        self.geospot.open_rollouts(self.folder, max(event.steps), event.query, among)
 
     def on_saved_evaluation_chosen(self, event: Saved.EvaluationChosen) -> None:
         """Opens an evaluation."""
