@@ -45,7 +45,9 @@ def test_nothing_of_the_servers_fuzzer_stays(
     fuzz_server.check(b"")
     assert of_this_process() != before
     assert list(tmp_path.iterdir())
+    [served] = fuzz_server._served  # pyright: ignore[reportPrivateUsage]
     fuzz_server.close()
+    assert served.loop.is_closed()
     assert of_this_process() == before
     assert list(tmp_path.iterdir()) == []
 
