@@ -3,10 +3,12 @@
 import json
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import numpy as np
 import pytest
 import tinker
@@ -61,6 +63,25 @@ def test_a_killed_server_finds_its_checkpoints_again(tmp_path: Path) -> None:
 def test_a_terminal_that_closes_ends_the_server_as_ctrl_c_does(tmp_path: Path) -> None:
     with serving(tmp_path, end=signal.SIGHUP) as address:
         assert httpx.get(f"{address}/api/v1/healthz", trust_env=False).status_code == 200
+
+
+def test_what_was_started_with_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what a program started now inherits
+    try:
+        with serving(tmp_path) as address:
+            signal.signal(signal.SIGHUP, before)
+            [process] = [
+                child
+                for child in psutil.Process().children()
+                if str(tmp_path) in " ".join(child.cmdline())
+            ]
+            process.send_signal(signal.SIGHUP)
+            for _ in range(5):
+                assert httpx.get(f"{address}/api/v1/healthz", trust_env=False).status_code == 200
+                time.sleep(0.1)
+            assert process.status() != psutil.STATUS_ZOMBIE
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def check_checkpoint_commands(state_dir: Path, training: str, sampler: str) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 from geospot.errors import BackendError, KeyMissingError, UsageError
 from geospot.services.endpoint import ServeOptions, check_url
 from geospot.services.loopback import is_loopback
+from geospot.stopsignals import stop_signals
 from geospot_backends.local.api import EngineError
 from geospot_backends.local.embedded import (
     cannot_start,
@@ -64,7 +64,7 @@ def _serve_on(
     async def serve() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in stop_signals():
             loop.add_signal_handler(number, stop.set)
         try:
             await server.start(listener)
