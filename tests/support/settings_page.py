@@ -50,7 +50,8 @@ REASONS: Final = {
     "eval_every": "not tuned: with the defaults of RL and 5,000 photos seven evaluations",
     "eval_limit": "200 photos: an interval of some ±220 GeoScore points, for a trend and not for a table",
     "thumbnails_mb": "some two thousand photos",
-    "check_photos": "three readings of an example, nine before a run is refused, against a training that was blind all along",
+    "check_photos": "three readings of an example, nine before a run is refused, against a training that "
+    "was blind all along",
     "max_retries": "a fault that outlasts four growing pauses isn't a passing one: judgement",
     "test_size": "a mean over 64 answers, for a curve: judgement",
     "nll_every": "as often as checkpoints",
