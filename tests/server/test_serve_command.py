@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import numpy as np
+import psutil
 import pytest
 import tinker
 from tinker import types
