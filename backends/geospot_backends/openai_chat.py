@@ -26,6 +26,7 @@ from geospot.errors import (
     UsageError,
 )
 from geospot.evaluation.backend import BackendFault, BackendOptions, Question, Reply, Usage
+from geospot.evaluation.records import LIMIT
 from geospot.images import PreparedImage
 from geospot.prompts import Prompt
 from geospot.services.loopback import is_loopback
@@ -52,8 +53,6 @@ _IMAGE_MARK: Final = f"image-{uuid.uuid4().hex}"
 _PROBE: Final = Prompt("probe", "Answer with the word OK.")
 _UNREADABLE: Final = (openai.OpenAIError, ValueError, TypeError, AttributeError, RecursionError)
 """What the SDK raises of a list of models that is none; the last of one that is nested too deep."""
-_MOST_TOKENS: Final = 1 << 40
-"""A count beyond this is none, and would break what adds them up."""
 
 
 def create(options: BackendOptions) -> "ChatBackend":
@@ -389,6 +388,4 @@ def _usage(usage: Any) -> Usage:
         return Usage()
     counts = cast(dict[str, Any], usage)
     tokens = [counts.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    return Usage(
-        *(count if type(count) is int and 0 < count <= _MOST_TOKENS else 0 for count in tokens)
-    )
+    return Usage(*(count if type(count) is int and 0 < count < LIMIT else 0 for count in tokens))

@@ -7,6 +7,9 @@ from typing import Any, Final, cast
 from geospot.geo import HALF_CIRCUMFERENCE_KM
 from geospot.outcomes import Outcome
 
+LIMIT: Final = 1 << 40
+"""Every figure and count of a record is below: larger ones can't be, and would break what adds them up."""
+
 
 @dataclass(frozen=True, slots=True)
 class SampleRecord:
@@ -63,9 +66,9 @@ def is_record(row: Mapping[str, Any]) -> bool:
     try:
         return (
             _NUMBER.issuperset(map(type, figures))
-            and sum(map(abs, figures)) < _LARGEST  # not where one is NaN
+            and sum(map(abs, figures)) < LIMIT  # not where one is NaN
             and _WHOLE.issuperset(map(type, counts))
-            and 0 <= min(counts) <= max(counts) < _LARGEST
+            and 0 <= min(counts) <= max(counts) < LIMIT
             and _TEXT.issuperset(map(type, texts))
             and texts[1] in _OUTCOMES
             and type(get("truncated", False)) is type(get("refused", False)) is bool
@@ -79,7 +82,6 @@ _FIGURES: Final = (
     *(("distance_km", 0), ("geoscore", 0), ("latency_s", 0)),
 )
 """Degrees, kilometres, scores, seconds; what has None in the place of a default has to be there."""
-_LARGEST: Final = 1 << 40
 _NUMBER: Final = frozenset([int, float])
 _WHOLE: Final = frozenset([int])
 _TEXT: Final = frozenset([str])

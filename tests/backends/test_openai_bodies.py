@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from geospot.evaluation.backend import BackendOptions
+from geospot.evaluation.records import LIMIT
 from geospot_backends.openai_chat import create
 from tests.support.evaluating import records, run
 from tests.support.vlm_server import Behaviour, VlmServer, completion, head, send_bytes
@@ -33,12 +34,13 @@ def test_an_answer_too_deep_to_be_read_is_a_fault_of_the_server(tmp_path: Path) 
     assert {str(one.outcome) for one in records(tmp_path / "out").values()} == {"transport_error"}
 
 
-@pytest.mark.parametrize("tokens", [10**300, -5, 2**62])
+@pytest.mark.parametrize("tokens", [10**300, -5, 2**62, LIMIT])
 def test_a_count_of_tokens_that_cannot_be_is_none(tmp_path: Path, tokens: int) -> None:
     with VlmServer(lambda _: Behaviour("raw", body=counted(tokens))) as server:
         done = run("world", server.base_url, tmp_path / "out", limit="2", price_in="1.0")
     assert done.ending == "complete"
     assert done.summary["usage"]["input_tokens"] == 0
+    assert len(records(tmp_path / "out")) == 2  # and the result can be read again
 
 
 def test_a_list_of_models_too_deep_to_be_read_lists_none() -> None:
