@@ -48,8 +48,6 @@ class Spool:
 
     def first(self, limit: int | None) -> list[Taken]:
         """The first `limit` samples that were taken; all of them if None."""
-        if not self._rows.exists():
-            return []
         with self._rows.open(encoding="utf-8") as file:
             return [Taken(**json.loads(line)) for line in islice(file, limit)]
 
@@ -85,8 +83,7 @@ class Spool:
 
         Where less is left than was marked, the stream is taken up from its beginning.
         """
-        if not self._rows.exists():
-            return
+        self._rows.touch()  # somebody may have deleted it, and then what was marked is forgotten
         there = self.images.stat().st_size if self.images.exists() else 0
         whole = end = 0
         with self._rows.open("rb") as file:

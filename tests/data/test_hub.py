@@ -255,6 +255,16 @@ def test_photos_that_the_cache_has_lost_are_fetched_again(tmp_path: Path) -> Non
             assert got["images"] == SUMS[: 35 if limit == "35" else 40]
 
 
+@pytest.mark.parametrize("limit", ["35", "all"])
+def test_a_stream_whose_rows_the_cache_has_lost_is_walked_again(tmp_path: Path, limit: str) -> None:
+    with serving({"o/photos": Repo({"data/test-0-of-1.parquet": parquet(IMAGES[:40])})}) as server:
+        first = ask(server, tmp_path, "o/photos", "test", limit)
+        [rows] = (tmp_path / "cache").rglob("rows.jsonl")
+        rows.unlink()
+        assert ask(server, tmp_path, "o/photos", "test", limit) == first
+    assert first["images"] == SUMS[: 35 if limit == "35" else 40]
+
+
 @pytest.mark.parametrize("left", [None, b"cut"])
 def test_a_photo_that_the_cache_has_lost_is_no_broken_photo(
     tmp_path: Path, left: bytes | None
