@@ -156,10 +156,10 @@ def stop(
 
     name = printable(str(run))
     if is_evaluation(run):
-        pid = stop_evaluation(run, now=now)
+        pid, birth = stop_evaluation(run, now=now)
         kept = "every answer is kept" if now else "it finishes the questions under way"
         typer.echo(f"{'Ended' if now else 'Asked'} process {pid} of {name}: {kept}.")
-        while wait and birth_of(pid):
+        while wait and birth_of(pid) == birth:
             time.sleep(_OVER_EVERY_S)
         return
     if now and not yes:

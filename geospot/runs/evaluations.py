@@ -42,11 +42,11 @@ def has_died(result: Path) -> bool:
     return birth_of(pid) != birth
 
 
-def stop_evaluation(result: Path, *, now: bool = False) -> int:
+def stop_evaluation(result: Path, *, now: bool = False) -> tuple[int, str]:
     """Asks an evaluation to finish the questions under way and end; asked again, it drops them.
 
-    Every answer is kept, and the same command goes on with the rest. Returns at once, with the number of
-    its process.
+    Every answer is kept, and the same command goes on with the rest. Returns at once, with number and
+    birth of its process.
 
     Args:
         now: ends the process at once.
@@ -80,7 +80,7 @@ def stop_evaluation(result: Path, *, now: bool = False) -> int:
             f"The process {pid} of {name} is gone: it ended without saying so. Nothing was signalled.",
             "The same command goes on, and asks only for what is missing.",
         )
-    return pid
+    return pid, birth
 
 
 def _process_of(result: Path) -> Mapping[str, Any] | None:

@@ -12,7 +12,11 @@ from typer.testing import CliRunner
 
 from geospot.cli import app
 from geospot.errors import UsageError
+from geospot.evaluation.results import EVENTS
+from geospot.runs import processes
 from geospot.runs.heartbeat import read_heartbeat
+from geospot.runs.processes import birth_of, this_host
+from tests.support.result_dirs import answered, write_result
 from tests.support.written_runs import foreign_run, write_beat, write_run
 
 
@@ -169,6 +173,29 @@ def test_a_run_is_stopped_and_waited_for(tmp_path: Path) -> None:
         assert beat.state == state
         assert str(run) in said
         run.rename(tmp_path / f"was-{state}")
+
+
+def test_an_evaluation_is_waited_for_and_no_later_process_of_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later: list[int] = []
+
+    def born(pid: int) -> str:
+        """Once the evaluation is gone, another process has its number."""
+        if birth := birth_of(pid):
+            return birth
+        later.append(pid)
+        assert len(later) == 1, "it is waited for"
+        return "another/1"
+
+    monkeypatch.setattr(processes, "birth_of", born)
+    result = write_result(tmp_path / "r", [answered("p", (1.0, 1.0), (2.0, 1.0))])
+    with subprocess.Popen(["sleep", "60"]) as child:
+        noted = {"pid": child.pid, "host": this_host(), "birth": birth_of(child.pid)}
+        line = json.dumps({"event": "session", "process": noted})
+        (result / EVENTS).write_text(f"{line}\n")
+        assert f"Asked process {child.pid}" in told("stop", str(result), "--wait")
+    assert later == [child.pid]
 
 
 @pytest.mark.parametrize(
