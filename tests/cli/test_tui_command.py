@@ -1,5 +1,6 @@
 """`geospot tui` from a shell: with and without a terminal, and what it learns of the terminal's colours."""
 
+import itertools
 import os
 import pty
 import select
@@ -10,9 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from geospot.tui import terminal as asking
 from geospot.tui.terminal import Terminal, ask_terminal, is_dark_by, read_answer
 from tests.support.programs import DARK, DEVICE, Program
 from tests.support.written_runs import write_run
@@ -67,6 +70,13 @@ def _our_group(terminal: int) -> int:
     return os.getpgrp()
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who answers is another thread, which a busy machine lets wait."""
+    monkeypatch.setattr(asking, "_WITHIN_S", 5.0)
+    monkeypatch.setattr(asking, "_REST_WITHIN_S", 5.0)
+
+
 class Asked:
     """A terminal in this process: what `ask_terminal` says of it, and what is left to be read."""
 
@@ -115,6 +125,7 @@ def answering(*parts: bytes, pause_s: float = 0.0) -> Callable[[int], None]:
     return answer
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize(
     ("parts", "is_dark", "typed"),
     [
@@ -135,10 +146,14 @@ def test_the_terminal_is_asked_for_its_background(
     assert asked.shown == b""  # nothing was echoed
 
 
+@pytest.mark.usefixtures("patient")
 def test_an_answer_that_has_begun_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left of it would be taken for keys by the app."""
-    parts = (b"", LIGHT[:9], LIGHT[9:] + DEVICE)
-    asked = Asked(monkeypatch, answering(*parts, pause_s=0.11))
+    seconds = itertools.count()  # one has passed whenever somebody looks
+    monkeypatch.setattr(asking, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+    monkeypatch.setattr(asking, "_REST_WITHIN_S", 60.0)
+    parts = [bytes([one]) for one in LIGHT[:9]]
+    asked = Asked(monkeypatch, answering(*parts, LIGHT[9:] + DEVICE, pause_s=0.02))
     assert asked.said == Terminal(is_dark=False)
 
 
@@ -210,6 +225,7 @@ def test_what_terminals_say_of_pixels(
     assert (said.pixels, said.cell, said.typed) == (pixels, cell, "q2")
 
 
+@pytest.mark.usefixtures("patient")
 def test_only_who_shows_pixels_asks_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal that doesn't know kitty's question may write it out."""
     asked: list[bytes] = []

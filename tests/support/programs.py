@@ -13,6 +13,14 @@ from collections.abc import Callable
 
 DARK = b"\x1b]11;rgb:1e1e/1e1e/2e2e\x1b\\"
 DEVICE = b"\x1b[?62;22c"
+_PROGRAM = """
+import sys
+from geospot.cli import main
+from geospot.tui import terminal
+for name in sys.argv.pop(1).split():
+    setattr(terminal, name, 60.0)
+main()
+"""
 
 
 class Program:
@@ -21,6 +29,8 @@ class Program:
     Args:
         cell: width and height of a cell in pixels, as the system says them.
         slow_s: how long an answer is on its way.
+        patient: names of the waits for an answer that last as long as a busy machine takes; others are
+            as the program has them.
     """
 
     def __init__(
@@ -29,6 +39,7 @@ class Program:
         answers: bytes = DARK + DEVICE,
         cell: tuple[int, int] = (0, 0),
         slow_s: float = 0.0,
+        patient: str = "_WITHIN_S _WITHIN_REMOTE_S",
         **environment: str,
     ) -> None:
         self.shown = b""
@@ -38,7 +49,7 @@ class Program:
         self._ours = ours
         known = {name: value for name, value in os.environ.items() if name != "COLORFGBG"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "geospot", *arguments],
+            [sys.executable, "-c", _PROGRAM, patient, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -119,5 +119,5 @@ def test_all_others_are_sent_cells(answers: bytes, environment: dict[str, str]) 
 def test_an_answer_over_a_slow_line_is_waited_for() -> None:
     """The app would take what comes later for keys: kitty's answer has digits, which open screens."""
     slow = {"slow_s": 0.35, "SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}
-    program = rollouts_in(DARK + KITTY + DEVICE, _PLACED, **slow)
+    program = rollouts_in(DARK + KITTY + DEVICE, _PLACED, patient="_WITHIN_REMOTE_S", **slow)
     assert program.shown.count(b"\x1b[c") == 1
