@@ -77,7 +77,10 @@ def _closed_under_a_server(attempt: Attempt, made: Ground) -> list[str]:
         if not terminal.until("Serving"):
             return [f"it doesn't serve: {terminal.said()[-500:]}"]
         terminal.close()
-        return [*marked.orphans(_ENDS_WITHIN_S), *litter(state)]
+        lost = marked.orphans(_ENDS_WITHIN_S)
+        if code := terminal.process.wait(_ENDS_WITHIN_S):
+            lost.append(f"exit code {code}")
+        return [*lost, *litter(state)]
 
 
 def _closed_under_the_app(attempt: Attempt, made: Ground) -> list[str]:
