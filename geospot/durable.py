@@ -251,17 +251,22 @@ def mend_torn_end(path: Path) -> None:
 
 def _cut_to_last_line(file: IO[bytes]) -> None:
     end = file.seek(0, os.SEEK_END)
-    keep = end
-    while keep > 0:
-        start = max(0, keep - 65_536)
-        file.seek(start)
-        newline = file.read(keep - start).rfind(b"\n")
-        if newline >= 0:
-            keep = start + newline + 1
-            break
-        keep = start
+    keep = last_line_end(file, end)
     if keep < end:
         file.truncate(keep)
+
+
+def last_line_end(file: IO[bytes], size: int) -> int:
+    """Where the last whole line of the first `size` bytes ends; 0 where there is none."""
+    end = size
+    while end > 0:
+        start = max(0, end - 65_536)
+        file.seek(start)
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
 
 
 def parse_rows(data: bytes) -> list[dict[str, Any]]:

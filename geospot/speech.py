@@ -26,7 +26,7 @@ class Speaker:
         self.console.print(text, soft_wrap=not self.console.is_terminal)
 
 
-class Pace:
+class Meter:
     """How fast things get done, over the last `window_s` seconds, and how long the rest will take."""
 
     def __init__(self, done: int, total: int, window_s: float) -> None:

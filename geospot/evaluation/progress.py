@@ -15,7 +15,7 @@ from geospot.evaluation.harness import Stats
 from geospot.evaluation.limiter import Gauge
 from geospot.evaluation.report import dollars
 from geospot.outcomes import Outcome
-from geospot.speech import Pace, Speaker
+from geospot.speech import Meter, Speaker
 
 _PLAIN_EVERY_S: Final = 15.0
 _RATE_WINDOW_S: Final = 20.0
@@ -44,13 +44,13 @@ class TerminalView(Speaker):
     @contextmanager
     def live(self, stats: Stats, limiter: Gauge) -> Generator[Callable[[], None]]:
         """A live panel, or a line every quarter of a minute."""
-        pace = Pace(stats.done, stats.total, _RATE_WINDOW_S)
+        meter = Meter(stats.done, stats.total, _RATE_WINDOW_S)
         if self.console.is_terminal:
             with Live(console=self.console, auto_refresh=False, transient=True) as panel:
 
                 def draw() -> None:
-                    pace.update(stats.done)
-                    panel.update(_panel(stats, limiter, pace), refresh=True)
+                    meter.update(stats.done)
+                    panel.update(_panel(stats, limiter, meter), refresh=True)
 
                 draw()
                 yield draw
@@ -59,18 +59,18 @@ class TerminalView(Speaker):
 
         def speak() -> None:
             nonlocal spoken
-            pace.update(stats.done)
+            meter.update(stats.done)
             if time.monotonic() - spoken >= _PLAIN_EVERY_S:
                 spoken = time.monotonic()
-                self.say(_line(stats, limiter, pace))
+                self.say(_line(stats, limiter, meter))
 
         yield speak
-        pace.update(stats.done)
-        self.say(_line(stats, limiter, pace))
+        meter.update(stats.done)
+        self.say(_line(stats, limiter, meter))
 
 
-def _pace(pace: Pace) -> str:
-    return f"{pace.done}/{pace.total}  {pace.per_s:.1f}/s  left {pace.left}"
+def _pace(meter: Meter) -> str:
+    return f"{meter.done}/{meter.total}  {meter.per_s:.1f}/s  left {meter.left}"
 
 
 def _figures(stats: Stats, limiter: Gauge) -> str:
@@ -98,14 +98,14 @@ def _troubles(stats: Stats, limiter: Gauge) -> list[str]:
     return troubles
 
 
-def _line(stats: Stats, limiter: Gauge, pace: Pace) -> str:
-    return "  ".join([_pace(pace), _figures(stats, limiter), *_troubles(stats, limiter)])
+def _line(stats: Stats, limiter: Gauge, meter: Meter) -> str:
+    return "  ".join([_pace(meter), _figures(stats, limiter), *_troubles(stats, limiter)])
 
 
-def _panel(stats: Stats, limiter: Gauge, pace: Pace) -> RenderableType:
+def _panel(stats: Stats, limiter: Gauge, meter: Meter) -> RenderableType:
     """Lines that fit 80 columns; troubles come below, so that the figures stand still."""
     head = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=max(stats.total, 1), completed=stats.done, width=24)
-    head.add_row(bar, Text(_pace(pace)))
+    head.add_row(bar, Text(_pace(meter)))
     troubles = [Text(text) for text in _troubles(stats, limiter)]
     return Group(head, Text(_figures(stats, limiter)), *troubles)

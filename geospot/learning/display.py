@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from geospot.speech import Pace, Speaker
+from geospot.speech import Meter, Speaker
 
 _PLAIN_EVERY_S: Final = 10.0
 _RATE_WINDOW_S: Final = 120.0
@@ -71,13 +71,13 @@ class TerminalRunView(Speaker):
     @contextmanager
     def live(self, start: int, total: int) -> Generator[Draw]:
         """A live panel, or a line every ten seconds and at the end."""
-        pace = Pace(start, total, _RATE_WINDOW_S)
+        meter = Meter(start, total, _RATE_WINDOW_S)
         if self.console.is_terminal:
             with Live(console=self.console, auto_refresh=False, transient=True) as panel:
 
                 def draw(done: int, shown: Shown) -> None:
-                    pace.update(done)
-                    panel.update(_panel(pace, shown), refresh=True)
+                    meter.update(done)
+                    panel.update(_panel(meter, shown), refresh=True)
 
                 draw(start, {})
                 yield draw
@@ -86,28 +86,28 @@ class TerminalRunView(Speaker):
 
         def speak(done: int, shown: Shown) -> None:
             nonlocal spoken_s
-            pace.update(done)
+            meter.update(done)
             if time.monotonic() - spoken_s >= _PLAIN_EVERY_S or done == total:
                 spoken_s = time.monotonic()
-                self.say(_line(pace, shown))
+                self.say(_line(meter, shown))
 
         yield speak
 
 
-def _pace(pace: Pace) -> str:
-    speed = f"  {1 / pace.per_s:.2f} s/step" if pace.per_s else ""
-    return f"step {pace.done}/{pace.total}{speed}  left {pace.left}"
+def _pace(meter: Meter) -> str:
+    speed = f"  {1 / meter.per_s:.2f} s/step" if meter.per_s else ""
+    return f"step {meter.done}/{meter.total}{speed}  left {meter.left}"
 
 
-def _line(pace: Pace, shown: Shown) -> str:
-    return "  ".join([_pace(pace), *(f"{name} {value}" for name, value in shown.items())])
+def _line(meter: Meter, shown: Shown) -> str:
+    return "  ".join([_pace(meter), *(f"{name} {value}" for name, value in shown.items())])
 
 
-def _panel(pace: Pace, shown: Shown) -> RenderableType:
+def _panel(meter: Meter, shown: Shown) -> RenderableType:
     """The bar, and below it the figures in columns that fit 80 characters."""
     head = Table.grid(padding=(0, 2))
-    bar = ProgressBar(total=max(pace.total, 1), completed=pace.done, width=24)
-    head.add_row(bar, Text(_pace(pace)))
+    bar = ProgressBar(total=max(meter.total, 1), completed=meter.done, width=24)
+    head.add_row(bar, Text(_pace(meter)))
     grid = Table.grid(padding=(0, 3))
     cells = [Text(f"{name} {value}") for name, value in shown.items()]
     for first in range(0, len(cells), _COLUMNS):

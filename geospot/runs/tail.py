@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeGuard
 
-from geospot.durable import parse_rows
+from geospot.durable import last_line_end, parse_rows
 
 _MARK: Final = 64
 _BLOCK: Final = 1 << 18
@@ -82,7 +82,7 @@ class LineTail:
         again = self._identity is not None and not (known and self._is_continued(file, status))
         if again or self._identity is None:
             is_long = self._newest_first and 0 <= limit < status.st_size
-            self._begin(_last_line_end(file, status.st_size) if is_long else 0)
+            self._begin(last_line_end(file, status.st_size) if is_long else 0)
             file.seek(max(0, self._end - _MARK))
             self._mark = file.read(min(self._end, _MARK))
         older = self._read_before(file, limit)
@@ -134,19 +134,6 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 def open_now(path: Path) -> BinaryIO:
     """Opens for reading without waiting: a pipe in a file's place would wait for its writer."""
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
-
-
-def _last_line_end(file: BinaryIO, size: int) -> int:
-    """Where the last whole line ends; 0 where there is none."""
-    end = size
-    while end > 0:
-        start = max(0, end - 65_536)
-        file.seek(start)
-        newline = file.read(end - start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        end = start
-    return 0
 
 
 class StepTail:

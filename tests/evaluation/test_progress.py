@@ -10,7 +10,7 @@ from rich.console import Console
 from geospot.evaluation.harness import Stats
 from geospot.evaluation.limiter import AdaptiveLimiter
 from geospot.evaluation.progress import TerminalView
-from geospot.speech import Pace
+from geospot.speech import Meter
 
 
 def busy() -> Stats:
@@ -57,20 +57,20 @@ def test_without_a_terminal_there_are_plain_lines(monkeypatch: pytest.MonkeyPatc
 def test_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    pace = Pace(0, 1000, window_s=20.0)
-    assert pace.left == "?"
+    meter = Meter(0, 1000, window_s=20.0)
+    assert meter.left == "?"
     now += 10.0
-    pace.update(100)
-    assert pace.per_s == 10.0
-    assert pace.left == "0:01:30"
+    meter.update(100)
+    assert meter.per_s == 10.0
+    assert meter.left == "0:01:30"
 
 
 def test_only_the_last_readings_count(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    pace = Pace(0, 10_000, window_s=20.0)
+    meter = Meter(0, 10_000, window_s=20.0)
     for done in (1000, 1010, 1020, 1030):  # the first thousand came from the disk
         now += 10.0
-        pace.update(done)
-    assert pace.per_s == 1.0
-    assert pace.left == "2:29:30"
+        meter.update(done)
+    assert meter.per_s == 1.0
+    assert meter.left == "2:29:30"
