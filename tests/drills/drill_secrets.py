@@ -39,6 +39,8 @@ _CROWDED: Final = b"has kept us waiting"
 It is run again then: whether it is patient is another drill's to say."""
 _LOOK_S: Final = 0.1
 _NOBODY: Final = 9
+_STAYED: Final = -9
+"""For the exit code of one that the keys didn't end."""
 _AT: Final = re.compile(r"at http://127\.0\.0\.1:(\d+)")
 
 
@@ -233,7 +235,8 @@ def _in_terminal(
             terminal.keys(keys)
         with suppress(subprocess.TimeoutExpired):
             terminal.process.wait(30)
-        return terminal.said().encode(), terminal.process.poll() or 0
+        code = terminal.process.poll()
+        return terminal.said().encode(), _STAYED if code is None else code
 
 
 class _Listing:
