@@ -236,7 +236,10 @@ def _in_terminal(
         with suppress(subprocess.TimeoutExpired):
             terminal.process.wait(30)
         code = terminal.process.poll()
-        return terminal.said().encode(), _STAYED if code is None else code
+        said = (
+            terminal.raw + b"\n" + terminal.said().encode()
+        )  # a window's title is only in the first
+        return said, _STAYED if code is None else code
 
 
 class _Listing:

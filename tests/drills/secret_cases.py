@@ -200,7 +200,8 @@ def _runs() -> Iterator[Step]:
     yield "runs branch", Case(("sft@final", *long), keys=key)
     yield "runs stop", Case(("branch", "--wait"), keys=key)
     yield "runs resume", Case(("branch",), keys=key)
-    keys_pressed = (("branch", "\r"), ("branch", "l"), ("", "?"), ("", "\x11"))
+    # Each text but the first is on no screen before, and what was shown once is found for ever.
+    keys_pressed = (("branch", "\r"), ("Histograms", "l"), ("Newest", "?"), ("This screen", "\x11"))
     yield "tui", Case((".",), keys=key, screen=keys_pressed)
     yield "runs stop", Case(("branch", "--now", "--yes"), keys=key)
     yield "runs stop", Case(("sft",), WRONG)

@@ -44,7 +44,8 @@ class Terminal:
             env={**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", **env},
         )
         os.close(slave)
-        self._said = b""
+        self.raw = b""
+        """What was written to it lately, as it came."""
         self._is_closed = threading.Event()
         self._reader = threading.Thread(target=self._listen, daemon=True)
         self._reader.start()
@@ -74,7 +75,7 @@ class Terminal:
 
     def said(self) -> str:
         """What was written to the screen lately, without its colours and its jumps."""
-        return _ESCAPES.sub(b"", self._said).decode("utf-8", "replace")
+        return _ESCAPES.sub(b"", self.raw).decode("utf-8", "replace")
 
     def until(self, text: str, timeout_s: float = 60.0) -> bool:
         """Waits until a text has been written; False where the program has ended, or it takes too long."""
@@ -93,7 +94,7 @@ class Terminal:
                 data = os.read(self._master, 1 << 16)
             except OSError:  # the program has ended
                 return
-            self._said = (self._said + data)[-_KEPT:]
+            self.raw = (self.raw + data)[-_KEPT:]
 
 
 def _take_terminal() -> None:
