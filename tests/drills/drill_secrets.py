@@ -51,27 +51,32 @@ class _Place:
     folder: Path
     env: dict[str, str]
     ears: list[Ear]
-    seen: dict[Path, tuple[int, int]] = field(default_factory=dict[Path, tuple[int, int]])
+    seen: dict[Path, tuple[int, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The photos and the key that commands are given aren't their doing."""
+        given = [*(self.folder / "photos").iterdir(), self.folder / "key.toml"]
+        self.seen = {path: _stamp(path) for path in given}
 
     def written(self) -> Iterator[Path]:
-        """Files that have changed since the last call, but for the photos themselves."""
+        """Files that have been made or changed since the last call."""
         names = (Path(at, name) for at, _, found in os.walk(self.folder) for name in found)
         for path in names:  # a run goes on meanwhile, and its folders come and go
             with suppress(FileNotFoundError):
-                if self._is_given(path):
-                    continue
-                status = path.stat()
-                stamp = (status.st_mtime_ns, status.st_size)
+                stamp = _stamp(path)
                 if self.seen.get(path) != stamp:
                     self.seen[path] = stamp
                     yield path
 
-    def _is_given(self, path: Path) -> bool:
-        return path.relative_to(self.folder).parts[0] in ("photos", "plugin", "key.toml")
-
     def is_copy(self, path: Path) -> bool:
         """Whether it is the hub's own client that keeps data sets there, as they are."""
         return path.relative_to(self.folder).parts[0] == "hf"
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What is another once a file has been written to."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
 
 
 @drill("a planted key and a planted place, looked for after each command", times=70, short=0)
