@@ -51,6 +51,28 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_CHECK_EVERY_S", 0.1)
 
 
+class Clock:
+    """A clock that can be put forward: what takes long then takes no time of the machine."""
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._ahead_s
+
+    def forward(self, seconds: float) -> None:
+        self._ahead_s += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What an allowance of 100 s is charged by."""
+    clock = Clock()
+    monkeypatch.setattr(waiting, "time", clock)
+    monkeypatch.setattr(waiting, "SETUP_S", 100.0)
+    return clock
+
+
 def sampled(service: Service) -> object:
     return service.sampler(path=SAMPLER)
 
@@ -211,44 +233,45 @@ def test_a_model_that_is_never_ready_is_given_up(
         service.sampler(base_model=BASE)
 
 
-def test_only_waiting_is_charged_to_the_service(
-    front: Front, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(waiting, "SETUP_S", 2.0)
+def test_only_waiting_is_charged_to_the_service(front: Front, clock: Clock) -> None:
     with open_service(front.url) as service:
-        for _ in range(2):
-            time.sleep(1.1)
+        for _ in range(3):
+            clock.forward(60)
             assert [model.name for model in service.models()] == [BASE]
         assert service.sampler(base_model=BASE).get_base_model() == BASE
 
 
-@pytest.mark.usefixtures("impatient")
-def test_each_question_that_is_answered_renews_the_allowance(front: Front) -> None:
+def test_each_question_that_is_answered_renews_the_allowance(front: Front, clock: Clock) -> None:
     with open_service(front.url) as service:
         for _ in range(4):
-            service.ask("to take its time", lambda _rest: time.sleep(0.7))  # 2.8 s; 1.6 s allowed
+            service.ask("to take its time", lambda _rest: clock.forward(60))
 
 
-@pytest.mark.usefixtures("impatient")
 def test_one_slow_answer_after_the_model_is_ready_is_not_held_against_later_questions(
-    front: Front,
+    front: Front, clock: Clock
 ) -> None:
     with open_service(front.url) as service:
         client = sampled(service)
         with pytest.raises(UnreachableError, match="asked to take too long"):
-            service.ask("to take too long", lambda _rest: time.sleep(3))
-        service.ask("to take its time", lambda _rest: time.sleep(0.7))
+            service.ask("to take too long", lambda _rest: silent(front, clock))
+        service.ask("to take its time", lambda _rest: clock.forward(60))
         assert client is not sampled(service)
 
 
-@pytest.mark.usefixtures("impatient")
-def test_silence_before_a_model_is_ready_ends_it(front: Front) -> None:
+def test_silence_before_a_model_is_ready_ends_it(front: Front, clock: Clock) -> None:
+    """One allowance for all questions: after the first, none is waited for."""
     with open_service(front.url) as service:
-        began = time.monotonic()
         for _ in range(3):
             with pytest.raises(UnreachableError):
-                service.ask("to take too long", lambda _rest: time.sleep(3))
-        assert time.monotonic() - began < 4.5  # one allowance for all three
+                service.ask("to take too long", lambda _rest: silent(front, clock))
+            with pytest.raises(UnreachableError):
+                service.ask("to take no time", lambda _rest: None)
+
+
+def silent(front: Front, clock: Clock) -> None:
+    """A service that says nothing for longer than anybody waits."""
+    clock.forward(200)
+    front.release.wait()
 
 
 @pytest.mark.parametrize("trouble", ["lost", "starting"])
