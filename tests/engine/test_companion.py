@@ -16,6 +16,7 @@ from geospot.errors import UsageError
 from geospot.services.endpoint import ServiceOptions
 from geospot_backends.local.companion import Companion
 from geospot_backends.local.embedded import service
+from tests.support.evaluating import wait_for
 
 _PARENT = """
 import sys, time
@@ -112,7 +113,7 @@ def test_how_it_died_is_said(tmp_path: Path) -> None:
     companion = Companion(ServiceOptions(state_dir=tmp_path / "state"))
     assert companion.died() is None
     os.kill(companion.pid, signal.SIGKILL)
-    assert _ends(companion.pid)
+    wait_for(lambda: companion.died() is not None)
     assert companion.died() == "The embedded engine was ended by signal 9 (Killed)."
     companion.close()
 
