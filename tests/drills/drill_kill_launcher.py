@@ -1,5 +1,6 @@
 """The app killed around the moment in which it starts a run: one that goes on, or a branch of another.
 
+Lives are counted from the key that starts the run: before it, there is nothing that a kill could spoil.
 A run is a process of its own. Either it was started, and then goes on to its end as if the app were there;
 or it was not, nothing was touched, and the next app can start it. Never half of it, and nothing is left of
 the app.
@@ -10,7 +11,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -25,7 +26,7 @@ from tests.support.learning import checkpoint_rows, embedded_url
 Act = Literal["resume", "branch"]
 
 _ACTS: Final[tuple[Act, ...]] = ("resume", "branch")
-_NO_KEY: Final = "no kill: it hadn't been told to start anything yet"
+_NO_KEY: Final = "no kill: it never came to the key that starts a run"
 _BRANCH: Final = "run-branch-1"
 _FROM: Final = "000006"
 _LANES: Final = 2
@@ -45,6 +46,14 @@ class _Ground:
     cut: Path
     whole: dict[Act, Path]
     life: dict[Act, Life]
+
+
+@dataclass(slots=True)
+class _Pressed:
+    """Whether the key that starts the run was pressed, and the app's processor time before it."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+    at_s: float = 0.0
 
 
 @drill("kill -9 of the app while it starts a run", times=50, short=0)
@@ -71,12 +80,12 @@ def _ground(folder: Path) -> Generator[_Ground]:
             marked, run = Marked(), _target(act, _copied(ground.cut, folder / act))
             began_s = time.monotonic()
             with _app(folder / act, marked) as app:
-                _press(app, act, threading.Event())
+                _press(app, act, pressed := _Pressed())
                 end_s = began_s + _ENDS_WITHIN_S
                 while standing(run) in ("none", "died") and time.monotonic() < end_s:
                     time.sleep(0.05)
                 time.sleep(_WATCHED_S)
-                ground.life[act] = Life(processor_s(app.process.pid) or 0.0, 0.3)
+                ground.life[act] = Life((processor_s(app.process.pid) or 0.0) - pressed.at_s, 0.0)
                 said = app.said()[-1000:]
             if orphans := marked.orphans(_ENDS_WITHIN_S):
                 raise RuntimeError(f"The run didn't end: {orphans}")
@@ -115,25 +124,28 @@ def _app(runs: Path, marked: Marked) -> Terminal:
     return Terminal("tui", runs, "--theme", "dark", env=marked.environment)
 
 
-def _press(app: Terminal, act: Act, pressed: threading.Event) -> None:
+def _press(app: Terminal, act: Act, pressed: _Pressed) -> None:
     """Presses what starts the run, as soon as it can be pressed."""
     for shown, key in _KEYS[act]:
         if not app.until(shown):
             return
         if key == _KEYS[act][-1][1]:
-            pressed.set()
+            pressed.at_s = processor_s(app.process.pid) or 0.0
+            pressed.done.set()
         app.keys(key)
 
 
 def _killed(attempt: Attempt, ground: _Ground) -> Trial:
     act = attempt.chance.choice(_ACTS)
     marked, run = Marked(), _target(act, _copied(ground.cut, attempt.folder))
-    moment, pressed = ground.life[act].moment(attempt.chance), threading.Event()
+    moment, pressed = ground.life[act].moment(attempt.chance), _Pressed()
     with _app(attempt.folder, marked) as app:
         finger = threading.Thread(target=_press, args=(app, act, pressed))
         finger.start()
-        moment.wait(app.process)
-        was_pressed, had_ended = pressed.is_set(), app.process.poll() is not None
+        while finger.is_alive() and not pressed.done.wait(0.01):
+            pass
+        moment.wait(app.process, pressed.at_s)
+        was_pressed, had_ended = pressed.done.is_set(), app.process.poll() is not None
         app.process.kill()
         finger.join()
     what = f"{act}, {moment}"

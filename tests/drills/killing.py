@@ -55,10 +55,10 @@ class Moment:
     processor_s: float
     later_s: float
 
-    def wait(self, process: "subprocess.Popen[Any]") -> bool:
-        """Waits until a process is so old; False where it ended before."""
+    def wait(self, process: "subprocess.Popen[Any]", since_s: float = 0.0) -> bool:
+        """Waits until a process is so old, in processor time after `since_s`; False where it ended before."""
         while (used_s := processor_s(process.pid)) is not None:
-            if used_s >= self.processor_s:
+            if used_s - since_s >= self.processor_s:
                 time.sleep(self.later_s)
                 break
             if process.poll() is not None:
