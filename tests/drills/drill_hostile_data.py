@@ -9,6 +9,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import random
 import tarfile
 import zipfile
@@ -115,13 +116,14 @@ def _osv5m(dealt: _Dealt, root: Path, chance: random.Random) -> _Set:
     return made
 
 
-def _rows(dealt: _Dealt, paths: dict[str, str]) -> str:
+def _rows(dealt: _Dealt, paths: dict[str, str], *more: str) -> str:
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["file_name", "latitude", "longitude", "city"])
     for n, path in enumerate(paths.values()):
         writer.writerow([path, 10 + n, 20 - n, _ODD_CELLS[n % len(_ODD_CELLS)]])
-    for path in ("../secret.jpg", str(dealt.secret), f"file://{dealt.secret}", "a\x00b.jpg", ""):
+    outside = ("../secret.jpg", str(dealt.secret), f"file://{dealt.secret}")
+    for path in (*outside, "a\x00b.jpg", "", *more):
         writer.writerow([path, 1.5, 2.5, "c"])
     return out.getvalue()
 
@@ -132,9 +134,15 @@ def _folder(dealt: _Dealt, root: Path, chance: random.Random) -> _Set:
     for id_, photo in dealt.photos.items():
         (root / f"{id_}.jpg").write_bytes(photo)
     (root / "link.jpg").symlink_to(dealt.secret)
-    (root / "pipe.jpg").mkdir()
-    (root / "metadata.csv").write_text(_rows(dealt, {id_: f"{id_}.jpg" for id_ in dealt.photos}))
-    return dealt.as_set(root)
+    os.mkfifo(root / "pipe.jpg")
+    (root / "folder.jpg").mkdir()
+    odd = {"link", "pipe", "folder"}
+    names = {id_: f"{id_}.jpg" for id_ in dealt.photos}
+    rows = _rows(dealt, names, *(f"{name}.jpg" for name in sorted(odd)))
+    (root / "metadata.csv").write_text(rows)
+    made = dealt.as_set(root)
+    made.refused |= odd
+    return made
 
 
 def _table(dealt: _Dealt, root: Path, chance: random.Random) -> _Set:
