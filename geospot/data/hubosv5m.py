@@ -35,7 +35,7 @@ def is_prepared(home: Path, commit: str, split: str) -> bool:
 def open_at_commit(repo: HubRepo, split: str, home: Path, progress: Progress) -> Osv5mDataset:
     """The split of any repository in OSV-5M's layout, prepared now unless it was before."""
     folder = _folder(home, repo.commit, split)
-    if not (folder / prepared.PREPARED).exists():
+    if not prepared.is_finished(folder):
         with prepared.locked(folder):
             _prepare(repo, split, folder, progress)
     entries = json.loads((folder / _ZIPS).read_text(encoding="utf-8"))
@@ -50,7 +50,8 @@ def _folder(home: Path, commit: str, split: str) -> Path:
 
 def _prepare(repo: HubRepo, split: str, folder: Path, progress: Progress) -> None:
     if (folder / prepared.PREPARED).exists():
-        return  # by another process, while this one waited for the lock
+        prepared.tidy(folder)  # another process did it, and may have been killed at its very end
+        return
     root = {entry.path: entry for entry in repo.entries()}
     csv = root.get(f"{split}.csv")
     zips = [e for e in repo.entries(f"images/{split}") if e.path.endswith(".zip")]
@@ -60,13 +61,12 @@ def _prepare(repo: HubRepo, split: str, folder: Path, progress: Progress) -> Non
             f"{repo.repo_id} has no split {printable(split)!r}.",
             f"Its splits are: {', '.join(splits) or 'none'}.",
         )
-    local = folder / "rows.csv"
+    local = folder / prepared.FETCHED
     if not local.exists() and not (folder / prepared.ROWS).exists():
         download(repo.open(csv), local, progress)
     readers: list[tuple[str, RangeReader]] = [(Path(e.path).name, repo.open(e)) for e in zips]
     prepared.write_text(folder / _ZIPS, json.dumps([asdict(entry) for entry in zips]))
     prepared.build(folder, local, readers, progress)
-    local.unlink(missing_ok=True)  # what is needed of it is in the Parquet file
 
 
 class _HubImages:

@@ -38,6 +38,9 @@ FORMAT: Final = "1"
 """Of the cache; raised when it changes, so that older caches are built anew."""
 PREPARED: Final = "samples.parquet"
 ROWS: Final = "rows.parquet"
+FETCHED: Final = "rows.csv"
+"""A CSV that was downloaded into the cache; not needed once the split is prepared."""
+_MEMBERS: Final = "members"
 _JOINING: Final = "join rows and images"
 IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -66,17 +69,30 @@ def build(
         ColumnsError: the CSV has no id or coordinates.
         SourceUnavailableError: a remote zip didn't answer; finished parts are kept.
     """
-    target = folder / PREPARED
-    if target.exists():
-        return target
-    for torn in [*folder.glob(".*.part"), *folder.glob("members/.*.part")]:
-        torn.unlink()  # of a process that was killed: the lock is ours, so nobody writes it
-    index_members(folder / "members", zips, progress)
-    _write_rows(csv, folder / ROWS, progress)
-    _join(folder, [(name, _part(folder / "members", name)) for name, _ in zips], progress)
-    rmtree(folder / "members", ignore_errors=True)
-    (folder / ROWS).unlink()
+    target, members = folder / PREPARED, folder / _MEMBERS
+    if not target.exists():
+        for torn in [*folder.glob(".*.part"), *members.glob(".*.part")]:
+            torn.unlink()  # of a process that was killed: the lock is ours, so nobody writes it
+        index_members(members, zips, progress)
+        _write_rows(csv, folder / ROWS, progress)
+        _join(folder, [(name, _part(members, name)) for name, _ in zips], progress)
+    tidy(folder)
     return target
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the split is prepared, and no step towards it was left by a process killed at its end."""
+    steps = (folder / name for name in (_MEMBERS, ROWS, FETCHED))
+    return (folder / PREPARED).exists() and not (
+        os.access(folder, os.W_OK) and any(step.exists() for step in steps)
+    )
+
+
+def tidy(folder: Path) -> None:
+    """Removes the steps towards a prepared split; what is needed of them is in its file."""
+    rmtree(folder / _MEMBERS, ignore_errors=True)
+    for name in (ROWS, FETCHED):
+        (folder / name).unlink(missing_ok=True)
 
 
 @contextmanager

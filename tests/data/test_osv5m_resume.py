@@ -70,8 +70,30 @@ def test_killed_at_every_step_it_ends_as_if_undisturbed(hub: HubServer, tmp_path
     resumed = prepare("test", cache_dir=cache)
     assert pq.read_table(resumed).equals(pq.read_table(undisturbed))  # pyright: ignore[reportUnknownMemberType]
     assert pq.read_metadata(resumed).metadata == pq.read_metadata(undisturbed).metadata  # pyright: ignore[reportUnknownMemberType]
-    files = [path.name for path in cache.rglob("*") if path.is_file()]
-    assert not [name for name in files if name.endswith((".csv", ".part"))]
+    assert not left_in(cache)
+
+
+def test_what_a_process_left_that_was_killed_at_its_very_end_goes(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    split = prepare("test", cache_dir=cache)
+    before = split.read_bytes()
+    (split.parent / "rows.csv").write_bytes(b"id")
+    (split.parent / "rows.parquet").write_bytes(b"PAR1")
+    (split.parent / "members").mkdir()
+    (split.parent / "members" / "00.zip.parquet").write_bytes(b"PAR1")
+    assert len(left_in(cache)) == 3
+    assert prepare("test", cache_dir=cache).read_bytes() == before
+    assert not left_in(cache)
+
+
+def left_in(cache: Path) -> list[str]:
+    """The steps towards a split that are still there when it is prepared."""
+    names = sorted(path.name for path in cache.rglob("*") if path.is_file())
+    return [
+        name for name in names if name.endswith((".csv", ".part", "zip.parquet", "rows.parquet"))
+    ]
 
 
 def test_a_killed_download_goes_on_where_it_stopped(hub: HubServer, tmp_path: Path) -> None:
