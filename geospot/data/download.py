@@ -11,6 +11,8 @@ from geospot.images import MAX_BYTES
 from geospot.textsafe import printable, shown_url
 
 TIMEOUT_S: Final = 30.0
+URL_MARK: Final = "://"
+"""What tells a URL in a table from a path."""
 _LOOPBACK: Final = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 _TRY_AGAIN: Final = frozenset([408, 425, 429])
 

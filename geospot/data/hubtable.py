@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from geospot.data.dataset import GeoDataset
-from geospot.data.download import Downloader
+from geospot.data.download import URL_MARK, Downloader
 from geospot.data.prepared import locked
 from geospot.data.progress import Progress
 from geospot.data.remote import HubRepo, RemoteEntry, download
@@ -69,7 +69,7 @@ class HubTable(GeoDataset):
 
     def read_image(self, sample: GeoSample) -> bytes:
         """The original bytes of the image; see `GeoDataset.read_image`."""
-        if "://" in sample.image:
+        if URL_MARK in sample.image:
             return self._downloader.fetch(sample.image)
         path = sample.image.removeprefix("./")
         if not is_safe_name(path):

@@ -25,6 +25,8 @@ SPLITS: Final = ("train", "test", "val", "valid", "validation", "dev")
 
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".parquet")
 
+_MOST_BRACES: Final = 50
+_LONGEST_NAME: Final = 240  # bytes; a suffix follows, and file systems have 255
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -73,7 +75,7 @@ def open_dataset(
         return _open_folder(path, split, columns, cache_dir, progress)
     if os.path.isfile(path):  # noqa: PTH113 - never raises
         return _open_file(path, split, columns, progress)
-    if spec.endswith((".tar", "}")) and (tars := expand_pattern(str(path))):
+    if tars := _tars_of_pattern(str(path)):
         from geospot.data.webdataset import open_webdataset
 
         return open_webdataset(tars, split, columns=columns, progress=progress)
@@ -89,6 +91,21 @@ def open_dataset(
     )
 
 
+def is_here(spec: str) -> bool:
+    """Whether `open_dataset` opens it without asking a server; a table in it may still name URLs."""
+    if spec == "world" or spec.startswith("world:"):
+        return True
+    path = Path(os.path.expanduser(spec))  # noqa: PTH111 - never raises
+    if not spec or not is_utf8(str(path)):
+        return False
+    if _is_folder(path) or os.path.isfile(path):  # noqa: PTH113 - never raises
+        return True
+    try:
+        return bool(_tars_of_pattern(str(path)))
+    except (DataError, UsageError):  # a pattern with a hole in it, as opening it says
+        return True
+
+
 def default_cache_dir() -> Path:
     """`$GEOSPOT_CACHE`, or `geospot` in the user's cache folder (XDG Base Directory)."""
     if chosen := os.environ.get("GEOSPOT_CACHE"):
@@ -97,13 +114,22 @@ def default_cache_dir() -> Path:
     return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "geospot"
 
 
+def _tars_of_pattern(pattern: str) -> list[Path]:
+    """The tars that a pattern names; none where it is no pattern."""
+    may_be_one = pattern.endswith((".tar", "}")) and "\0" not in pattern
+    return expand_pattern(pattern) if may_be_one else []
+
+
 def expand_pattern(pattern: str) -> list[Path]:
     """The files that a pattern names, sorted: `*`, `?`, `[…]`, `{a,b}` and `{000..003}`.
 
     Raises:
         DataError: a name that the braces spell out isn't there; a data set with a hole in it would
             be another data set.
+        UsageError: it names more files than there can be.
     """
+    if pattern.count("{") > _MOST_BRACES:
+        raise UsageError(f"A pattern has {_MOST_BRACES} pairs of braces at most.")
     found: dict[Path, None] = {}
     for spelt in _spelt_out(pattern):
         matches = glob.glob(spelt, recursive=True)  # noqa: PTH207 - the pattern may be absolute
@@ -179,6 +205,11 @@ def _open_folder(
     progress: Progress,
 ) -> GeoDataset:
     """What is in the folder says what it is: OSV-5M, tars, a table, or photos, in this order."""
+    if os.path.isabs(split) or _is_too_long(split):  # noqa: PTH117
+        raise DataError(
+            f"{printable(str(root))} has no split {printable(split, limit=80)!r}.",
+            "A split is called as its table or its folder is; choose with --split.",
+        )
     if (root / f"{split}.csv").is_file() and (root / "images").is_dir():
         from geospot.data.rows import names_an_image
 
@@ -216,6 +247,12 @@ def _open_folder(
 def _is_folder(path: Path) -> bool:
     """Whether it is one; a name that no file can have is none."""
     return os.path.isdir(path)  # noqa: PTH112 - never raises
+
+
+def _is_too_long(split: str) -> bool:
+    """Whether no file can be called so; to look for it would be an error of the system."""
+    parts = split.encode("utf-8", "replace").split(b"/")
+    return any(len(part) > _LONGEST_NAME for part in parts)
 
 
 def _open_file(

@@ -9,7 +9,7 @@ import pyarrow.compute
 
 from geospot.data.columns import find_columns
 from geospot.data.dataset import GeoDataset
-from geospot.data.download import Downloader
+from geospot.data.download import URL_MARK, Downloader
 from geospot.data.files import read_below
 from geospot.data.progress import Progress, silent
 from geospot.data.rows import column_names, parquet_file, read_columns
@@ -77,7 +77,7 @@ class PathsDataset(GeoDataset):
         self.split = split
         self.root = root
         self._table = table
-        urls = pc.any(pc.match_substring(table.arrow.column("image"), "://")).as_py()
+        urls = pc.any(pc.match_substring(table.arrow.column("image"), URL_MARK)).as_py()
         self._downloader = Downloader() if urls else None
 
     @property
@@ -85,7 +85,7 @@ class PathsDataset(GeoDataset):
         return self._table
 
     def read_image(self, sample: GeoSample) -> bytes:
-        if self._downloader is not None and "://" in sample.image:
+        if self._downloader is not None and URL_MARK in sample.image:
             return self._downloader.fetch(sample.image)
         return read_below(self.root, sample.image)
 

@@ -4,20 +4,22 @@ import base64
 import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 
 from geospot.data.columns import parse_overrides
 from geospot.data.dataset import GeoDataset
-from geospot.data.open import open_dataset
+from geospot.data.download import URL_MARK
+from geospot.data.open import is_here, open_dataset
 from geospot.data.progress import Progress
 from geospot.errors import GeospotError
+from geospot.evaluation.standing import section
 from geospot.images import prepare_image
 from geospot_leaderboard.collect import Result
 
 MAX_SIDE: Final = 200
 """Pixels; about 10 kB a photo."""
 _BUDGET: Final = 6_000_000
+_ELSEWHERE: Final = "aren't on this machine, and --fetch-photos wasn't given."
 
 
 @dataclass
@@ -38,42 +40,38 @@ def read_photos(
             and a stranger may have written it.
     """
     wanted = set(ids)
-    described: Mapping[str, Any] = one.manifest.get("dataset") or {}
-    config: Mapping[str, Any] = one.manifest.get("config") or {}
-    spec = described.get("spec")
+    described, config = section(one.manifest, "dataset"), section(one.manifest, "config")
+    spec, said = described.get("spec"), config.get("columns")
+    columns = cast(list[object], said) if isinstance(said, list) else []
     if not isinstance(spec, str) or not spec:
         return Photos(reason="The result doesn't say where its photos are.")
-    if not fetch and not _is_here(spec):
-        return Photos(
-            reason="Without photos: they aren't on this machine, and --fetch-photos wasn't given."
-        )
+    if not fetch and not is_here(spec):
+        return Photos(reason=f"Without photos: they {_ELSEWHERE}")
     try:
         dataset = open_dataset(
             spec,
             str(described.get("split") or "test"),
-            columns=parse_overrides(config.get("columns") or []),
+            columns=parse_overrides(map(str, columns)),
             progress=progress,
         )
     except GeospotError as error:
         return Photos(reason=f"Without photos: {error.message}")
     with contextlib.closing(dataset):
-        return _copies(dataset, wanted, progress)
+        return _copies(dataset, wanted, progress, fetch=fetch)
 
 
-def _is_here(spec: str) -> bool:
-    """Whether it is drawn on this machine, or a folder of it; a table may name addresses elsewhere."""
-    return spec == "world" or spec.startswith("world:") or Path(spec).expanduser().is_dir()
-
-
-def _copies(dataset: GeoDataset, wanted: set[str], progress: Progress) -> Photos:
+def _copies(dataset: GeoDataset, wanted: set[str], progress: Progress, *, fetch: bool) -> Photos:
     found: dict[str, str] = {}
-    missing, size = 0, 0
+    missing, elsewhere, size = 0, 0, 0
     try:
         samples = [sample for sample in dataset.table if sample.id in wanted]
     except GeospotError as error:
         return Photos(reason=f"Without photos: {error.message}")
     for done, sample in enumerate(samples):
         progress("Reading photos", done, len(samples))
+        if not fetch and URL_MARK in sample.image:
+            elsewhere += 1
+            continue
         try:
             image = prepare_image(dataset.read_image(sample), MAX_SIDE)
         except GeospotError:
@@ -86,4 +84,7 @@ def _copies(dataset: GeoDataset, wanted: set[str], progress: Progress) -> Photos
         encoded = base64.b64encode(image.data).decode("ascii")
         found[sample.id] = f"data:{image.mime};base64,{encoded}"
     missing += len(wanted) - len(samples)
-    return Photos(found, f"{missing} photos can't be read here." if missing else "")
+    reasons = [f"{missing} photos can't be read here."] if missing else []
+    if elsewhere:
+        reasons.append(f"{elsewhere} photos {_ELSEWHERE}")
+    return Photos(found, " ".join(reasons))

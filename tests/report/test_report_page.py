@@ -1,16 +1,20 @@
 """`geospot report`: what stands on the page, whatever stands in the results."""
 
+import io
 import json
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import weakref
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from geospot.data.progress import Progress, silent
@@ -21,6 +25,10 @@ from geospot.report.sources import read_answers
 from geospot.report.worldmap import world_map
 from geospot_leaderboard.collect import Result
 from tests.support.chromium import Chromium, has_chromium
+from tests.support.photos import make_photo
+from tests.support.web import Answer, web_server
+
+pq: Any = pyarrow.parquet
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 RL, SFT, PRIOR = (RECORDINGS / "results" / name for name in ("rl", "sft", "prior"))
@@ -278,14 +286,107 @@ def test_a_photo_that_cant_be_had_is_said(tmp_path: Path) -> None:
     assert "Without photos: There is no data set" in Reader(out.read_text(encoding="utf-8")).flat
 
 
+def copy_about(copy: Path, spec: str, **described: Any) -> Path:
+    """A result that says this of its data set."""
+    shutil.copytree(RL, copy)
+    manifest = json.loads((copy / "eval.json").read_text())
+    manifest["dataset"] |= {"spec": spec, **described}
+    (copy / "eval.json").write_text(json.dumps(manifest))
+    return copy
+
+
+def ids_of(folder: Path) -> list[str]:
+    return [json.loads(line)["id"] for line in (folder / "samples.jsonl").read_text().splitlines()]
+
+
+def photos_in(page: Reader) -> int:
+    return sum((tag, name) == ("img", "src") for tag, name, _ in page.attributes)
+
+
+@pytest.mark.parametrize("form", ["test.csv", "test.parquet", "some.tar", "some-{0..1}.tar", "."])
+def test_photos_come_from_whatever_is_on_this_machine(tmp_path: Path, form: str) -> None:
+    data, ids = tmp_path / "data", ids_of(RL)
+    data.mkdir()
+    photo = make_photo("a street")
+    if form.endswith(".tar"):
+        for place, name in enumerate(open_pattern(form)):
+            write_tar(data / name, ids[place :: len(open_pattern(form))], photo)
+    elif form.endswith(".parquet"):
+        rows = {"id": ids, "lat": [1.5] * len(ids), "lon": [2.5] * len(ids)}
+        pq.write_table(pa.table(rows | {"image": [photo] * len(ids)}), data / form)
+    else:
+        (data / "a.jpg").write_bytes(photo)
+        lines = "".join(f"{one},a.jpg,1.5,2.5\n" for one in ids)
+        (data / "test.csv").write_text(f"id,image,lat,lon\n{lines}")
+    page = page_of(tmp_path / "page.html", copy_about(tmp_path / "copy", str(data / form)))
+    assert photos_in(page) == 18
+    assert "on this machine" not in page.flat
+
+
+def open_pattern(form: str) -> list[str]:
+    return ["some-0.tar", "some-1.tar"] if "{" in form else [form]
+
+
+def write_tar(path: Path, ids: list[str], photo: bytes) -> None:
+    """A WebDataset of this photo under every id."""
+    with tarfile.open(path, "w") as tar:
+        for one in ids:
+            row = json.dumps({"id": one, "lat": 1.5, "lon": 2.5}).encode()
+            for suffix, content in (("jpg", photo), ("json", row)):
+                member = tarfile.TarInfo(f"{one}.{suffix}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+
+
+@pytest.mark.parametrize("form", ["test.csv", "."])
+def test_a_table_here_makes_no_request_that_was_not_asked_for(tmp_path: Path, form: str) -> None:
+    ids = ids_of(RL)
+    with web_server(lambda _: Answer(404)) as server:
+        lines = "".join(f"{one},{server.url}/{one}.jpg,1.5,2.5\n" for one in ids)
+        (tmp_path / "test.csv").write_text(f"id,image,lat,lon\n{lines}")
+        copy = copy_about(tmp_path / "copy", str(tmp_path / form))
+        page = page_of(tmp_path / "page.html", copy)
+        assert server.asked == []
+        assert "18 photos aren't on this machine, and --fetch-photos wasn't given." in page.flat
+        write_report([copy], tmp_path / "page.html", silent, fetch_photos=True)
+        assert len(server.asked) == 18
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *("~nosuchuser/x", "a\0/*.tar", "\ud800/*.tar", "no-{0..3}.tar"),
+        pytest.param("x" * 300, id="long"),
+        pytest.param("a/" + "x" * 300 + ".tar", id="long tar"),
+        pytest.param("{a}" * 2000 + ".tar", id="braces"),
+    ],
+)
+@pytest.mark.parametrize("fetch", [False, True])
+def test_no_name_of_a_data_set_ends_a_report(tmp_path: Path, spec: str, fetch: bool) -> None:
+    out = tmp_path / "page.html"
+    write_report([copy_about(tmp_path / "copy", spec)], out, silent, fetch_photos=fetch)
+    assert "Without photos: " in Reader(out.read_text(encoding="utf-8")).flat
+
+
+@pytest.mark.parametrize("split", ["x" * 300, "/x", "\0", "\ud800", "../x"])
+def test_no_name_of_a_split_ends_a_report(tmp_path: Path, split: str) -> None:
+    (tmp_path / "train.csv").write_text("id,image,lat,lon\na,a.jpg,1.5,2.5\n")
+    copy = copy_about(tmp_path / "copy", str(tmp_path), split=split)
+    assert "Without photos: " in page_of(tmp_path / "page.html", copy).flat
+
+
+@pytest.mark.parametrize("config", [[1], {"columns": 5}, {"columns": [None]}])
+def test_columns_of_another_shape_end_no_report(tmp_path: Path, config: object) -> None:
+    copy = copy_about(tmp_path / "copy", "world")
+    manifest = json.loads((copy / "eval.json").read_text())
+    (copy / "eval.json").write_text(json.dumps(manifest | {"config": config}))
+    assert "How far off" in page_of(tmp_path / "page.html", copy).flat
+
+
 def test_photos_elsewhere_are_asked_for_only_when_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(RL, copy)
-    manifest = json.loads((copy / "eval.json").read_text())
-    manifest["dataset"]["spec"] = "osv5m/osv5m"
-    (copy / "eval.json").write_text(json.dumps(manifest))
+    copy = copy_about(tmp_path / "copy", "osv5m/osv5m")
     asked: list[str] = []
 
     def ask(spec: str, *_said: object, **_options: object) -> None:
