@@ -185,6 +185,8 @@ def wrong_on_page(known: dict[str, dict[str, str]], folders: list[Path]) -> list
         never = table.keys() - {key for row in there for key in seen(row)}
         lost |= dict.fromkeys(f"{name}: {key} is on the page, and nothing has it"
                               for key in sorted(never - UNSEEN.get(name, {}).keys()))  # fmt: skip
+        lost |= dict.fromkeys(f"{name}: {key} is excused here, and isn't on the page"
+                              for key in sorted(UNSEEN.get(name, {}).keys() - table.keys()))  # fmt: skip
     return list(lost)
 
 
