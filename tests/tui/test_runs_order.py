@@ -139,6 +139,20 @@ def test_what_is_typed_fast_behind_a_key_is_for_what_the_key_opens(tmp_path: Pat
     drive(app, steps)
 
 
+def test_keys_typed_fast_mark_each_run_that_they_come_to(tmp_path: Path) -> None:
+    """A key may come sooner than word of the move that the last one made: it is for where the cursor is."""
+    app = app_on(folder_of_runs(tmp_path))
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_read(pilot, app)
+        for key, character in (("space", " "), ("space", " "), ("down", None), ("space", " ")):
+            app.post_message(Key(key, character))
+        await until(pilot, lambda: "3 marked" in seen(app.screen), "three marks")
+        assert ["●" in row for row in rows(app)] == [True, True, False, True]
+
+    drive(app, steps)
+
+
 def test_rows_are_sorted_by_keys_both_ways(tmp_path: Path) -> None:
     app = app_on(folder_of_runs(tmp_path))
 

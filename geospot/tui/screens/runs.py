@@ -129,7 +129,9 @@ class RunsScreen(RunControls):
         return not (self.has_class("-empty") and action in _NEED_RUNS)
 
     def chosen_run(self) -> Path | None:
-        """The run under the cursor."""
+        """The run under the cursor; also where a key came sooner than word of the move before it."""
+        self._note_move()
+        self._chosen = self._under_cursor()
         if self._chosen is None:
             self.notify("There is no run under the cursor.", markup=False)
         return self._chosen
