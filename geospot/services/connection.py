@@ -237,8 +237,8 @@ class Service:
         Raises:
             UnreachableError: the service falls silent, or isn't done within half an hour.
         """
-        errand = Errand(work)
         began_s = told_s = time.monotonic()
+        errand = Errand(work)
         done = errand.wait(min(_PATIENCE_S, self._allowance.left_s))
         self._allowance.charge(time.monotonic() - began_s)
         while done is None:

@@ -77,11 +77,13 @@ def within(
     Args:
         died: says how the service has ended, if it has: nobody waits for it then.
     """
+    charged_s = time.monotonic()
     errand, done = Errand(what), None
     while done is None and allowance.left_s > 0.0 and died() is None:
-        began_s = time.monotonic()
         done = errand.wait(min(_LOOK_S, allowance.left_s))
-        allowance.charge(time.monotonic() - began_s)
+        now_s = time.monotonic()
+        allowance.charge(now_s - charged_s)
+        charged_s = now_s
     return done
 
 

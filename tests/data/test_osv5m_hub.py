@@ -263,8 +263,6 @@ def test_a_prepared_split_opens_while_the_hub_is_away(
 OFFLINE = """
 import sys
 from pathlib import Path
-from types import SimpleNamespace
-from geospot.data import remote
 from geospot.data.osv5m import open_hub_osv5m
 from geospot.errors import SourceUnavailableError
 dataset = open_hub_osv5m("test", cache_dir=Path(sys.argv[1]))
