@@ -4,6 +4,8 @@ import csv
 import io
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -12,6 +14,18 @@ import pytest
 from geospot.data.osv5m import open_local_osv5m, prepare
 from geospot.errors import ColumnsError, DataError, ImageError
 from tests.support.osv_tree import BAD_ROWS, HEADER, make_osv_tree
+
+# Prepares the folder, and says by how many MB the process has grown at most.
+_GROWTH = """
+import resource, sys
+from pathlib import Path
+from geospot.data.osv5m import prepare
+def peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+before = peak_mb()
+prepare("test", spec=sys.argv[1], cache_dir=Path(sys.argv[1]) / "cache")
+print(peak_mb() - before)
+"""
 
 
 def rewrite_csv(path: Path, rows: list[dict[str, str]]) -> None:
@@ -286,3 +300,15 @@ def test_all_real_images_open(tmp_path: Path) -> None:
         with Image.open(io.BytesIO(dataset.read_image(sample))) as image:
             image.load()
             assert image.format == "JPEG"
+
+
+def test_a_long_csv_takes_no_more_memory_than_a_part_of_it(tmp_path: Path) -> None:
+    make_osv_tree(tmp_path, images=2)
+    padding = "x" * 2000  # the address of a photo, in a column that isn't kept
+    head = "id,latitude,longitude,thumb_original_url\n"
+    with (tmp_path / "test.csv").open("w", encoding="utf-8") as file:
+        file.write(head)
+        file.writelines(f"{number},1.5,2.5,{padding}\n" for number in range(200_000))
+    command = [sys.executable, "-c", _GROWTH, str(tmp_path)]
+    grown = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(grown.stdout) < 250, "of a CSV of 400 MB"
