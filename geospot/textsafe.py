@@ -14,6 +14,12 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "＝", "＋", "－", "＠")
 _BLANKS = " \u00a0\u3000\ufeff"
 _PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_USER = re.compile(
+    r"^([a-z][a-z0-9+.-]*://)?(?:[^/?#]*@|[^/?#\[:]*:(?!\d*(?:[/?#]|$)).*@)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Up to the @ of an address: either where a host is, or behind a colon that no port follows. That is a
+password in which a sign should have been escaped: /, ? or #."""
 
 
 def printable(text: str, *, limit: int | None = None) -> str:
@@ -36,8 +42,7 @@ def printable(text: str, *, limit: int | None = None) -> str:
 
 def shown_url(url: str) -> str:
     """An address without user, password, query and fragment: each of them may hold a key."""
-    without_user = re.sub(r"^([a-z][a-z0-9+.-]*://)?[^/?#]*@", r"\1", url, flags=re.IGNORECASE)
-    return re.split(r"[?#]", without_user, maxsplit=1)[0]
+    return re.split(r"[?#]", _USER.sub(r"\1", url), maxsplit=1)[0]
 
 
 def spreadsheet_cell(text: str) -> str:

@@ -105,6 +105,12 @@ def test_junk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, junk: str) -> Non
         ("HTTP://me:sk@1@host?sk-1", "HTTP://host"),
         ("http://host?mail=me@other", "http://host"),
         ("http://host#me@other", "http://host"),
+        ("http://host:80/a:b@c", "http://host:80/a:b@c"),
+        ("http://[::1]:80/a@c", "http://[::1]:80/a@c"),
+        ("http://host:?a:b@c", "http://host:"),
+        ("http://me:sk#1@host/v1", "http://host/v1"),
+        ("http://me:sk?1@host/v1", "http://host/v1"),
+        ("me:sk/1:2@host:80/v1", "host:80/v1"),
         ("no address at all", "no address at all"),
     ],
 )
