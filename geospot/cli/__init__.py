@@ -93,11 +93,13 @@ def main() -> None:
 def _fill_closed_streams() -> None:
     """Opens /dev/null in the place of standard streams that are closed, as cron and daemons leave them.
 
-    Python has None there, and the next file that is opened would get the descriptor of the stream.
+    Python has None there, and the next file that is opened would get the descriptor of the stream; here
+    and in whatever is started from here.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             nowhere = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - to the end
+            os.set_inheritable(nowhere.fileno(), True)
             setattr(sys, name, nowhere)
 
 

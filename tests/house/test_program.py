@@ -111,6 +111,27 @@ def test_closed_streams_are_no_fault(closed: str, locale: dict[str, str]) -> Non
         assert bool(shown) == (("2>&-" if code else " >&-") not in f" {closed}")
 
 
+def test_what_is_started_with_closed_streams_has_them_too(tmp_path: Path) -> None:
+    """Else a file that it opens would be its standard output."""
+    says = f"""
+import os
+open({str(tmp_path / "there")!r}, "w").write(str([os.fstat(number).st_mode for number in range(3)]))
+"""
+    starts = f"""
+import subprocess, sys
+import typer
+from geospot.cli import run_program
+program = typer.Typer()
+@program.command()
+def start():
+    subprocess.run([sys.executable, "-c", {says!r}], check=True)
+run_program(program)
+"""
+    command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", starts]
+    assert subprocess.run(command, check=False).returncode == 0
+    assert len(set(json.loads((tmp_path / "there").read_text()))) == 1
+
+
 @pytest.mark.parametrize("encoding", ["", "ascii", "latin-1"])
 def test_names_are_read_as_utf8_whatever_the_locale(encoding: str, tmp_path: Path) -> None:
     folder = tmp_path / "Straße"
