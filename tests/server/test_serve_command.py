@@ -1,6 +1,7 @@
 """`geospot serve` and `geospot checkpoints`, as a person runs them."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -71,9 +72,10 @@ def test_what_was_started_with_nohup_outlives_its_terminal(tmp_path: Path) -> No
         with serving(tmp_path) as address:
             signal.signal(signal.SIGHUP, before)
             [process] = [
-                child
-                for child in psutil.Process().children()
-                if str(tmp_path) in " ".join(child.cmdline())
+                child  # of this process: others of its children may be ending just now
+                for child in psutil.process_iter(["ppid", "cmdline"])
+                if child.info["ppid"] == os.getpid()
+                and str(tmp_path) in (child.info["cmdline"] or ())
             ]
             process.send_signal(signal.SIGHUP)
             for _ in range(5):
