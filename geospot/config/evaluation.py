@@ -114,7 +114,10 @@ class EvalConfig(AskConfig):
     limit: Limit = Field(
         default=1000, description="How many images, or `all`. Which ones depends on --seed alone."
     )
-    seed: int = Field(default=0, description="Seed of the selection.")
+    seed: int = Field(
+        default=0,
+        description="Seed of the selection, and of what `local`, `tinker` and `prior` draw.",
+    )
     samples: int = Field(
         default=1,
         ge=1,

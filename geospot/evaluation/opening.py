@@ -22,9 +22,7 @@ from geospot.prompts import Prompt, load_prompt
 ConfigT = TypeVar("ConfigT", bound=AskConfig)
 
 
-def make_backend(
-    config: AskConfig, *, seed: int = 0, tell: Callable[[str], None] | None = None
-) -> Backend:
+def make_backend(config: AskConfig, *, tell: Callable[[str], None] | None = None) -> Backend:
     """The backend of a configuration; connects to nothing.
 
     Args:
@@ -42,7 +40,7 @@ def make_backend(
         temperature=config.temperature_or_none,
         max_tokens=config.max_tokens,
         timeout_s=config.timeout,
-        seed=seed,
+        seed=config.seed if isinstance(config, EvalConfig) else 0,
         renderer=config.renderer,
         extra_body=config.extra_body,
     )

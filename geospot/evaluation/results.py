@@ -54,6 +54,7 @@ IDENTITY: Final = (
     "dataset.truth_sha",
     "prompt.sha",
     "config.samples",
+    "config.seed",
     "config.max_image_size",
     "config.max_tokens",
     "config.temperature",

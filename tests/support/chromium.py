@@ -15,7 +15,7 @@ _FLAGS: Final = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-extensions", "--remote-debugging-pipe"),
 )
-_DEADLINE_S: Final = 60.0
+_DEADLINE_S: Final = 120.0
 
 
 def has_chromium() -> bool:

@@ -23,7 +23,7 @@ from geospot.evaluation.records import SampleRecord
 from geospot.evaluation.results import read_records
 from geospot.images import prepare_image
 
-FAST = Settings(concurrency=8, max_retries=3, backoff_s=0.01, backoff_max_s=0.05, patience_s=5.0)
+FAST = Settings(concurrency=8, max_retries=3, backoff_s=0.01, backoff_max_s=0.05, patience_s=60.0)
 
 
 class Listener:
@@ -68,7 +68,7 @@ def run(
 
 
 def geospot(
-    *arguments: str | Path, env: Mapping[str, str] | None = None, timeout_s: float = 120.0
+    *arguments: str | Path, env: Mapping[str, str] | None = None, timeout_s: float = 240.0
 ) -> subprocess.CompletedProcess[str]:
     """`geospot …` in a process of its own, with its outputs as text."""
     return subprocess.run(
@@ -128,7 +128,7 @@ def sent_digests(root: Path, split: str = "test") -> dict[str, str]:
     return digests
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     """Waits for what another process does."""
     end = time.monotonic() + seconds
     while not condition():

@@ -1,6 +1,5 @@
 """The launch form under test: an app with it, its fields, its keys."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +72,3 @@ def burst(pilot: Pilot[None], *keys: str) -> None:
 def panel(screen: LaunchScreen) -> str:
     """What stands beside the fields, in one line."""
     return " ".join(seen(screen.query_one("#launch-panel")).split())
-
-
-async def long(pilot: Pilot[None], holds: Callable[[], bool], what: str) -> None:
-    """Waits for another process, which has to import much."""
-    for _ in range(3):
-        try:
-            await until(pilot, holds, what)
-        except AssertionError:
-            continue
-        return
-    await until(pilot, holds, what)

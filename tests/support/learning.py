@@ -60,7 +60,8 @@ def geospot_sft(settings: dict[str, Any], **environment: str) -> "subprocess.Pop
 def rows_of(log_path: Path) -> dict[int, dict[str, Any]]:
     """The run's metrics merged by step, without what depends on the clock."""
     merged: dict[int, dict[str, Any]] = {}
-    for line in (log_path / "metrics.jsonl").read_text().splitlines():
+    whole_lines, _, _ = (log_path / "metrics.jsonl").read_text().rpartition("\n")
+    for line in whole_lines.splitlines():  # behind them, one may be under way
         row = json.loads(line)
         own = {key: value for key, value in row.items() if not key.startswith("time/")}
         merged.setdefault(row["step"], {}).update(own)

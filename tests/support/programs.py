@@ -63,7 +63,7 @@ class Program:
         """Presses keys."""
         os.write(self._ours, keys.encode())
 
-    def until(self, holds: Callable[[bytes], object], within_s: float = 60.0) -> None:
+    def until(self, holds: Callable[[bytes], object], within_s: float = 120.0) -> None:
         """Reads what is shown until something holds of it."""
         end_s = time.monotonic() + within_s
         while not holds(self.shown):
@@ -79,12 +79,12 @@ class Program:
                 os.write(self._ours, self._answers)
                 self._answers = b""
 
-    def ends(self, within_s: float = 60.0) -> int:
+    def ends(self, within_s: float = 120.0) -> int:
         """Its exit code, once it has ended."""
         reader = threading.Thread(target=self._drain, daemon=True)
         reader.start()
         code = self.process.wait(within_s)
-        reader.join(10)
+        reader.join(60)
         return code
 
     def _drain(self) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from geospot.tui.widgets.answer import AnswerColumn
 from geospot.tui.widgets.filterbar import FilterBar
 from geospot.tui.widgets.rollout_bars import GroupStrip, Scrubber
 from tests.support.rollouts import rollout, step_rollouts
-from tests.support.screens import seen
+from tests.support.screens import seen, until
 
 SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
 
@@ -78,10 +77,7 @@ class Shown:
         await self.pilot.pause()
 
     async def until(self, holds: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 15
-        while not holds():
-            assert time.monotonic() < deadline, self.painted
-            await self.pilot.pause(0.02)
+        await until(self.pilot, lambda: bool(holds()))
 
     async def at(self, step: int, group: int | None = None, index: int | None = None) -> None:
         """Waits until this is shown."""

@@ -14,7 +14,8 @@ from textual.widget import Widget
 
 from geospot.tui.app import GeospotApp
 
-_DEADLINE_S = 20.0
+_DEADLINE_S = 120.0
+"""Nobody waits so long for what comes; on a machine that does much else, a file takes seconds to be read."""
 
 
 def drive(
@@ -35,7 +36,7 @@ async def until(pilot: Pilot[None], holds: Callable[[], bool], what: str = "") -
     """Waits until something holds.
 
     Raises:
-        AssertionError: it doesn't after some seconds; the message has what is on screen.
+        AssertionError: it doesn't within that time; the message has what is on screen.
     """
     deadline = time.monotonic() + _DEADLINE_S
     while not holds():

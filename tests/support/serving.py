@@ -29,7 +29,7 @@ def serving(
             pytest.fail(f"the server didn't start: {''.join(lines)}")
     finally:
         process.send_signal(end)
-        rest = process.communicate(timeout=30)[1]
+        rest = process.communicate(timeout=120)[1]
     assert "tml-secret" not in "".join(lines) + rest
     if end in (signal.SIGTERM, signal.SIGHUP):
         assert process.returncode == 0

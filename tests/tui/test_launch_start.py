@@ -24,7 +24,6 @@ from tests.support.launch_form import (
     fill,
     form_app,
     go_to,
-    long,
     panel,
     ready,
 )
@@ -98,12 +97,12 @@ def test_a_missing_key_is_named_by_its_variable_and_one_that_is_pasted_is_not_sh
 def test_what_an_evaluation_takes_is_counted_anew_for_every_change(tmp_path: Path) -> None:
     async def steps(pilot: Pilot[None]) -> None:
         screen = await ready(pilot)
-        await long(pilot, lambda: "8 of world" in panel(screen), "the estimate, without a key")
+        await until(pilot, lambda: "8 of world" in panel(screen), "the estimate, without a key")
         assert "nothing: this machine computes" in panel(screen)
         assert " u Estimate" not in seen(screen)
         await fill(pilot, "limit", "5")
         await until(pilot, lambda: "8 of world" not in panel(screen), "the old one to go")
-        await long(pilot, lambda: "5 of world" in panel(screen), "the new one")
+        await until(pilot, lambda: "5 of world" in panel(screen), "the new one")
 
     drive(form_app(tmp_path, "eval", backend="local", dataset="world", limit=8), steps, SMALL)
 
@@ -182,9 +181,9 @@ def test_an_evaluation_is_started_detached_and_its_result_is_opened(
     async def steps(pilot: Pilot[None]) -> None:
         screen = await ready(pilot)
         await pilot.press("ctrl+s")
-        await long(pilot, lambda: bool(shown), "the result")
+        await until(pilot, lambda: bool(shown), "the result")
         assert shown == [tmp_path / "results" / "eval"]
-        await long(pilot, (shown[0] / "summary.json").is_file, "its summary")
+        await until(pilot, (shown[0] / "summary.json").is_file, "its summary")
         assert screen not in pilot.app.screen_stack
 
     drive(form_app(tmp_path, "eval", backend="prior", dataset="world", limit=8), steps, SMALL)
@@ -194,7 +193,7 @@ def test_a_process_that_ends_at_once_says_why_in_the_form(tmp_path: Path) -> Non
     async def steps(pilot: Pilot[None]) -> None:
         screen = await ready(pilot)
         await pilot.press("ctrl+s")
-        await long(pilot, lambda: "ended before" in screen.trouble, "the reason")
+        await until(pilot, lambda: "ended before" in screen.trouble, "the reason")
         assert pilot.app.screen is screen
         text = await until_seen(pilot, "nothing-in-it")
         assert "Traceback" not in text

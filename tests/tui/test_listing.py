@@ -13,7 +13,7 @@ from geospot.tui.listing import Listing
 from geospot.tui.reading import Reader
 from tests.support.written_runs import foreign_run, write_run
 
-_DEADLINE_S = 15.0
+_DEADLINE_S = 120.0
 
 
 def drive(folders: list[Path], steps: Callable[[Listing], Awaitable[None]]) -> None:

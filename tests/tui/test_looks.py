@@ -37,7 +37,7 @@ SFT, RL = Path("runs/sft"), Path("runs/rl")
 
 _NOW_S: Final = 1_796_731_200.0
 _WRITTEN_S: Final = 1_796_006_000.0
-_DEADLINE_S: Final = 20.0
+_DEADLINE_S: Final = 60.0
 _HOST: Final = "vm"
 """Where the runs were recorded."""
 

@@ -4,9 +4,7 @@ import asyncio
 import struct
 import subprocess
 import sys
-import time
 import zlib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from textual.app import ComposeResult
-from textual.pilot import Pilot
 from textual.screen import Screen
 
 from geospot.errors import ImageError
@@ -22,6 +19,7 @@ from geospot.tui.app import GeospotApp
 from geospot.tui.inks import inks_of
 from geospot.tui.widgets import graphics
 from geospot.tui.widgets.photo import MOST_BYTES, Photo, draw_photo, fitted, read_photo
+from tests.support.screens import until
 
 
 def _picture(path: Path, size: tuple[int, int] = (64, 48), colour: str = "red") -> Path:
@@ -133,18 +131,18 @@ def test_the_widget_shows_the_newest_wish(tmp_path: Path) -> None:
             photo = screen.query_one(Photo)
             photo.show(red)
             photo.show(blue)
-            await _until(pilot, lambda: photo.has_class("-picture"))
+            await until(pilot, lambda: photo.has_class("-picture"))
             row = _row(photo)
             assert "▀" in row
             assert "#0000" in _colours(photo)
             photo.show(broken)
-            await _until(pilot, lambda: not photo.has_class("-picture"))
+            await until(pilot, lambda: not photo.has_class("-picture"))
             assert "broken" in photo.reason
             photo.say("never was \x1b[2J")
             assert photo.reason.startswith("never was")
             red.unlink()
             photo.show(red)
-            await _until(pilot, lambda: "gone" in photo.reason)
+            await until(pilot, lambda: "gone" in photo.reason)
 
     asyncio.run(watch())
 
@@ -157,13 +155,6 @@ def _row(photo: Photo) -> str:
 def _colours(photo: Photo) -> str:
     cells = photo.query("_Cells").first()
     return " ".join(str(segment.style) for segment in cells.render_line(cells.size.height // 2))
-
-
-async def _until(pilot: Pilot[None], holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        await pilot.pause(0.02)
 
 
 @pytest.mark.parametrize("kind", ["SixelImage", "TGPImage"])
@@ -187,7 +178,7 @@ def test_a_terminal_that_shows_pixels_gets_them(
             await app.push_screen(screen)
             photo = screen.query_one(Photo)
             photo.show(red)
-            await _until(pilot, lambda: photo.has_class("-picture"))
+            await until(pilot, lambda: photo.has_class("-picture"))
             await pilot.pause()
             pixels = photo.query_one(".photo-pixels")
             assert type(pixels).__name__ in (kind, "Image")
@@ -214,7 +205,7 @@ def test_the_library_is_told_of_the_terminal_and_asks_nothing() -> None:
         "print(*get_cell_size(), 'TEXTUAL_CELL_WIDTH' in __import__('os').environ)\n"
     )
     said = subprocess.run(
-        [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=60
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=240
     )
     assert said.stdout.split() == ["None", "False", "TGPImage", "True", "7", "13", "False"]
 

@@ -19,7 +19,7 @@ def program(tmp_path: Path, body: str) -> str:
 
 
 def ended(demo: Demo) -> Demo:
-    demo.process.wait(20)
+    demo.process.wait(120)
     return demo
 
 
