@@ -6,8 +6,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from geospot.config.evaluation import EvalConfig
 from geospot.errors import UsageError
 from geospot.evaluation.backend import Backend, BackendOptions, Question
+from geospot.evaluation.opening import make_backend
 from geospot.geo import geoscore, haversine_km, is_on_globe
 from geospot.places import continent, reverse_geocode
 from geospot.prompts import load_prompt
@@ -66,6 +68,14 @@ def test_prior_is_a_function_of_seed_id_and_draw() -> None:
     assert len(set(forwards)) == len(ids)
     assert _ask(first, "7", 1) != _ask(first, "7", 0)
     assert _ask(create_prior(BackendOptions(seed=2)), "7") != _ask(first, "7")
+
+
+def test_the_seed_of_an_evaluation_is_the_one_that_draws() -> None:
+    one, other = (
+        _ask(make_backend(EvalConfig(backend="prior", seed=seed)), "7") for seed in (1, 2)
+    )
+    assert one == _ask(create_prior(BackendOptions(seed=1)), "7")
+    assert one != other
 
 
 def test_prior_draws_where_people_are() -> None:

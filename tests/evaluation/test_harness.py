@@ -270,6 +270,8 @@ def test_another_configuration_does_not_get_into_the_directory(tmp_path: Path) -
             run(tmp_path / "osv", server.base_url, tmp_path / "out", prompt="json")
         with pytest.raises(ResultMismatchError, match=r"config\.renderer"):
             run(tmp_path / "osv", server.base_url, tmp_path / "out", renderer="qwen3_vl")
+        with pytest.raises(ResultMismatchError, match=r"config\.seed"):
+            run(tmp_path / "osv", server.base_url, tmp_path / "out", seed=1)
         again = run(
             tmp_path / "osv", server.base_url, tmp_path / "out", prompt="json", resume=False
         )
