@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from geospot.runs import processes
 from geospot.runs.heartbeat import read_heartbeat
 from geospot.runs.processes import birth_of, this_host
 from tests.support.result_dirs import answered, write_result
+from tests.support.vlm_server import dead_port
 from tests.support.written_runs import foreign_run, write_beat, write_run
 
 
@@ -27,7 +27,7 @@ def geospot(*arguments: str, **environment: str) -> "subprocess.CompletedProcess
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
         env=os.environ | environment,
     )
@@ -168,7 +168,7 @@ def test_a_run_is_stopped_and_waited_for(tmp_path: Path) -> None:
             assert child.poll() is None
             said = told("stop", str(run), *arguments)
             beat = read_heartbeat(run)
-            assert child.wait(30) == code
+            assert child.wait(120) == code
         assert beat is not None
         assert beat.state == state
         assert str(run) in said
@@ -208,11 +208,11 @@ def test_an_evaluation_is_waited_for_and_no_later_process_of_its_number(
 def test_what_is_started_is_told_and_so_is_its_early_end(
     tmp_path: Path, arguments: list[str], output: str
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        nobody = f"http://127.0.0.1:{server.getsockname()[1]}"
-    write_run(tmp_path / "run", service=nobody, max_retries=0).close("stopped")
     command, which, changed = arguments
-    done = geospot("runs", command, str(tmp_path / which), changed)
+    with dead_port() as port:
+        nobody = f"http://127.0.0.1:{port}"
+        write_run(tmp_path / "run", service=nobody, max_retries=0).close("stopped")
+        done = geospot("runs", command, str(tmp_path / which), changed)
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     assert lines[0].startswith(f"geospot rl service={nobody} ")

@@ -40,9 +40,9 @@ def test_the_page_s_program_lists_stops_and_goes_on(
     with embedded_url(tmp_path / "state") as url:
         told = small(url, died, num_epochs=400, save_every=1, nll_every=1000, test_size=0)
         first = launch("sft", told, died)
-        until(lambda: (died / "checkpoints.jsonl").is_file())
+        until(lambda: (died / "checkpoints.jsonl").is_file() and bool(read_checkpoints(died)))
         stop_now(died)
-        first.process.wait(30)
+        first.process.wait(120)
         saved = read_checkpoints(died)[-1].batch or 0
         child = [sys.executable, "-m", "tests.support.stoppable_child", str(lives)]
         with subprocess.Popen(child, cwd=ROOT, stdout=subprocess.PIPE, text=True) as stoppable:
@@ -53,7 +53,7 @@ def test_the_page_s_program_lists_stops_and_goes_on(
                 cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
-            assert stoppable.wait(30) == 0
+            assert stoppable.wait(120) == 0
         *listed, pid = done.stdout.split("\n")[:-1]
         assert len(listed) == 2
         assert beat_of(lives).state == "stopped"

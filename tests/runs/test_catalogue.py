@@ -25,8 +25,8 @@ def summed(run: Path) -> RunSummary:
 
 
 def read_bytes() -> int:
-    """Bytes that this process has read from files so far."""
-    lines = Path("/proc/self/io").read_text().splitlines()
+    """Bytes that this thread has read from files so far; others may still end what a test before began."""
+    lines = Path("/proc/thread-self/io").read_text().splitlines()
     return int(lines[0].removeprefix("rchar: "))
 
 

@@ -18,6 +18,12 @@ from tests.support.vlm_server import Behaviour, VlmServer
 RECORD = answered("p", (1.0, 1.0), (2.0, 1.0))
 
 
+def slower(server: VlmServer) -> Behaviour:
+    """After the first questions, one takes long enough for a program to be started meanwhile."""
+    asked = server.log.per_image.total()
+    return Behaviour(text="52.5, 13.4", latency_s=0.05 if asked < 24 else 1.0)
+
+
 def slow_evaluation(out: Path, url: str) -> list[str | Path]:
     return [
         *("eval", "--backend", "openai", "--base-url", url, "--model", "some-vlm", "--no-canary"),
@@ -27,12 +33,13 @@ def slow_evaluation(out: Path, url: str) -> list[str | Path]:
 
 def test_it_finishes_what_is_under_way_and_the_same_command_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with VlmServer(lambda _: Behaviour(text="52.5, 13.4", latency_s=0.05)) as server:
+    with VlmServer() as server:
+        server.plan = lambda _: slower(server)
         process = start_geospot(*slow_evaluation(out, server.base_url))
         wait_for(lambda: (out / "samples.jsonl").is_file() and server.log.per_image.total() > 20)
         done = geospot("runs", "stop", out, "--wait")
         assert f"Asked process {process.pid} of {out}" in done.stdout, done.stderr
-        assert process.wait(30) == 130
+        assert process.wait(120) == 130
         kept = {record.id for record in read_records(out / "samples.jsonl")}
         assert summary(out)["not_asked"] == 500 - len(kept) > 0
         assert len(kept) == server.log.per_image.total()  # what was under way was waited for
@@ -47,12 +54,13 @@ def test_it_finishes_what_is_under_way_and_the_same_command_goes_on(tmp_path: Pa
 
 def test_it_is_ended_at_once_and_what_was_answered_stays(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with VlmServer(lambda _: Behaviour(text="52.5, 13.4", latency_s=0.05)) as server:
+    with VlmServer() as server:
+        server.plan = lambda _: slower(server)
         process = start_geospot(*slow_evaluation(out, server.base_url))
         wait_for(lambda: (out / "samples.jsonl").is_file() and server.log.per_image.total() > 20)
         done = geospot("runs", "stop", "--now", out)
         assert f"Ended process {process.pid}" in done.stdout, done.stderr
-        assert process.wait(30) == -9
+        assert process.wait(120) == -9
     assert len(list(read_records(out / "samples.jsonl"))) > 10
     with pytest.raises(UsageError, match="is gone: it ended without saying so"):
         stop_evaluation(out)

@@ -1,7 +1,8 @@
 """A training run without training that can be stopped: `python -m tests.support.stoppable_child FOLDER`.
 
 It prints "running" when it can be asked, then goes on until it is asked to stop. With `starting` behind the
-folder it doesn't get so far: it loads its model, as `geospot.learning.session` does.
+folder it doesn't get so far: it loads its model, as `geospot.learning.session` does. With `held` it saves
+only once it is told a line.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from tests.support.run_child import checkpoint
 from tests.support.written_runs import full_config, write_run
 
 
-async def main(folder: Path) -> None:
+async def main(folder: Path, *, held: bool) -> None:
     """Does steps until it is asked to stop; then it saves, which takes a moment."""
     run = write_run(folder)
     with stop_on_signals(run.stops) as stop:
@@ -24,7 +25,7 @@ async def main(folder: Path) -> None:
             step += 1
             run.beat("sampling", step)
             await asyncio.sleep(0.05)
-        await asyncio.sleep(0.3)
+        await (asyncio.to_thread(sys.stdin.readline) if held else asyncio.sleep(0.3))
         run.add_checkpoint(checkpoint(step))
         run.close("stopped", stop.reason)
 
@@ -43,5 +44,5 @@ async def start(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    act = start if sys.argv[2:] == ["starting"] else main
-    asyncio.run(act(Path(sys.argv[1])))
+    own, how = Path(sys.argv[1]), sys.argv[2:]
+    asyncio.run(start(own) if how == ["starting"] else main(own, held=how == ["held"]))

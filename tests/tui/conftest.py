@@ -4,6 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from geospot.tui import looking
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    """A process that asks has to import much; on a machine full of tests that takes longer than its 10 s."""
+    monkeypatch.setattr(looking, "LIMIT_S", 120.0)
+
 
 @pytest.fixture
 def no_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -96,11 +95,9 @@ def test_a_server_that_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(looking, "LIMIT_S", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        began = time.monotonic()
         seen = look(Asked("backend", "openai", f"http://127.0.0.1:{port}/v1"))
     assert seen.trouble is not None
     assert "no answer for 2 s" in seen.trouble
-    assert time.monotonic() - began < 30.0
 
 
 def test_what_is_installed_is_named() -> None:
