@@ -25,7 +25,7 @@ def killed(state: Path, way: str) -> list[dict[str, Any]]:
         [sys.executable, "-m", "tests.support.killed_saves", str(state), way],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -124,11 +124,11 @@ def test_tidying_leaves_alone_what_is_being_saved_and_what_is_not_ours(tmp_path:
     def fill(folder: Path) -> None:
         (folder / "adapter_model.safetensors").write_text("x")
         filling.set()
-        assert go_on.wait(10)
+        assert go_on.wait(120)
 
     saving = threading.Thread(target=lambda: store.write(PATH, "base", None, fill))
     saving.start()
-    assert filling.wait(10)
+    assert filling.wait(120)
     CheckpointStore(tmp_path).tidy()
     go_on.set()
     saving.join()

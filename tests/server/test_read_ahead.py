@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from geospot_backends.local import worker
 from geospot_backends.local.api import (
     EngineError,
     SampleRequest,
@@ -26,16 +27,23 @@ def _request(sampler: str, token: int) -> SampleRequest:
     return SampleRequest(sampler, (TokenChunk((token,)),), SamplingParams(max_tokens=1, seed=0))
 
 
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    """No batch is closed before all requests are there, however busy the machine is."""
+    monkeypatch.setattr(worker, "QUIET_S", 0.3)
+    monkeypatch.setattr(worker, "LONGEST_S", 120.0)
+
+
 async def _ask(engine: ScriptedEngine, requests: list[SampleRequest]) -> list[SampleResult]:
-    worker = Worker(engine)
-    worker.start()
+    asked = Worker(engine)
+    asked.start()
     try:
-        futures = [worker.sample(requests[0])]
+        futures = [asked.sample(requests[0])]
         await asyncio.sleep(0.002)
-        futures += [worker.sample(request) for request in requests[1:]]
-        return await asyncio.wait_for(asyncio.gather(*futures), 10)
+        futures += [asked.sample(request) for request in requests[1:]]
+        return await asyncio.wait_for(asyncio.gather(*futures), 60)
     finally:
-        await worker.aclose()
+        await asked.aclose()
 
 
 def test_each_request_is_read_once_before_all_are_answered_together() -> None:

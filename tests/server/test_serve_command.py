@@ -63,7 +63,9 @@ def test_a_killed_server_finds_its_checkpoints_again(tmp_path: Path) -> None:
 
 def test_a_terminal_that_closes_ends_the_server_as_ctrl_c_does(tmp_path: Path) -> None:
     with serving(tmp_path, end=signal.SIGHUP) as address:
-        assert httpx.get(f"{address}/api/v1/healthz", trust_env=False).status_code == 200
+        assert (
+            httpx.get(f"{address}/api/v1/healthz", trust_env=False, timeout=60).status_code == 200
+        )
 
 
 def test_what_was_started_with_nohup_outlives_its_terminal(tmp_path: Path) -> None:
@@ -79,7 +81,10 @@ def test_what_was_started_with_nohup_outlives_its_terminal(tmp_path: Path) -> No
             ]
             process.send_signal(signal.SIGHUP)
             for _ in range(5):
-                assert httpx.get(f"{address}/api/v1/healthz", trust_env=False).status_code == 200
+                assert (
+                    httpx.get(f"{address}/api/v1/healthz", trust_env=False, timeout=60).status_code
+                    == 200
+                )
                 time.sleep(0.1)
             assert process.status() != psutil.STATUS_ZOMBIE
     finally:
@@ -184,18 +189,18 @@ def test_clients_get_listed_models_only_and_their_errors_are_theirs(tmp_path: Pa
             with pytest.raises(
                 tinker.RequestFailedError, match="Served are geospot/tiny"
             ) as caught:
-                service.create_lora_training_client(name, rank=1).result(timeout=30)
+                service.create_lora_training_client(name, rank=1).result(timeout=120)
             assert caught.value.category is types.RequestErrorCategory.User
             with pytest.raises(tinker.NotFoundError, match="Served are geospot/tiny"):
-                service.create_sampling_client(base_model=name).result(timeout=30)
-        client = service.create_lora_training_client(MODEL, rank=1).result(timeout=60)
+                service.create_sampling_client(base_model=name).result(timeout=120)
+        client = service.create_lora_training_client(MODEL, rank=1).result(timeout=120)
         refused = [client.save_state(name) for name in ("", ":" * 100, "x" * 300)]
         saved = client.save_state("fine")
         for future in refused:
             with pytest.raises(tinker.RequestFailedError) as caught:
-                future.result(timeout=30)
+                future.result(timeout=120)
             assert caught.value.category is types.RequestErrorCategory.User
-        assert saved.result(timeout=30).path.endswith("/fine")
+        assert saved.result(timeout=120).path.endswith("/fine")
 
 
 def test_others_are_let_in_only_with_the_key(tmp_path: Path) -> None:
@@ -210,7 +215,7 @@ def test_others_are_let_in_only_with_the_key(tmp_path: Path) -> None:
         local = address.replace("0.0.0.0", "127.0.0.1")
         for key, status in (("tml-wrong", 401), ("", 401), ("tml-secret", 200)):
             url = f"{local}/api/v1/get_server_capabilities"
-            answer = httpx.get(url, headers={"X-API-Key": key}, trust_env=False)
+            answer = httpx.get(url, headers={"X-API-Key": key}, trust_env=False, timeout=60)
             assert answer.status_code == status
         served = tinker.RestClient(base_url=local, api_key="tml-secret")
         models = served.get_server_capabilities().result().supported_models
@@ -249,7 +254,7 @@ def test_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     try:
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
     except subprocess.TimeoutExpired:
         process.kill()
         raise

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -109,7 +110,7 @@ def test_a_checkpoint_deleted_meanwhile_is_not_found(tmp_path: Path) -> None:
     run = f"/api/v1/training_runs/{KEPT.run}/checkpoints"
     with (
         EmbeddedServer(ScriptedEngine(), Racing(tmp_path)) as server,
-        httpx.Client(base_url=server.base_url, trust_env=False) as client,
+        httpx.Client(base_url=server.base_url, trust_env=False, timeout=60) as client,
     ):
         for method, path in (
             ("GET", f"{run}/external_weights/{KEPT.name}/external_weights_urls"),
@@ -127,9 +128,9 @@ def test_a_download_of_what_was_deleted_is_not_found(
     path = write(store).replace("/sampler_weights/", "/external_weights/")
     rest = tinker.RestClient(base_url=server.base_url, api_key="tml-x")
     (url,) = rest.get_external_weights_urls(path).result().urls.values()
-    assert httpx.get(url, trust_env=False).content == b"x" * 1000
+    assert httpx.get(url, trust_env=False, timeout=60).content == b"x" * 1000
     rest.delete_checkpoint_from_tinker_path(path).result()
-    assert httpx.get(url, trust_env=False).status_code == 404
+    assert httpx.get(url, trust_env=False, timeout=60).status_code == 404
 
 
 def test_listing_while_others_save_and_delete(
@@ -145,8 +146,10 @@ def test_listing_while_others_save_and_delete(
     for thread in threads:
         thread.start()
     seen: set[int] = set()
-    with httpx.Client(base_url=server.base_url, trust_env=False) as client:
-        for _ in range(60):
+    with httpx.Client(base_url=server.base_url, trust_env=False, timeout=60) as client:
+        end_s, asked = time.monotonic() + 60, 0
+        while asked < 60 or (len(seen) < 2 and time.monotonic() < end_s):
+            asked += 1
             answer = client.get("/api/v1/checkpoints")
             assert answer.status_code == 200
             seen.add(len(answer.json()["checkpoints"]))
@@ -172,7 +175,7 @@ def test_a_server_behind_a_proxy_names_its_public_address(tmp_path: Path) -> Non
         assert url.startswith("https://gpu.example.org/tinker/api/v1/downloads/")
         here = url.replace("https://gpu.example.org/tinker", address)
         forged = {"x-forwarded-proto": "https", "x-forwarded-host": "evil.example"}
-        assert httpx.get(here, headers=forged, trust_env=False).content == b"x" * 1000
+        assert httpx.get(here, headers=forged, trust_env=False, timeout=60).content == b"x" * 1000
         assert not place.exists()  # removed when the server started
     listed = geospot("checkpoints", "list", "--state-dir", tmp_path).stdout
     assert str(KEPT) in listed
@@ -198,10 +201,10 @@ def test_a_server_whose_engine_dies_ends_with_exit_code_1(tmp_path: Path) -> Non
         assert process.poll() is None
     address = line.split(" at ")[1].split()[0]
     service = tinker.ServiceClient(base_url=address, api_key="tml-x")
-    client = service.create_lora_training_client(BASE, rank=1).result(timeout=30)
+    client = service.create_lora_training_client(BASE, rank=1).result(timeout=120)
     with pytest.raises(tinker.RequestFailedError, match="the engine has died of Panic"):
-        client.optim_step(tinker.AdamParams()).result(timeout=30)
-    rest = process.communicate(timeout=30)[1]
+        client.optim_step(tinker.AdamParams()).result(timeout=120)
+    rest = process.communicate(timeout=120)[1]
     service.holder.close()
     assert process.returncode == 1, rest
     assert "The server stops: the engine has died of Panic: index out of bounds" in rest

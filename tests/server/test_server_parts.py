@@ -96,7 +96,7 @@ def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
 
 def test_too_large_a_body_is_refused_before_it_is_read(server: EmbeddedServer) -> None:
     host, port = server.base_url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as client:
+    with socket.create_connection((host, int(port)), timeout=60) as client:
         head = f"POST /api/v1/asample HTTP/1.1\r\nHost: {host}\r\nContent-Length: {10**12}\r\n\r\n"
         client.sendall(head.encode())
         assert client.recv(4096).startswith(b"HTTP/1.1 413")
@@ -108,7 +108,7 @@ def test_a_body_without_length_is_cut_at_the_limit(
     monkeypatch.setattr("geospot_backends.local.server.MAX_BODY_BYTES", 1000)
     with (
         EmbeddedServer(ScriptedEngine(), CheckpointStore(tmp_path)) as server,
-        httpx.Client(trust_env=False) as client,
+        httpx.Client(trust_env=False, timeout=60) as client,
     ):
         pieces = (b"x" * 100 for _ in range(50))
         answer = client.post(f"{server.base_url}/api/v1/create_session", content=pieces)
@@ -118,7 +118,7 @@ def test_a_body_without_length_is_cut_at_the_limit(
 def answers(server: EmbeddedServer, data: bytes) -> bytes:
     """What comes back until the server closes."""
     host, port = server.base_url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as client:
+    with socket.create_connection((host, int(port)), timeout=60) as client:
         client.sendall(data)
         client.shutdown(socket.SHUT_WR)
         said = b""
@@ -156,26 +156,27 @@ def test_too_large_a_body_that_never_comes_is_refused_as_such(server: EmbeddedSe
 def test_noise_harms_nobody(server: EmbeddedServer) -> None:
     host, port = server.base_url.removeprefix("http://").split(":")
     for noise in (b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"POST / HTTP/1.1\r\n"):
-        with socket.create_connection((host, int(port)), timeout=5) as client:
+        with socket.create_connection((host, int(port)), timeout=60) as client:
             client.sendall(noise)
-    answer = httpx.get(f"{server.base_url}/api/v1/healthz", trust_env=False)
+    answer = httpx.get(f"{server.base_url}/api/v1/healthz", trust_env=False, timeout=60)
     assert answer.json() == {"status": "ok"}
 
 
 def test_a_silent_client_s_models_are_freed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "SESSION_S", 0.2)
     monkeypatch.setattr(operations, "_SWEEP_S", 0.05)
     engine = ScriptedEngine()
     with (
         EmbeddedServer(engine, CheckpointStore(tmp_path)) as server,
-        httpx.Client(base_url=f"{server.base_url}/api/v1", trust_env=False) as client,
+        httpx.Client(base_url=f"{server.base_url}/api/v1", trust_env=False, timeout=60) as client,
     ):
         session = client.post("/create_session", json={}).json()["session_id"]
         asked = {"session_id": session, "model_seq_id": 0, "base_model": BASE}
-        client.post("/create_model", json=asked)
-        deadline = time.monotonic() + 5
+        made = client.post("/create_model", json=asked).json()
+        client.post("/retrieve_future", json={"request_id": made["request_id"]})
+        monkeypatch.setattr(sessions, "SESSION_S", 0.2)
+        deadline = time.monotonic() + 60
         while "unload_model" not in engine.names():
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -23,7 +23,7 @@ from tests.support.photos import make_photo
 
 TINY = "geospot/tiny-vlm"
 SCRATCH = "geospot/tiny-vlm-scratch"
-START_S = 120.0
+START_S = 240.0
 can_serve: bool = untyped("transformers.utils.import_utils").is_serve_available()
 
 
@@ -67,12 +67,12 @@ def transformers_serve(model: Path, home: Path) -> Generator[str]:
         yield f"{address}/v1"
     finally:
         process.kill()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def answers(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/health", timeout=2.0, trust_env=False).is_success
+        return httpx.get(f"{address}/health", timeout=20.0, trust_env=False).is_success
     except httpx.TransportError:
         return False
 

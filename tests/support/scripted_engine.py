@@ -54,6 +54,8 @@ class ScriptedEngine:
     sample_s: float = 0.0
     calls: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
     hold: threading.Event = field(default_factory=threading.Event)
+    held: threading.Event = field(default_factory=threading.Event)
+    """Set once a call was held."""
     models: dict[str, LoraSpec | None] = field(default_factory=dict[str, LoraSpec | None])
     samplers: set[str] = field(default_factory=set[str])
     saved: set[str] = field(default_factory=set[str])
@@ -68,6 +70,7 @@ class ScriptedEngine:
 
     def _note(self, name: str, what: Any) -> None:
         while self.hold.is_set():
+            self.held.set()
             time.sleep(0.005)
         self.calls.append((name, what))
 
