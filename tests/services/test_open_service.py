@@ -54,13 +54,13 @@ def within(seconds: float) -> Generator[None]:
 
 
 def test_a_missing_key_is_named() -> None:
-    with within(10), pytest.raises(KeyMissingError, match="TINKER_API_KEY is not set"):
+    with within(60), pytest.raises(KeyMissingError, match="TINKER_API_KEY is not set"):
         open_service("tinker")
 
 
 def test_a_malformed_key_is_told_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINKER_API_KEY", "sk-secret")
-    with within(10), pytest.raises(KeyMissingError, match="start with tml-") as caught:
+    with within(60), pytest.raises(KeyMissingError, match="start with tml-") as caught:
         open_service("tinker")
     assert "secret" not in str(caught.value)
 
@@ -83,7 +83,7 @@ def test_nothing_there() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
-        with within(10), pytest.raises(UnreachableError, match=r"Nothing answers.*geospot serve"):
+        with within(60), pytest.raises(UnreachableError, match=r"Nothing answers.*geospot serve"):
             open_service(address)
 
 
@@ -91,7 +91,7 @@ def test_something_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "SETUP_S", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"http://127.0.0.1:{mute.getsockname()[1]}"
-        with within(10), pytest.raises(UnreachableError, match="Nothing answers"):
+        with within(60), pytest.raises(UnreachableError, match="Nothing answers"):
             open_service(address)
 
 
@@ -107,7 +107,7 @@ def test_something_else_is_there() -> None:
     threading.Thread(target=web.serve_forever, daemon=True).start()
     try:
         address = f"http://127.0.0.1:{web.server_address[1]}"
-        with within(10), pytest.raises(UnreachableError, match=r"no healthy Tinker.*HTTP 404"):
+        with within(60), pytest.raises(UnreachableError, match=r"no healthy Tinker.*HTTP 404"):
             open_service(address)
     finally:
         web.shutdown()
@@ -119,7 +119,7 @@ def test_a_refused_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RIGHT_KEY", "tml-right")
     with keyed_server(ScriptedEngine(), CheckpointStore(tmp_path), "tml-right") as address:
         with (
-            within(10),
+            within(60),
             pytest.raises(KeyMissingError, match="refuses the key in WRONG_KEY") as caught,
         ):
             open_service(address, ServiceOptions(api_key_env="WRONG_KEY"))
@@ -138,7 +138,7 @@ def test_a_refused_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_model_that_is_not_served(server: EmbeddedServer) -> None:
     with open_service(server.base_url) as service:
         assert service.choose_model(None).name == BASE
-        with within(10), pytest.raises(ModelNotFoundError, match=f"it serves: {BASE}"):
+        with within(60), pytest.raises(ModelNotFoundError, match=f"it serves: {BASE}"):
             service.choose_model("no/such-model")
         with pytest.raises(ModelNotFoundError, match="hosted service retired it on 12 June 2026"):
             service.choose_model("Qwen/Qwen3-VL-30B-A3B-Instruct")
@@ -178,7 +178,7 @@ def test_loopback_works_behind_a_proxy(server: EmbeddedServer) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.stdout.strip() == "[5, 0, 0]", done.stderr

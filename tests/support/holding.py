@@ -3,7 +3,7 @@
 import http.client
 import re
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,16 +17,24 @@ from tinker.lib.public_interfaces import rest_client_common
 class Front:
     """Where it listens, what it has passed on, and what it does with requests.
 
-    `held`: a regular expression; a request whose path it finds waits until `release` is set.
-    `lost`: so many requests are read and the connection closed. `starting`: so many get HTTP 503.
+    `held`: a regular expression; a request whose path it finds waits until `release` is set, and `keeps` is
+    called when it begins to. `lost`: so many requests are read and the connection closed. `starting`: so many get HTTP 503.
     """
 
     url: str
     held: str | None = None
+    keeps: Callable[[], object] = lambda: None
     lost: int = 0
     starting: int = 0
     release: threading.Event = field(default_factory=threading.Event)
     passed: list[str] = field(default_factory=list[str])
+
+    def lets_through(self, path: str) -> bool:
+        """Once it may pass; False where that takes too long."""
+        if not self.held or not re.search(self.held, path):
+            return True
+        self.keeps()
+        return self.release.wait(60)
 
 
 @contextmanager
@@ -48,7 +56,7 @@ def front_of(address: str) -> Generator[Front]:
 
         def handle_one(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if state.held and re.search(state.held, self.path) and not state.release.wait(60):
+            if not state.lets_through(self.path):
                 return
             if state.lost > 0:
                 state.lost -= 1
