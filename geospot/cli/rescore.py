@@ -22,8 +22,8 @@ def rescore(
 ) -> None:
     """Read a result's stored answers again with today's parser, offline.
 
-    The samples as they were stay beside the new ones, as samples.before-DATE.jsonl. Says which
-    outcomes changed and how the score moved.
+    Where one is read otherwise, the samples as they were stay beside the new ones, as
+    samples.before-DATE.jsonl. Says which outcomes changed and how the score moved.
 
     \b
     geospot rescore results/some-vlm

@@ -195,7 +195,9 @@ class ScoreConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: Path = Field(description="CSV or JSON Lines: id, and text or latitude and longitude.")
+    file: Path = Field(
+        description="CSV, TSV or JSON Lines: id, and text or latitude and longitude."
+    )
     model: str | None = Field(
         default=None, description="Name on the leaderboard. Default: the file's name."
     )

@@ -143,7 +143,7 @@ def _manifest(config: ScoreConfig, truth: _Truth, draws: int) -> dict[str, Any]:
             "name": BACKEND,
             "model": _label(config),
             "file": config.file.name,
-            "file_sha256": _sha256(config.file),
+            "sha256": _sha256(config.file),
         },
         dataset=truth.manifest,
         prompt=None,

@@ -124,7 +124,7 @@ def result(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Path:
 
 @pytest.fixture(scope="module")
 def results(result: Path, runs: list[Path], warm: Warm) -> list[Path]:
-    """A result of each backend; the server of one fails at first."""
+    """A result of each backend, and of a finished file; the server of one fails at first."""
     folder = result.parent
     sick = Behaviour(kind="status", status=503, headers=(("Retry-After", "0"),))
 
@@ -137,8 +137,10 @@ def results(result: Path, runs: list[Path], warm: Warm) -> list[Path]:
     run(warm, folder, "eval", "--backend", "constant", *SMALL, "--out", "constant")
     file = folder / "openai" / "samples.jsonl"
     run(warm, folder, "eval", "--backend", "replay", "--model", file, *SMALL, "--out", "replay")
+    run(warm, folder, "score", file, "--dataset", "world", "--limit", "5", "--out", "score")
     evaluations = sorted((runs[0] / "evals").iterdir())
-    return [*(folder / name for name in ("prior", "openai", "constant", "replay")), evaluations[-1]]
+    written = ("prior", "openai", "constant", "replay", "score")
+    return [*(folder / name for name in written), evaluations[-1]]
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ REASONS: Final = {
     "save_every": "a kill costs 20 steps at most",
     "keep_checkpoints": "one may turn out spoiled, so there are some before it: judgement",
     "ttl_days": "a month is time enough to go on or to export; `final` stays",
-    "eval_every": "not tuned: with the defaults of RL and 5,000 photos seven evaluations",
+    "eval_every": "not tuned: with the defaults of RL and 5,000 photos eight evaluations",
     "eval_limit": "200 photos: an interval of some ±220 GeoScore points, for a trend and not for a table",
     "thumbnails_mb": "some two thousand photos",
     "check_photos": "three readings of an example, nine before a run is refused, against a training that "
