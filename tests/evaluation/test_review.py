@@ -241,7 +241,7 @@ def test_a_bug_in_a_backend_keeps_the_answers_under_way_and_the_summary(
         run(tmp_path / "osv", server.base_url, tmp_path / "out")
     found = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert found["outcomes"]["ok"] == len(records(tmp_path / "out"))
-    assert found["outcomes"]["ok"] >= FAST.concurrency - 1
+    assert 4 <= found["outcomes"]["ok"] == asked - 1  # all that were asked, but for the fifth
     assert found["complete"] is False
 
 

@@ -151,10 +151,10 @@ def test_the_photo_or_why_there_is_none(tmp_path: Path) -> None:
         await shown.at(2, 0)
         photo = shown.screen.query_one(Photo)
         await shown.until(lambda: photo.has_class("-picture"))
-        assert "▀▀▀" in shown.painted
+        await shown.until(lambda: "▀▀▀" in shown.painted)
         await shown.press("n")
         await shown.until(lambda: "only the newest are kept" in photo.reason)
-        assert "only the" in shown.painted
+        await shown.until(lambda: "only the" in shown.painted)
         await shown.press("n")
         await shown.until(lambda: "broken" in photo.reason)
         await shown.press("p", "p")
@@ -163,7 +163,7 @@ def test_the_photo_or_why_there_is_none(tmp_path: Path) -> None:
         await shown.until(lambda: photo.size.height > 12)
         await shown.pilot.resize_terminal(*SMALL)
         await shown.until(lambda: photo.size.height == 7)
-        assert "reward  adv" in shown.painted
+        await shown.until(lambda: "reward  adv" in shown.painted)
 
     show_rollouts(folder, look, SMALL)
 
