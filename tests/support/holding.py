@@ -18,7 +18,8 @@ class Front:
     """Where it listens, what it has passed on, and what it does with requests.
 
     `held`: a regular expression; a request whose path it finds waits until `release` is set, and `keeps` is
-    called when it begins to. `lost`: so many requests are read and the connection closed. `starting`: so many get HTTP 503.
+    called when it begins to. `lost`: so many requests are read and the connection closed. `starting`: so
+    many get HTTP 503.
     """
 
     url: str
