@@ -104,7 +104,7 @@ LOOKS: Final = [
          ["local: installed"], ["p"], ["Begin with"]),
     Look("launch-open", lambda app: app.open_launch("rl", {"service": "local"}),
          ["local: installed"], ["o"], ["Fill the form from a TOML file"]),
-    Look("compare-metric", lambda app: app.open_compare_runs([SFT, RL]), ["settings differ"], ["m"],
+    Look("compare-metric", lambda app: app.open_compare_runs([SFT, RL]), ["rl 4,581"], ["m"],
          ["part of a name"]),
     Look("result-answer", lambda app: app.open_result(Path("results/rl")), ["of 40 answers"],
          ["l", "enter"], ["tokens in"]),

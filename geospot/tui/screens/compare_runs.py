@@ -214,7 +214,8 @@ class CompareRunsScreen(GeoScreen):
 
     def action_metric(self) -> None:
         """Chooses from all metrics."""
-        picker = MetricPicker(metrics_of(self.states), self.metric, len(self.states))
+        shown = self.metric or first_metric(self.states)  # nothing is drawn in the first moments
+        picker = MetricPicker(metrics_of(self.states), shown, len(self.states))
         self.geospot.push_screen(picker, self._pick)
 
     def _pick(self, metric: str | None) -> None:
