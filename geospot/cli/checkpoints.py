@@ -16,7 +16,12 @@ from geospot.services.archive import Archive, ArchivedCheckpoint, new_folder, op
 from geospot.services.endpoint import ServiceOptions
 from geospot.textsafe import printable
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    help="List, export and delete trained checkpoints.",
+)
 
 Service = Annotated[
     str,

@@ -47,7 +47,7 @@ Revision = Annotated[
 ]
 
 
-@app.command()
+@app.command(short_help="What a split is like: rows, photos, fingerprint, leakage.")
 def check(
     spec: Spec,
     split: Annotated[str, typer.Option(help="Which part of the data set.")] = "test",
@@ -123,7 +123,7 @@ def check(
         raise DataError("No row has a valid true place.", _advice_for_no_rows(report.dropped))
 
 
-@app.command()
+@app.command(short_help="Build the table and index of an OSV-5M split ahead.")
 def prepare(
     spec: Annotated[
         str, typer.Argument(metavar="SPEC", help="osv5m/osv5m, or a folder in its layout.")

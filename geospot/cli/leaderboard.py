@@ -93,7 +93,7 @@ def export(
         _write(markdown, to_markdown(groups, found.broken))
 
 
-@app.command()
+@app.command(short_help="Say whether B is better than A.")
 def compare(
     a: Annotated[
         Path,
