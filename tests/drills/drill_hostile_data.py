@@ -23,7 +23,7 @@ from geospot.outcomes import Outcome
 from tests.drills.drill import Attempt, Session, Trial, drill
 from tests.drills.hostile_photos import BROKEN, EITHER, READABLE
 from tests.drills.hostile_trainings import trainings, wrongly_shown, wrongly_trained
-from tests.support.evaluating import geospot, records
+from tests.support.evaluating import cold_geospot, records
 from tests.support.hub_server import Repo, serving
 from tests.support.learning import embedded_url
 from tests.support.parquet import write_parquet
@@ -279,7 +279,7 @@ def _tried(attempt: Attempt, dealt: _Dealt, made: _Set, source: str, service: st
                 photos = [str(Path(made.spec) / f"{id_}.jpg") for id_ in dealt.photos]
                 commands["predict"] = ["predict", *photos, *ask, "--json"]
         for name, command in commands.items():
-            ended = geospot(*command, env=env, timeout_s=_LIMIT_S)
+            ended = cold_geospot(*command, env=env, timeout_s=_LIMIT_S)
             said = ended.stdout + ended.stderr
             lost += [f"{name}: {wrong}" for wrong in _unfit(ended.returncode, said)]
             if (ended.returncode in (0, 3)) != made.is_readable:

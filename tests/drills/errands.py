@@ -20,7 +20,7 @@ from typing import Final
 from geospot.evaluation.results import ASIDE, read_records
 from tests.drills.killing import left_over
 from tests.drills.trained import Kind, settings, standing, unlike
-from tests.support.evaluating import geospot, timeless
+from tests.support.evaluating import cold_geospot, timeless
 from tests.support.learning import embedded_url
 from tests.support.osv_tree import make_osv_tree
 from tests.support.vlm_server import Asked, Behaviour, VlmServer
@@ -76,7 +76,7 @@ class Ground:
         """What an undisturbed run of it leaves."""
         out = self.folder / "whole" / errand.name
         if not out.exists():
-            done = geospot(*errand.command(out), timeout_s=300.0)
+            done = cold_geospot(*errand.command(out), timeout_s=300.0)
             if done.returncode:
                 raise RuntimeError(
                     f"{errand.name} alone ended with {done.returncode}: {done.stderr}"
