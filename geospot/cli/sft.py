@@ -31,7 +31,7 @@ def sft(settings: Settings = None, config: ConfigFile = None) -> None:
     command line wins over the TOML file.
 
     \b
-    geospot sft service=local hf_repo=world max_samples=4000 log_path=runs/sft
+    geospot sft service=local hf_repo=world max_samples=4000 num_epochs=4 log_path=runs/sft
     geospot sft hf_repo=osv5m/osv5m max_samples=20000 batch_size=64 log_path=runs/osv
     geospot sft config=sft.toml behavior_if_log_dir_exists=resume
     """
