@@ -45,8 +45,9 @@ _JOINING: Final = "join rows and images"
 IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp")
 
 _RENAMED: Final = {"sub-region": "sub_region", "unique_sub-region": "unique_sub_region"}
-_CSV_BLOCK_BYTES: Final = 2 << 20
-"""pyarrow reads 32 such blocks ahead of what is written, so they decide how much memory that takes."""
+_CSV_BLOCK_BYTES: Final = (2 << 20, 64 << 20)
+"""pyarrow reads 32 such blocks ahead of what is written, so they decide how much memory that takes; a row
+that doesn't fit into two of them needs the larger ones."""
 
 _ROW_GROUP: Final = 1 << 16
 _READERS: Final = 2
@@ -215,11 +216,21 @@ def _write_rows(csv: Path, target: Path, progress: Progress) -> None:
     """The rows of the CSV with valid truth, every column as text until it is checked."""
     if target.exists():
         return
+    for block_bytes in _CSV_BLOCK_BYTES:
+        try:
+            _write_rows_by(block_bytes, csv, target, progress)
+            break
+        except pa.ArrowInvalid as error:
+            if "straddl" not in str(error) or block_bytes == _CSV_BLOCK_BYTES[-1]:
+                raise _no_csv(csv, error) from error
+
+
+def _write_rows_by(block_bytes: int, csv: Path, target: Path, progress: Progress) -> None:
     counts: Counter[str] = Counter()
     total = csv.stat().st_size
     what = f"read {csv.name}"
     with csv.open("rb") as source, _writer(target) as writer:
-        for batch in _csv_batches(source, csv, counts):
+        for batch in _csv_batches(source, csv, block_bytes, counts):
             rows = valid_rows(batch)
             counts.update(rows.dropped)
             writer.write_table(rows.arrow, row_group_size=_ROW_GROUP)
@@ -228,7 +239,9 @@ def _write_rows(csv: Path, target: Path, progress: Progress) -> None:
     progress(what, total, total)
 
 
-def _csv_batches(source: Any, csv: Path, counts: Counter[str]) -> Iterator[pa.Table]:
+def _csv_batches(
+    source: Any, csv: Path, block_bytes: int, counts: Counter[str]
+) -> Iterator[pa.Table]:
     header = _header(csv)
     wanted = {name: _RENAMED.get(name, name) for name in header}
     columns = [name for name in header if wanted[name] in SAMPLE_SCHEMA.names and name != "image"]
@@ -237,26 +250,21 @@ def _csv_batches(source: Any, csv: Path, counts: Counter[str]) -> Iterator[pa.Ta
         counts["malformed_row"] += 1
         return "skip"
 
-    try:
-        reader = pyarrow.csv.open_csv(
-            source,
-            read_options=pyarrow.csv.ReadOptions(block_size=_CSV_BLOCK_BYTES),
-            parse_options=pyarrow.csv.ParseOptions(
-                newlines_in_values=True, invalid_row_handler=skip
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                include_columns=columns,
-                column_types=dict.fromkeys(columns, pa.string()),
-                strings_can_be_null=False,
-            ),
-        )
-        for batch in reader:
-            table = pa.Table.from_batches([batch])
-            table = table.rename_columns([wanted[name] for name in table.column_names])
-            handles = pa.array([NO_MEMBER], pa.string()).take(pa.array([0] * len(table)))
-            yield table.append_column("image", handles)
-    except pa.ArrowInvalid as error:
-        raise _no_csv(csv, error) from error
+    reader = pyarrow.csv.open_csv(
+        source,
+        read_options=pyarrow.csv.ReadOptions(block_size=block_bytes),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+        convert_options=pyarrow.csv.ConvertOptions(
+            include_columns=columns,
+            column_types=dict.fromkeys(columns, pa.string()),
+            strings_can_be_null=False,
+        ),
+    )
+    for batch in reader:
+        table = pa.Table.from_batches([batch])
+        table = table.rename_columns([wanted[name] for name in table.column_names])
+        handles = pa.array([NO_MEMBER], pa.string()).take(pa.array([0] * len(table)))
+        yield table.append_column("image", handles)
 
 
 def _no_csv(csv: Path, error: Exception) -> DataError:

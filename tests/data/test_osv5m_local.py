@@ -312,3 +312,13 @@ def test_a_long_csv_takes_no_more_memory_than_a_part_of_it(tmp_path: Path) -> No
     command = [sys.executable, "-c", _GROWTH, str(tmp_path)]
     grown = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(grown.stdout) < 250, "of a CSV of 400 MB"
+
+
+def test_a_row_longer_than_several_blocks_is_read(tmp_path: Path) -> None:
+    make_osv_tree(tmp_path, images=3)
+    with (tmp_path / "test.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[1]["city"] = "x" * 10_000_000
+    rewrite_csv(tmp_path / "test.csv", rows)
+    table = open_local_osv5m(tmp_path, "test", cache_dir=tmp_path / "cache").table
+    assert sorted(len(sample.city or "") > 1000 for sample in table) == [False, False, True]
