@@ -33,9 +33,9 @@ def check(data: bytes) -> None:
     """
     truncated = bool(data[:1] and data[0] & 1)
     text = data[1:].decode("utf-8", "surrogateescape")
-    started_s = time.process_time()
+    started_s = time.thread_time()
     answer = parse_geo_response(text, truncated=truncated)
-    took_s = time.process_time() - started_s
+    took_s = time.thread_time() - started_s
     assert took_s < LONGEST_S, f"{len(text)} characters took {took_s:.2f} s"
     _is_sound(answer, text, truncated=truncated)
     if data[:1] and data[0] & 6 == 0:  # one in four: it costs as much again

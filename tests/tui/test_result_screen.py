@@ -142,7 +142,7 @@ def test_an_order_that_comes_late_does_not_replace_a_newer_one(
 
     def slow(*told: Any, query: Query, **more: Any) -> Any:
         if not query.terms:
-            wait.wait(10)
+            wait.wait(60)
         return real(*told, query=query, **more)
 
     async def steps(pilot: Pilot[None]) -> None:
@@ -322,7 +322,7 @@ def test_odd_documents_are_shown(tmp_path: Path) -> None:
 
 def test_an_evaluation_is_stopped_after_a_question(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with VlmServer(lambda _: Behaviour(text="52.5, 13.4", latency_s=0.05)) as server:
+    with VlmServer(lambda _: Behaviour(text="52.5, 13.4", latency_s=0.3)) as server:
         process = start_geospot(
             *("eval", "--backend", "openai", "--base-url", server.base_url, "--model", "some-vlm"),
             *("--dataset", "world", "--limit", "2000", "--concurrency", "2", "--out", out),

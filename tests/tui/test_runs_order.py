@@ -27,7 +27,7 @@ def test_the_cursor_stays_on_its_run(tmp_path: Path) -> None:
         assert " rl " in on_cursor(app)
         write_run(runs / "newest", "rl").close("finished", "")
         await until_seen(pilot, "newest")
-        assert rows(app)[0].split()[2] == "newest"
+        await until(pilot, lambda: rows(app)[0].split()[2] == "newest", "the newest on top")
         assert " rl " in on_cursor(app)
         await pilot.press("greater_than_sign")  # by another column
         assert " rl " in on_cursor(app)

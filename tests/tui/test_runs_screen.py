@@ -1,12 +1,15 @@
 """The list of runs: what it shows, how it follows the folders, and where its keys lead."""
 
+import itertools
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
+from geospot.runs.catalogue import Catalogue, RunSummary
 from geospot.tui.screens.runs import RunsScreen
 from geospot.tui.widgets.table import Table
 from geospot.tui.widgets.welcome import Welcome
@@ -197,7 +200,9 @@ def test_the_path_is_copied(tmp_path: Path) -> None:
     drive(app, steps)
 
 
-def test_two_thousand_runs_fill_in_while_the_keys_answer(tmp_path: Path) -> None:
+def test_two_thousand_runs_fill_in_while_the_keys_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = tmp_path / "runs"
     write_run(runs / "r0000").close("finished", "")
     for number in range(1, 2000):
@@ -206,6 +211,14 @@ def test_two_thousand_runs_fill_in_while_the_keys_answer(tmp_path: Path) -> None
         for file in ("config.json", "metrics.jsonl", "heartbeat.json"):
             os.link(runs / "r0000" / file, folder / file)
     app = app_on(runs)
+    read, has_seen, summary = itertools.count(), threading.Event(), Catalogue.summary
+
+    def unhurried(catalogue: Catalogue, run: Path) -> RunSummary:
+        if next(read) > 200:
+            has_seen.wait(0.05)
+        return summary(catalogue, run)
+
+    monkeypatch.setattr(Catalogue, "summary", unhurried)
 
     async def steps(pilot: Pilot[None]) -> None:
         with watchdog(runs) as found:
@@ -213,6 +226,7 @@ def test_two_thousand_runs_fill_in_while_the_keys_answer(tmp_path: Path) -> None
                 pilot, lambda: bool(rows(app)) and "finished" in rows(app)[-1], "a screenful"
             )
             assert not app.listing.is_complete  # what is seen came first
+            has_seen.set()
             await pilot.press("end")
             await until(pilot, lambda: "finished" in on_cursor(app), "the last one")
             await until(pilot, lambda: app.listing.is_complete, "all")

@@ -110,9 +110,9 @@ def test_every_strip_is_as_wide_as_it_says() -> None:
 def test_a_long_text_takes_little_time() -> None:
     """A flow that took the square of the length would take minutes of each."""
     for text in ("word " * 24_000, "x" * 120_000, "漢字 " * 40_000, "\x1b" * 120_000):
-        start_s = time.process_time()
+        start_s = time.thread_time()
         _flow(text, 40)
-        assert time.process_time() - start_s < 20
+        assert time.thread_time() - start_s < 20
 
 
 def _answer(text: str, latitude: float, longitude: float, **place: str) -> RolloutRecord:
