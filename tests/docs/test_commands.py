@@ -95,7 +95,7 @@ def exported(line: str, there: StandIns) -> dict[str, str]:
 def needed_before(page: Path, place: Place) -> None:
     """What a page's commands expect to be there from pages that are read before."""
     said = {"TINKER_API_KEY": KEY}
-    if page.name == "engine.md":
+    if page.name in ("engine.md", "training.md"):
         run(Command("", "geospot sft hf_repo=world log_path=runs/sft"), place, said)
     if page.name == "leaderboard.md":
         evaluated(place, "old", "new")
