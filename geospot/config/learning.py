@@ -39,7 +39,9 @@ class LearnConfig(BaseModel):
         "tinker", "Who computes: `tinker` (hosted), `local` (embedded), or a URL."
     )
     api_key_env: str | None = _setting(
-        None, "NAME of the environment variable with the service's key."
+        None,
+        "NAME of the environment variable with the service's key. Default: TINKER_API_KEY for the hosted "
+        "service and TINKER_BASE_URL, no key for any other.",
     )
     model_name: str | None = _setting(
         None,
@@ -128,7 +130,7 @@ class LearnConfig(BaseModel):
     eval_split: str = _setting("test", "Split of evaluations.")
     eval_limit: Limit = _setting(200, "Photos of an evaluation, or `all`.", "photos")
     thumbnails_mb: NotNegative = _setting(
-        64.0, "Room for small copies of the photos; the newest are kept.", "MB"
+        64.0, "Room for small copies of the photos of rollouts; the newest are kept.", "MB"
     )
     trackers: list[Tracker] = Field(
         default_factory=list[Tracker],
@@ -138,7 +140,9 @@ class LearnConfig(BaseModel):
     project: str = _setting("geospot", "Name under which trackers file the run.")
     price_prefill: Price | None = _setting(None, "USD per million prompt tokens.", "USD")
     price_cached_prefill: Price | None = _setting(
-        None, "USD per million prompt tokens read from the cache.", "USD"
+        None,
+        "USD per million prompt tokens read from the cache. Default: price_prefill.",
+        "USD",
     )
     price_sample: Price | None = _setting(None, "USD per million sampled tokens.", "USD")
     price_train: Price | None = _setting(None, "USD per million trained tokens.", "USD")
@@ -182,7 +186,9 @@ class SFTConfig(LearnConfig):
 
     log_path: Path = _setting(Path("runs/sft"), "Run directory.")
     test_size: Annotated[int, Field(ge=0)] = _setting(
-        64, "Photos of the training split held out for the test NLL.", "photos"
+        64,
+        "Photos of the training split held out for the test NLL; one in ten at most where it has no others.",
+        "photos",
     )
     nll_every: Count = _setting(20, "A test NLL on the held-out photos.", "steps")
 
