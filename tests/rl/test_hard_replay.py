@@ -1,11 +1,5 @@
 """Hard photos shown again: which, when, and that a killed run goes on with the same ones."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +12,6 @@ from geospot.learning.order import SampleOrder
 from geospot.rl.figures import step_figures
 from geospot.rl.replay import MOST_REPLAYS, REST_STEPS, HardReplay
 from geospot.rl.types import REPLAYED, TrajectoryGroup
-from geospot.runs.tail import StepTail
 from tests.support.approx import approx
 from tests.support.geo_rollouts import group_of, located
 
@@ -171,41 +164,6 @@ def test_figures_at_a_fixed_scale_leave_them_out() -> None:
 def test_a_share_that_cannot_be_is_refused(share: float) -> None:
     with pytest.raises(ValidationError):
         RLConfig(batch_size=4, replay_hard=share)
-
-
-def test_a_killed_run_shows_the_same_photos_again(tmp_path: Path) -> None:
-    run, steps = tmp_path / "run", 18
-    said = [
-        *("service=local", "model_name=geospot/tiny-vlm", "hf_repo=world", "max_samples=100"),
-        *(f"max_steps={steps}", "batch_size=4", "replay_hard=0.5", "group_size=2", "eval_every=0"),
-        *("save_every=2", "rollouts_every=1000", "coord_tau=2000", "keep_checkpoints=20"),
-        *(f"log_path={run}", "behavior_if_log_dir_exists=resume"),
-    ]
-    command = [sys.executable, "-m", "geospot", "rl", *said]
-    state = os.environ | {"GEOSPOT_STATE_DIR": str(tmp_path / "state")}
-    saved = run / "checkpoints.jsonl"
-    first = subprocess.Popen(command, env=state, stdout=subprocess.DEVNULL)
-    while first.poll() is None and not (saved.is_file() and "000010" in saved.read_text()):
-        time.sleep(0.02)
-    first.kill()
-    assert first.wait() == -signal.SIGKILL
-    subprocess.run(command, env=state, check=True, capture_output=True, timeout=200)
-
-    shown, metrics = StepTail(run / "photos.jsonl"), StepTail(run / "metrics.jsonl")
-    shown.look()
-    metrics.look()
-    assert list(shown.rows) == list(range(steps))
-    expected = HardReplay(a_config(), SampleOrder(100, 0), 100)
-    again: list[bool] = []
-    for step, row in shown.rows.items():
-        fresh, replayed = expected.photos(step)
-        again.append(bool(replayed))
-        photos = row["photos"]
-        assert [one["number"] for one in photos] == [*fresh, *replayed]
-        assert [one["replayed"] for one in photos] == [False, False] + [True] * len(replayed)
-        assert metrics.rows[step]["replay/share"] == approx(len(replayed) / len(photos))
-        expected.recall(step, photos)
-    assert (again[REST], again[steps - 2]) == (False, True)
 
 
 def test_a_long_run_keeps_no_more_of_its_steps_than_a_short_one() -> None:

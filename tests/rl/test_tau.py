@@ -1,13 +1,6 @@
 """Tau over a run, and the warning for a tau from which the tiny model learns nothing."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from itertools import pairwise
-from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
@@ -17,7 +10,6 @@ from hypothesis import strategies as st
 from geospot.config.learning import RLConfig
 from geospot.config.recipes import TINY_MODEL, TINY_SCRATCH
 from geospot.rl.tau import TauSchedule, tau_at, weak_signal
-from geospot.runs.tail import StepTail
 from tests.support.approx import approx
 
 
@@ -118,30 +110,3 @@ def test_other_schedules_take_no_notice_of_errors() -> None:
     schedule = TauSchedule(RLConfig(tau_schedule="geometric", coord_tau=[20.0]), total=4)
     schedule.observe(0, 77.0)
     assert schedule.at(2) == approx([200.0])
-
-
-def test_an_adaptive_tau_goes_on_after_a_kill_where_it_was(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    said = [
-        *("service=local", "model_name=geospot/tiny-vlm", "hf_repo=world", "tau_schedule=adaptive"),
-        *("max_steps=9", "batch_size=3", "group_size=2", "eval_every=0", "save_every=3"),
-        *(f"log_path={run}", "behavior_if_log_dir_exists=resume", "tau_start=9000"),
-    ]
-    command = [sys.executable, "-m", "geospot", "rl", *said]
-    state = os.environ | {"GEOSPOT_STATE_DIR": str(tmp_path / "state")}
-    first = subprocess.Popen(command, env=state, stdout=subprocess.DEVNULL)
-    while first.poll() is None and not (run / "checkpoints.jsonl").is_file():
-        time.sleep(0.02)
-    first.kill()
-    assert first.wait() == -signal.SIGKILL
-    subprocess.run(command, env=state, check=True, capture_output=True, timeout=200)
-
-    rows = StepTail(run / "metrics.jsonl")
-    rows.look()
-    medians = dict(zip(*rows.series("geo/median_km"), strict=True))
-    taus = dict(zip(*rows.series("reward/tau_km"), strict=True))
-    assert sorted(taus) == list(range(9))
-    for step, tau in taus.items():
-        known = [medians[before] for before in range(step - 2)]
-        assert tau == approx(min(max(median(known), 25.0), 9000.0) if known else 9000.0)
-    assert len(set(taus.values())) > 3
