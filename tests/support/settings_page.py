@@ -49,7 +49,7 @@ REASONS: Final = {
     "ttl_days": "a month is time enough to go on or to export; `final` stays",
     "eval_every": "not tuned: with the defaults of RL and 5,000 photos eight evaluations",
     "eval_limit": "200 photos: an interval of some ±220 GeoScore points, for a trend and not for a table",
-    "thumbnails_mb": "some two thousand photos",
+    "thumbnails_mb": "some 3,500 photos",
     "check_photos": "three readings of an example, nine before a run is refused, against a training that "
     "was blind all along",
     "max_retries": "a fault that outlasts four growing pauses isn't a passing one: judgement",
