@@ -63,7 +63,8 @@ class AskConfig(BaseModel):
         default=4096,
         ge=1,
         le=10_000_000,
-        description="Token limit of an answer, thinking included; one cut off by it is a failure.",
+        description="Token limit of an answer, thinking included; one that it ends before its coordinates "
+        "is a failure.",
     )
     temperature: Temperature | Literal["none"] = Field(
         default=0.0, description="Sampling temperature; `none` leaves it to the server."

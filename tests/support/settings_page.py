@@ -26,7 +26,7 @@ REASONS: Final = {
     "train_mlp": "all layers, as tinker-cookbook has it",
     "train_unembed": "all layers, as tinker-cookbook has it",
     "max_image_size": "a photo's tokens grow with its area; not tuned for accuracy",
-    "max_tokens": "five lines have some 40 tokens; a cut answer is a failure",
+    "max_tokens": "five lines have some 40 tokens; an answer that is cut before its coordinates is a failure",
     "prompt": "coordinates with the names of the place; the tiny model has a short question, since a "
     "long one costs it more than the photo",
     "num_epochs": "photos that were never trained on tell more than a second look at the same: a rule of "
@@ -81,7 +81,7 @@ REASONS: Final = {
 # Where a command has another reason than its sister has.
 _OTHERS: Final[dict[tuple[type[BaseModel], str], str]] = {
     (EvalConfig, "max_image_size"): "about what hosted models shrink a photo to themselves",
-    (EvalConfig, "max_tokens"): "room to think; one answer cut off is a failure",
+    (EvalConfig, "max_tokens"): "room to think",
     (
         EvalConfig,
         "temperature",
