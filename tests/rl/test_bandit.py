@@ -5,7 +5,7 @@ targets that aren't shifted, a stop token that isn't trained, log-probabilities 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import geospot.rl.batch
 import geospot.rl.rollouts
 from geospot.completers import Completion
 from geospot.config.learning import RLConfig
+from geospot.config.recipes import TINY_SCRATCH
 from geospot.geo import FloatArray
 from geospot.learning.stopping import StopRequest
 from geospot.learning.trainer import Trainer
@@ -38,6 +39,7 @@ from geospot.rl.types import (
     TrajectoryGroup,
     Transition,
 )
+from tests.support.learning import embedded_url
 
 STEPS = 14
 GROUPS = 6
@@ -122,9 +124,10 @@ class Seen:
         return found
 
 
-async def _play(tmp_path: Path) -> Seen:
+async def _play(url: str, tmp_path: Path) -> Seen:
     config = RLConfig(
-        service="local",
+        service=url,
+        model_name=TINY_SCRATCH,
         lora_rank=0,
         prompt="tiny",
         learning_rate=3e-3,
@@ -153,13 +156,15 @@ async def _play(tmp_path: Path) -> Seen:
     return seen
 
 
-@pytest.fixture(autouse=True)
-def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GEOSPOT_STATE_DIR", str(tmp_path / "state"))
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """An engine for all that is played."""
+    with embedded_url(tmp_path_factory.mktemp("bandit")) as address:
+        yield address
 
 
-def test_the_policy_learns_to_pull_the_winning_arms(tmp_path: Path) -> None:
-    seen = asyncio.run(_play(tmp_path))
+def test_the_policy_learns_to_pull_the_winning_arms(url: str, tmp_path: Path) -> None:
+    seen = asyncio.run(_play(url, tmp_path))
     assert seen.complaints() == set()
     assert seen.rewards[0] < 0.7  # it had something to learn
 
@@ -222,11 +227,12 @@ def _wrong_temperature(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_fault_that_is_put_in_is_noticed(
     fault: Callable[[pytest.MonkeyPatch], None],
     noticed: str,
+    url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fault(monkeypatch)
-    assert noticed in asyncio.run(_play(tmp_path)).complaints()
+    assert noticed in asyncio.run(_play(url, tmp_path)).complaints()
 
 
 def _policy(logits_K: FloatArray) -> FloatArray:
