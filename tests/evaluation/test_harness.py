@@ -65,11 +65,13 @@ def test_the_window_shrinks_when_the_server_says_429_and_every_sample_is_answere
     tmp_path: Path,
 ) -> None:
     make_osv_tree(tmp_path / "osv", images=80)
+    refused: list[Asked] = []
 
-    def at_most_four(_: Asked) -> Behaviour:
+    def at_most_four(asked: Asked) -> Behaviour:
         if server.log.in_flight > 4:
+            refused.append(asked)
             return Behaviour(kind="status", status=429, headers=(("retry-after", "0.02"),))
-        return Behaviour(latency_s=0.03)
+        return Behaviour(latency_s=0.03, once=lambda: bool(refused))
 
     settings = Settings(concurrency=32, max_retries=3, backoff_s=0.01, patience_s=60.0)
     with VlmServer(at_most_four) as server:

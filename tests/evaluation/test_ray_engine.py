@@ -5,8 +5,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +23,43 @@ from geospot.evaluation.fleet import shards
 from geospot.evaluation.fleet_worker import share_of
 from geospot.evaluation.harness import Settings
 from geospot.evaluation.results import read_json, read_records
-from tests.support.evaluating import environment, geospot
+from tests.support.evaluating import environment, geospot, wait_for
 from tests.support.vlm_server import Asked, Behaviour, VlmServer
 
-pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time is enough for two cores
+pytestmark = [
+    pytest.mark.xdist_group("ray"),  # one cluster at a time is enough for two cores
+    pytest.mark.timeout(900),  # a cluster starts within seconds, or within a minute in a crowd
+]
 
 _PHOTOS = 40
+_AT_A_TIME = 4
 
 
-def _answers(asked: Asked, latency_s: float = 0.0) -> Behaviour:
+def _answers(asked: Asked) -> Behaviour:
     """Something else for every photo, always the same; one in eight is refused."""
     number = int(asked.digest[:6], 16)
     if number % 8 == 0:
-        return Behaviour(text="I can't help with that.", latency_s=latency_s)
-    return Behaviour(
-        text=f"Latitude: {number % 120 - 60}.5\nLongitude: {number % 340 - 170}.5",
-        latency_s=latency_s,
-    )
+        return Behaviour(text="I can't help with that.")
+    return Behaviour(text=f"Latitude: {number % 120 - 60}.5\nLongitude: {number % 340 - 170}.5")
+
+
+class _Holding(VlmServer):
+    """Answers the first dozen; others only once it lets go, and then slowly if so told."""
+
+    def __init__(self, latency_s: float = 0.0) -> None:
+        super().__init__(self._hold)
+        self.lets_go = threading.Event()
+        self.latency_s = latency_s
+
+    def _hold(self, asked: Asked) -> Behaviour:
+        if self.log.questions <= 12:
+            return _answers(asked)
+        latency_s = self.latency_s
+        return replace(_answers(asked), once=self.lets_go.is_set, latency_s=latency_s)
+
+    def wait_until_full(self) -> None:
+        """Returns once all that may be asked at a time are held: nothing moves any more."""
+        wait_for(lambda: self.log.questions >= 12 + _AT_A_TIME)
 
 
 def _arguments(server: VlmServer, out: Path, *more: object) -> list[str | Path]:
@@ -71,22 +94,24 @@ def test_summaries_are_equal_for_one_two_and_eight_workers_and_for_none(tmp_path
 
 def test_a_worker_that_is_killed_costs_nothing_that_it_had_handed_over(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with VlmServer(lambda asked: _answers(asked, latency_s=0.25)) as server:
+    with _Holding() as server:
         process = subprocess.Popen(
             [
                 sys.executable,
                 "-m",
                 "geospot",
-                *_arguments(server, out, *_ray(2), "--concurrency", 4),
+                *_arguments(server, out, *_ray(2), "--concurrency", _AT_A_TIME),
             ],
             env=environment(None),
             stderr=subprocess.PIPE,
             text=True,
         )
         kept = _wait_for_records(out, 6)
+        server.wait_until_full()
         before = Counter(server.log.per_image)
         os.kill(_worker_of(process.pid), signal.SIGKILL)
-        _, said = process.communicate(timeout=120)
+        server.lets_go.set()
+        _, said = process.communicate(timeout=240)
     assert process.returncode == 0, said
     assert "A worker died" in said
     records = list(read_records(out / "samples.jsonl"))
@@ -100,14 +125,13 @@ def test_a_worker_that_is_killed_costs_nothing_that_it_had_handed_over(tmp_path:
 
 def test_it_goes_on_with_another_number_of_workers_and_leaves_no_orphans(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    latency_s = 0.25
-    with VlmServer(lambda asked: _answers(asked, latency_s=latency_s)) as server:
+    with _Holding() as server:
         process = subprocess.Popen(
             [
                 sys.executable,
                 "-m",
                 "geospot",
-                *_arguments(server, out, *_ray(2), "--concurrency", 4),
+                *_arguments(server, out, *_ray(2), "--concurrency", _AT_A_TIME),
             ],
             env=environment(None),
             stderr=subprocess.DEVNULL,
@@ -115,20 +139,18 @@ def test_it_goes_on_with_another_number_of_workers_and_leaves_no_orphans(tmp_pat
         _wait_for_records(out, 6)
         # Ray's own agents look for their raylet once a minute, and end then.
         members = psutil.Process(process.pid).children(recursive=True)
-        heard = [
-            c.laddr.ip for m in members for c in m.net_connections("tcp") if c.status == "LISTEN"
-        ]
+        heard = [address for member in members for address in _heard_by(member)]
         assert heard
         assert {address.removeprefix("::ffff:") for address in heard} == {"127.0.0.1"}
-        cluster = [child for child in members if "Agent" not in " ".join(child.cmdline())]
+        cluster = [child for child in members if "Agent" not in " ".join(_command_of(child))]
         process.kill()
         process.wait()
         there = len(list(read_records(out / "samples.jsonl")))
         assert 6 <= there < _PHOTOS
-        _, alive = psutil.wait_procs(cluster, timeout=60)
+        _, alive = psutil.wait_procs(cluster, timeout=180)
         assert cluster
         assert not alive
-        latency_s = 0.0
+        server.lets_go.set()
         asked_before = sum(server.log.per_image.values())
         done = geospot(*_arguments(server, out, *_ray(3)))
         assert done.returncode == 0, done.stderr
@@ -140,13 +162,13 @@ def test_it_goes_on_with_another_number_of_workers_and_leaves_no_orphans(tmp_pat
 
 def test_ctrl_c_keeps_what_is_under_way(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with VlmServer(lambda asked: _answers(asked, latency_s=0.25)) as server:
+    with _Holding(latency_s=1.5) as server:
         process = subprocess.Popen(
             [
                 sys.executable,
                 "-m",
                 "geospot",
-                *_arguments(server, out, *_ray(2), "--concurrency", 4),
+                *_arguments(server, out, *_ray(2), "--concurrency", _AT_A_TIME),
             ],
             env=environment(None),
             stderr=subprocess.PIPE,
@@ -154,7 +176,8 @@ def test_ctrl_c_keeps_what_is_under_way(tmp_path: Path) -> None:
         )
         _wait_for_records(out, 6)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        server.lets_go.set()
+        _, said = process.communicate(timeout=240)
         asked = len(server.log.per_image)
     assert process.returncode == 130, said
     assert len(list(read_records(out / "samples.jsonl"))) == asked
@@ -176,7 +199,8 @@ def test_a_refused_key_ends_it_in_one_sentence_and_is_nowhere_on_disk(tmp_path: 
         *(tmp_path / "out").rglob("*"),
         *Path(tempfile.gettempdir(), "ray", "session_latest").rglob("*"),
     ):
-        assert not path.is_file() or key.encode() not in path.read_bytes()
+        with suppress(FileNotFoundError):  # what Ray leaves may be going just now
+            assert not path.is_file() or key.encode() not in path.read_bytes()
 
 
 def test_without_ray_the_advice_is_how_to_install_it(tmp_path: Path) -> None:
@@ -259,7 +283,7 @@ def test_shards_hold_every_question_once_and_are_small_at_the_end() -> None:
 
 def _wait_for_records(out: Path, count: int) -> int:
     """How many records there are, as soon as there are so many."""
-    ends_s = time.monotonic() + 90
+    ends_s = time.monotonic() + 240
     while time.monotonic() < ends_s:
         samples = out / "samples.jsonl"
         there = samples.read_bytes().count(b"\n") if samples.is_file() else 0
@@ -269,9 +293,23 @@ def _wait_for_records(out: Path, count: int) -> int:
     raise AssertionError("no records came")
 
 
+def _heard_by(process: psutil.Process) -> list[str]:
+    """The addresses at which it listens; some of Ray's processes live for a moment only."""
+    with suppress(psutil.Error):
+        connections = process.net_connections("tcp")
+        return [one.laddr.ip for one in connections if one.status == "LISTEN"]
+    return []
+
+
+def _command_of(process: psutil.Process) -> list[str]:
+    with suppress(psutil.Error):
+        return process.cmdline()
+    return []
+
+
 def _worker_of(pid: int) -> int:
     """A worker's process of the cluster that the program started."""
     for child in psutil.Process(pid).children(recursive=True):
-        if any("ShardWorker" in part for part in child.cmdline()):
+        if any("ShardWorker" in part for part in _command_of(child)):
             return child.pid
     raise AssertionError("no worker")

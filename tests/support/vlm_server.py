@@ -23,7 +23,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 BERLIN = "City: Berlin\nRegion: Berlin\nCountry: Germany\nLatitude: 52.5200\nLongitude: 13.4050"
 
@@ -42,6 +42,8 @@ class Behaviour:
     finish_reason: str = "stop"
     refusal: str | None = None
     latency_s: float = 0.0
+    once: Callable[[], bool] | None = None
+    """The answer is held until this holds, for a minute at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class VlmServer:
         """Address for --base-url."""
         return f"http://127.0.0.1:{self.port}/v1"
 
-    def __enter__(self) -> "VlmServer":
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(60)
         return self
@@ -238,10 +240,17 @@ async def requests(
         yield first.split(" ")[1], headers, body
 
 
-async def send(writer: asyncio.StreamWriter, how: Behaviour) -> bool:
-    """Sends what the behaviour says; False if the connection is done."""
+async def _held(how: Behaviour) -> None:
+    end_s = time.monotonic() + 60.0
+    while how.once is not None and not how.once() and time.monotonic() < end_s:  # noqa: ASYNC110 - no event
+        await asyncio.sleep(0.01)
     if how.latency_s:
         await asyncio.sleep(how.latency_s)
+
+
+async def send(writer: asyncio.StreamWriter, how: Behaviour) -> bool:
+    """Sends what the behaviour says; False if the connection is done."""
+    await _held(how)
     match how.kind:
         case "stall":
             await asyncio.sleep(3600)
