@@ -5,9 +5,16 @@ import signal
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 _LONG_S: Final = 300.0
 """Tests that are given more time than this take long (pyproject.toml has what others are given)."""
+
+
+settings.register_profile(
+    "unhurried", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+)
+settings.load_profile("unhurried")  # how fast the machine is says nothing of what is tested
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

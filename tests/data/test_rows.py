@@ -23,6 +23,9 @@ NAMES = st.text(
 )
 
 
+_NOT_CHECKED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
 def write_csv(
     path: Path, records: Sequence[Sequence[str]], *, delimiter: str = ",", encoding: str = "utf-8"
 ) -> Path:
@@ -31,7 +34,7 @@ def write_csv(
     return path
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=_NOT_CHECKED)
 @given(
     header=st.lists(NAMES, min_size=2, max_size=4, unique=True),
     data=st.data(),
@@ -53,7 +56,7 @@ def test_every_cell_of_a_csv_comes_back(
         assert table.column(str(number)).to_pylist() == [line[number] for line in lines]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=_NOT_CHECKED)
 @given(
     st.lists(st.fixed_dictionaries({"id": st.integers(0, 10**20) | CELLS, "x": CELLS}), max_size=6)
 )

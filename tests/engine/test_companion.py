@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -46,16 +47,20 @@ companion.main()
 """
 
 
+def _is_healthy(url: str) -> bool:
+    return httpx.get(f"{url}/api/v1/healthz", timeout=60.0).status_code == 200
+
+
 def _is_there(pid: int) -> bool:
     """Whether the process lives; one that only waits to be collected doesn't."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone, or gone while it was read
         return False
     return state != "Z"
 
 
-def _ends(pid: int, within_s: float = 30.0) -> bool:
+def _ends(pid: int, within_s: float = 120.0) -> bool:
     ends_s = time.monotonic() + within_s
     while _is_there(pid) and time.monotonic() < ends_s:
         time.sleep(0.05)
@@ -65,7 +70,7 @@ def _ends(pid: int, within_s: float = 30.0) -> bool:
 def test_it_answers_until_it_is_closed(tmp_path: Path) -> None:
     companion = Companion(ServiceOptions(state_dir=tmp_path / "state"))
     assert companion.pid != os.getpid()
-    assert httpx.get(f"{companion.base_url}/api/v1/healthz").status_code == 200
+    assert _is_healthy(companion.base_url)
     companion.close()
     companion.close()
     assert not _is_there(companion.pid)
@@ -81,7 +86,7 @@ def test_it_ends_when_its_parent_is_killed_and_not_by_its_ctrl_c(
     assert parent.stdout is not None
     pid, url = parent.stdout.readline().split()
     assert os.getpgid(int(pid)) != os.getpgid(parent.pid)  # Ctrl-C goes to the terminal's group
-    assert httpx.get(f"{url}/api/v1/healthz").status_code == 200
+    assert _is_healthy(url)
     parent.send_signal(number)
     parent.wait()
     parent.stdout.close()
@@ -104,7 +109,7 @@ def test_it_ends_without_a_word_when_its_parent_goes_while_it_starts(
     engine.stdin.write(b'{"state_dir": "%s", "models": []}\n' % bytes(tmp_path / "state"))
     engine.stdin.close()
     engine.stdout.close()
-    engine.wait(60)
+    engine.wait(120)
     assert engine.stderr.read() == b""
     engine.stderr.close()
 
@@ -163,15 +168,15 @@ def test_whoever_asks_for_the_same_engine_shares_it_until_the_last_lets_go(tmp_p
     assert first.base_url == second.base_url
     first.stop()
     first.stop()  # lets go once
-    assert httpx.get(f"{second.base_url}/api/v1/healthz").status_code == 200
+    assert _is_healthy(second.base_url)
     elsewhere = service(ServiceOptions(state_dir=tmp_path / "other"))
     assert elsewhere.base_url != second.base_url
     elsewhere.stop()
     second.stop()
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{second.base_url}/api/v1/healthz")
+        _is_healthy(second.base_url)
     third = service(options)
-    assert httpx.get(f"{third.base_url}/api/v1/healthz").status_code == 200
+    assert _is_healthy(third.base_url)
     third.stop()
 
 
@@ -181,18 +186,19 @@ def test_an_engine_that_died_is_not_shared(tmp_path: Path) -> None:
     first = service(options)
     [pid] = _engines() - before  # other tests' engines may be there
     os.kill(pid, signal.SIGKILL)
-    ends_s = time.monotonic() + 30
-    while first.died() is None:  # its last threads may still be ending when the process seems gone
-        assert time.monotonic() < ends_s
-        time.sleep(0.05)
+    wait_for(lambda: first.died() is not None)  # its last threads may end later than it seems gone
     second = service(options)
     assert second.died() is None
     first.stop()
-    assert httpx.get(f"{second.base_url}/api/v1/healthz").status_code == 200
+    assert _is_healthy(second.base_url)
     second.stop()
 
 
 def _engines() -> set[int]:
     """Engines' processes that this one started."""
-    children = psutil.Process().children()
-    return {child.pid for child in children if "companion" in " ".join(child.cmdline())}
+    engines: set[int] = set()
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # others of its children may be ending just now
+            if "companion" in " ".join(child.cmdline()):
+                engines.add(child.pid)
+    return engines
