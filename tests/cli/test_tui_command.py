@@ -29,7 +29,7 @@ def test_without_a_terminal_it_is_one_sentence() -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
@@ -73,8 +73,8 @@ def _our_group(terminal: int) -> int:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who answers is another thread, which a busy machine lets wait."""
-    monkeypatch.setattr(asking, "_WITHIN_S", 5.0)
-    monkeypatch.setattr(asking, "_REST_WITHIN_S", 5.0)
+    monkeypatch.setattr(asking, "_WITHIN_S", 60.0)
+    monkeypatch.setattr(asking, "_REST_WITHIN_S", 60.0)
 
 
 class Asked:
@@ -115,7 +115,7 @@ def answering(*parts: bytes, pause_s: float = 0.0) -> Callable[[int], None]:
     def answer(terminal: int) -> None:
         asked = b""
         while b"\x1b[c" not in asked:
-            if not select.select([terminal], [], [], 5)[0]:
+            if not select.select([terminal], [], [], 60)[0]:
                 return
             asked += os.read(terminal, 1024)
         for part in parts:
@@ -161,7 +161,7 @@ def test_a_terminal_that_says_nothing_is_not_waited_for(monkeypatch: pytest.Monk
     monkeypatch.setenv("COLORFGBG", "15;0")
     asked = Asked(monkeypatch, answering())
     assert asked.said == Terminal(is_dark=True)
-    assert asked.took_s < 5
+    assert asked.took_s < 60
     assert asked.is_restored
 
 

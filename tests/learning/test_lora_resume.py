@@ -1,6 +1,8 @@
 """A run that trains a LoRA adapter is killed, and goes on as if nothing had happened."""
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +13,8 @@ import pytest
 
 from tests.support.approx import approx
 from tests.support.learning import checkpoint_rows, rows_of, small
+
+pytestmark = pytest.mark.timeout(900)
 
 OF_KIND: dict[str, dict[str, Any]] = {
     "sft": {"num_epochs": 2, "learning_rate": 1e-2},
@@ -44,11 +48,23 @@ def _start(kind: str, url: str, log_path: Path) -> "subprocess.Popen[str]":
     )
 
 
+def _kill_in_the_middle(process: "subprocess.Popen[str]", log_path: Path) -> None:
+    """Kills it, or finds it at its end, once there is a checkpoint and a step behind it."""
+    files = [log_path / "checkpoints.jsonl", log_path / "metrics.jsonl"]
+    while process.poll() is None and not (
+        all(file.is_file() and file.read_bytes() for file in files) and 4 in rows_of(log_path)
+    ):
+        time.sleep(0.01)
+    process.kill()
+    _, said = process.communicate()
+    assert process.returncode in (0, -signal.SIGKILL), said
+
+
 _OF_SFT = ("test_size", "nll_every")
 
 
 def _finish(process: "subprocess.Popen[str]") -> str:
-    _, said = process.communicate(timeout=200)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     return said
 
@@ -59,16 +75,11 @@ def test_killed_and_resumed_a_lora_is_as_if_nothing_had_happened(
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     _finish(_start(kind, url, whole))
-    process = _start(kind, url, killed)
-    files = [killed / "checkpoints.jsonl", killed / "metrics.jsonl"]
-    while not all(file.is_file() and file.read_bytes() for file in files) or 4 not in rows_of(
-        killed
-    ):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    process.kill()
-    process.communicate()
-    assert "final" not in {row["name"] for row in checkpoint_rows(killed)}
+    for _ in range(5):
+        _kill_in_the_middle(_start(kind, url, killed), killed)
+        if not any(row["name"] == "final" for row in checkpoint_rows(killed)):
+            break
+        shutil.rmtree(killed)  # it was done before this process had its turn
 
     said = _finish(_start(kind, url, killed))
 

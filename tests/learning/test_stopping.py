@@ -37,7 +37,7 @@ def _started(how: str, *under: str) -> tuple[subprocess.Popen[str], IO[str]]:
 def test_the_first_signal_lets_the_step_be_finished(number: signal.Signals, code: int) -> None:
     child, out = _started("finish")
     child.send_signal(number)
-    assert child.wait(20) == code
+    assert child.wait(120) == code
     assert out.read().startswith(f"{number.name}: finishing the step and saving")
     out.close()
 
@@ -49,7 +49,7 @@ def test_a_terminal_that_goes_is_told_of_twice_and_the_step_is_finished() -> Non
     assert "finishing" in out.readline()
     child.send_signal(signal.SIGHUP)
     child.send_signal(signal.SIGTERM)
-    assert child.wait(20) == -signal.SIGTERM
+    assert child.wait(120) == -signal.SIGTERM
     out.close()
 
 
@@ -58,7 +58,7 @@ def test_the_second_signal_ends_at_once() -> None:
     child.send_signal(signal.SIGTERM)
     assert "finishing" in out.readline()
     child.send_signal(signal.SIGTERM)
-    assert child.wait(20) == -signal.SIGTERM
+    assert child.wait(120) == -signal.SIGTERM
     out.close()
 
 
@@ -66,6 +66,6 @@ def test_what_was_started_to_outlive_its_terminal_does() -> None:
     child, out = _started("finish", "nohup")
     child.send_signal(signal.SIGHUP)
     child.send_signal(signal.SIGTERM)
-    assert child.wait(20) == 128 + signal.SIGTERM
+    assert child.wait(120) == 128 + signal.SIGTERM
     assert out.read().startswith("SIGTERM: finishing the step and saving")
     out.close()
