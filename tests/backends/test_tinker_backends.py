@@ -289,7 +289,7 @@ def test_answers_go_on_after_the_server_was_restarted(
                 "max_tokens": 60,
                 "model": MODEL,
                 "base_url": first.base_url,
-                "timeout": 30.0,
+                "timeout": 10.0,
             },
             {},
         )
@@ -340,7 +340,7 @@ def test_answers_go_on_after_the_embedded_engine_died(
             "dataset": "world",
             "limit": 64,
             "out": tmp_path / "out",
-            "timeout": 30.0,
+            "timeout": 10.0,
         },
         {},
     )

@@ -87,7 +87,7 @@ def test_help_tells_unit_default_and_what_a_tiny_model_gets() -> None:
     assert "[steps, default: 20]" in told["save_every"]
     assert "[default: 32, tiny models: 0]" in told["lora_rank"]
     assert "[default: false]" in told["balance_by_country"]
-    assert told["api_key_env"].endswith("key.")
+    assert "[default" not in told["api_key_env"]  # its sentence says which
 
 
 def test_the_shell_completes_keys() -> None:
@@ -96,6 +96,7 @@ def test_the_shell_completes_keys() -> None:
     assert "config=" in complete_key(SFTConfig, "")
 
 
+@pytest.mark.timeout(900)
 def test_from_nothing_to_a_model_that_can_be_evaluated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -188,6 +188,7 @@ def test_doctor_says_what_answers_and_never_a_key() -> None:
     assert "planted-without-prefix" not in bad.stdout
 
 
+@pytest.mark.timeout(900)  # two trainings and five evaluations
 def test_the_demo_trains_evaluates_and_ranks_and_goes_on_where_it_stood(tmp_path: Path) -> None:
     out = tmp_path / "demo"
     small = ("--limit", "6", "--sft-steps", "2", "--rl-steps", "1")
@@ -210,18 +211,19 @@ def test_the_demo_trains_evaluates_and_ranks_and_goes_on_where_it_stood(tmp_path
     assert again.stdout == done.stdout
 
 
+@pytest.mark.timeout(900)
 def test_the_demo_that_is_interrupted_ends_with_130_and_goes_on(tmp_path: Path) -> None:
     out, state = tmp_path / "demo", {"GEOSPOT_STATE_DIR": str(tmp_path / "state")}
     small = ("--limit", "4", "--rl-steps", "1", "--sft-steps")
     demo = start_geospot("demo", "--out", out, *small, "500", env=state)
     metrics = out / "runs" / "sft" / "metrics.jsonl"
-    end = time.monotonic() + 120
+    end = time.monotonic() + 240
     while not (metrics.is_file() and metrics.read_bytes()):
         assert demo.poll() is None, demo.communicate()
         assert time.monotonic() < end
         time.sleep(0.05)
     demo.send_signal(signal.SIGINT)
-    _, error = demo.communicate(timeout=60)
+    _, error = demo.communicate(timeout=240)
     assert demo.returncode == 130, error
     assert "geospot: The demo was stopped by SIGINT. Start it again" in error
     assert "Traceback" not in error

@@ -123,7 +123,7 @@ def run(command: Command, place: Place, said: dict[str, str]) -> None:
     assert "sk-planted" not in done.stdout + done.stderr
 
 
-@pytest.mark.timeout(600)  # a dozen programs, one after the other
+@pytest.mark.timeout(900)  # a dozen programs, one after the other
 @pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda page: page.stem)
 def test_the_commands_of_a_page_run(page: Path, place: Place) -> None:
     said: dict[str, str] = {"TINKER_API_KEY": KEY}

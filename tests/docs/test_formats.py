@@ -192,6 +192,7 @@ def wrong_on_page(known: dict[str, dict[str, str]], folders: list[Path]) -> list
     return list(lost)
 
 
+@pytest.mark.timeout(900)
 def test_the_page_on_results_has_every_key(results: list[Path]) -> None:
     known = tables("results.md")
     assert {path.name for path in results[0].iterdir()} - {".lock"} == known.keys()
@@ -199,7 +200,7 @@ def test_the_page_on_results_has_every_key(results: list[Path]) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(900)  # also for the runs, which the first test of them makes
 def test_the_page_on_runs_has_every_file_and_key(runs: list[Path]) -> None:
     known = tables("runs.md")
     page = (ROOT / "docs" / "runs.md").read_text(encoding="utf-8")

@@ -164,7 +164,7 @@ def _engine(folder: Path) -> Generator[int]:
         yield int(found[1])
     finally:
         server.terminate()
-        server.wait(60)
+        server.wait(120)
 
 
 def _tried(place: _Place, name: str, case: Case) -> list[str]:
@@ -239,7 +239,7 @@ def _in_terminal(
             time.sleep(1.0)  # what follows a key is drawn before the next one
             terminal.keys(keys)
         with suppress(subprocess.TimeoutExpired):
-            terminal.process.wait(30)
+            terminal.process.wait(120)
         code = terminal.process.poll()
         said = (
             terminal.raw + b"\n" + terminal.said().encode()

@@ -139,7 +139,7 @@ def check(data: bytes) -> None:
     if kind >= 64:  # the ids are longer than their names
         head, _, body = rest.partition(b"\r\n\r\n")
         rest = _request(head.split(b" ")[1].decode().removeprefix("/api/v1/"), body)
-    said = served.loop.run_until_complete(asyncio.wait_for(served.converse(rest), 10))
+    said = served.loop.run_until_complete(asyncio.wait_for(served.converse(rest), 60))
     real = [fault for fault in _faults.taken() if "the engine has a bug" not in fault]
     assert not real, real[0]
     _is_well_formed(said, whole=kind >= 64, has_head=kind < 64 and b"HEAD" in rest.upper())

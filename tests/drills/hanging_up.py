@@ -23,7 +23,7 @@ from tests.drills.troubles import PoorLocale, until
 from tests.drills.verdict import said_wrongly
 from tests.support.learning import rows_of
 
-_ENDS_WITHIN_S: Final = 60.0
+_ENDS_WITHIN_S: Final = 120.0
 _DIRECTLY: Final[tuple[str, ...]] = ()
 _BY_A_SHELL: Final = ("bash", "--norc", "-ic", '"$@"; true', "bash")
 """A shell tells its jobs that the terminal has gone, and the kernel tells them again."""

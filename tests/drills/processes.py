@@ -42,7 +42,7 @@ class Marked:
                     found.append(process)
         return found
 
-    def orphans(self, within_s: float = 20.0) -> list[str]:
+    def orphans(self, within_s: float = 120.0) -> list[str]:
         """Ends, and names, what hasn't ended by itself in that time."""
         end_s = time.monotonic() + within_s
         while (left := self.alive()) and time.monotonic() < end_s:

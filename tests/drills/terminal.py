@@ -77,7 +77,7 @@ class Terminal:
         """What was written to the screen lately, without its colours and its jumps."""
         return _ESCAPES.sub(b"", self.raw).decode("utf-8", "replace")
 
-    def until(self, text: str, timeout_s: float = 60.0) -> bool:
+    def until(self, text: str, timeout_s: float = 120.0) -> bool:
         """Waits until a text has been written; False where the program has ended, or it takes too long."""
         end_s = time.monotonic() + timeout_s
         while text not in self.said():

@@ -41,7 +41,7 @@ def test_a_key_is_at_home_in_its_own_header_alone() -> None:
 
 def test_an_ear_hears_what_is_said_and_lets_it_through() -> None:
     with telltale(401) as port, Ear("it", port, "MY_OWN_KEY") as ear:
-        asking = http.client.HTTPConnection("127.0.0.1", ear.port, timeout=10)
+        asking = http.client.HTTPConnection("127.0.0.1", ear.port, timeout=60)
         key = KEYS["MY_OWN_KEY"]
         asking.request("POST", "/", b"a body", {"Authorization": f"Bearer {key}", "X-Other": key})
         answer = asking.getresponse()

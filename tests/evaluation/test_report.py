@@ -140,7 +140,7 @@ def test_a_stream_that_lacks_characters_still_gets_the_result(encoding: str) -> 
         env=os.environ | {"PYTHONIOENCODING": encoding},
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     text = done.stdout.decode(encoding)

@@ -84,7 +84,7 @@ def test_who_wants_other_words_does_not_wait_for_the_search_before(
     def slow(one: TextSearch, line: bytes) -> None:
         if search._wanted == frozenset(["word"]):  # pyright: ignore[reportPrivateUsage]
             begun.set()
-            waited.wait(10)
+            waited.wait(60)
         real(one, line)
 
     waited = threading.Event()
@@ -94,14 +94,14 @@ def test_who_wants_other_words_does_not_wait_for_the_search_before(
         target=lambda: answers.append(len(search.look({"word"}).get("word", textsearch.Hits()).ids))
     )
     first.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     second = threading.Thread(target=lambda: answers.append(len(search.look({"wor"})["wor"].ids)))
     second.start()
     while search._wanted != frozenset(["wor"]):  # pyright: ignore[reportPrivateUsage]
         pass
     waited.set()
-    first.join(10)
-    second.join(10)
+    first.join(60)
+    second.join(60)
     assert len(answers) == 2
     assert answers[0] < 50  # it ended early
     assert answers[1] == 50

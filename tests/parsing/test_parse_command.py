@@ -22,7 +22,7 @@ def _geospot(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess
         [sys.executable, "-m", "geospot", "parse", *arguments],
         input=stdin,
         capture_output=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
@@ -81,7 +81,7 @@ def test_rows_are_printed_while_input_still_comes() -> None:
             process.stdin.flush()
             assert json.loads(process.stdout.readline())["latitude"] == latitude
         process.stdin.close()
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=120) == 0
 
 
 def test_a_malformed_row_is_one_sentence_with_its_line() -> None:

@@ -17,6 +17,8 @@ from geospot.runs.histograms import HISTOGRAMS
 from geospot.runs.rollouts import RolloutReader
 from tests.support.approx import approx
 
+pytestmark = pytest.mark.timeout(900)  # a run takes 20 s, or two minutes in a crowd
+
 STEPS = 6
 _SETTINGS = (
     "service=local",
@@ -54,7 +56,7 @@ def _start(tmp_path: Path, *settings: str) -> subprocess.Popen[str]:
 
 
 def _finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    out, err = process.communicate(timeout=200)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out + err
 
 

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from statistics import median
 
+import pytest
+
 from geospot.config.learning import RLConfig
 from geospot.learning.order import SampleOrder
 from geospot.rl.replay import REST_STEPS, HardReplay
@@ -35,6 +37,7 @@ SETTINGS = (
 )
 
 
+@pytest.mark.timeout(900)
 def test_a_killed_run_goes_on_with_the_same_photos_and_the_same_tau(tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "geospot", "rl", *SETTINGS, f"log_path={run}"]
@@ -45,7 +48,7 @@ def test_a_killed_run_goes_on_with_the_same_photos_and_the_same_tau(tmp_path: Pa
         time.sleep(0.02)
     first.kill()
     assert first.wait() == -signal.SIGKILL
-    subprocess.run(command, env=state, check=True, capture_output=True, timeout=250)
+    subprocess.run(command, env=state, check=True, capture_output=True, timeout=400)
 
     shown, metrics = StepTail(run / "photos.jsonl"), StepTail(run / "metrics.jsonl")
     shown.look()

@@ -134,6 +134,7 @@ def test_tau_falls_over_the_turns_and_never_below_the_final_one() -> None:
     ]
 
 
+@pytest.mark.timeout(900)
 def test_a_run_plays_three_turns_on_the_embedded_engine(tmp_path: Path) -> None:
     said = [
         *("service=local", "model_name=geospot/tiny-vlm", "hf_repo=world", "max_samples=2"),
@@ -144,7 +145,7 @@ def test_a_run_plays_three_turns_on_the_embedded_engine(tmp_path: Path) -> None:
         env=os.environ | {"GEOSPOT_STATE_DIR": str(tmp_path / "state")},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

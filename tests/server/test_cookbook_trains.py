@@ -13,10 +13,16 @@ from geospot_backends.local.engine import LocalEngine
 from geospot_backends.local.server import EmbeddedServer
 from tests.support.evaluating import environment, geospot
 
-pytestmark = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("tinker_cookbook", "chz", "blobfile")),
-    reason="tinker-cookbook isn't installed (pip install --no-deps -r requirements-oracle.txt)",
-)
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(
+        any(
+            importlib.util.find_spec(name) is None
+            for name in ("tinker_cookbook", "chz", "blobfile")
+        ),
+        reason="tinker-cookbook isn't installed (pip install --no-deps -r requirements-oracle.txt)",
+    ),
+]
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -30,7 +36,7 @@ def test_both_training_programs_run_and_learn(tmp_path: Path) -> None:
             [sys.executable, "-m", "tests.support.cookbook_training", server.base_url, tmp_path],
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
             env=environment({"TINKER_API_KEY": "tml-test", "NO_PROXY": "*"}),
             check=False,
         )

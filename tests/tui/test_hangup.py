@@ -47,7 +47,7 @@ def test_nobody_who_is_deaf_to_the_signal_outlives_the_terminal() -> None:
         assert said.split() == [b"ready", b"key", b"True"]  # the key's echo; it still looks out
         assert child.poll() is None
         os.close(master)
-        assert child.wait(60) == 128 + signal.SIGHUP
+        assert child.wait(120) == 128 + signal.SIGHUP
     finally:
         child.kill()
         child.wait()
