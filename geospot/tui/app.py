@@ -1,7 +1,9 @@
 """The app: which screen is shown, what every screen can do, and the way from one to another."""
 
+import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -18,18 +20,20 @@ from textual.widget import Widget
 
 from geospot.errors import GeospotError
 from geospot.textsafe import printable
-from geospot.tui.commands import KeyCommands, RunCommands
+from geospot.tui.commands import KeyCommands, Palette, RunCommands
 from geospot.tui.driver import lenient
 from geospot.tui.inks import DARK, LIGHT, THEMES, Inks, inks_of
 from geospot.tui.keys import key_groups
 from geospot.tui.listing import Listing
 from geospot.tui.reading import Reader, Watchings
-from geospot.tui.screen import GeoScreen
+from geospot.tui.screen import GeoScreen, type_into
 
 RUNS: Final = Path("runs")
 RESULTS: Final = Path("results")
 _NEW_OBJECTS: Final = 5000
 """After so many the garbage collector looks through the new ones; Python's usual 700 are a line's cells."""
+_CATCHES_UP_S: Final = 2.0
+"""A part that is busy for longer, as with a disk that hangs, keeps no key waiting."""
 
 
 class GeospotApp(App[None]):
@@ -89,6 +93,8 @@ class GeospotApp(App[None]):
         self._first = first
         self._has_process_to_itself = False
         self._filter_histories: dict[str, list[str]] = {}
+        self._typed_on: Screen[Any] | None = None
+        """The screen that the last key was for."""
 
     def get_driver_class(self) -> type[Driver]:
         """What draws, and reads keys."""
@@ -163,23 +169,39 @@ class GeospotApp(App[None]):
         back from there: characters that are typed or pasted fast would be ahead of it, and be taken for
         keys, or stand in another field.
         """
-        if (
-            isinstance(event, events.Key | events.Paste)
-            and not event.is_forwarded
-            and self.app_focus
-            and await self._done_at_once(event)
-        ):
-            return
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            await self._catch_up()
+            if self.app_focus and await self._done_at_once(event):
+                return
         await super().on_event(event)
+
+    async def _catch_up(self) -> None:
+        """Waits until the last key is done with: a screen that it opens is drawn, and all parts know.
+
+        Parts tell one another by messages. A key that is typed fast would be ahead of them, and be for
+        the screen that is just being left, or for the row where the cursor was.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CATCHES_UP_S):
+                before = None, None
+                while before != (now := (self.screen, self.focused)):
+                    before = now
+                    for part in (self.focused or self.screen).ancestors_with_self:
+                        if part is not self:
+                            await _heard(part.call_later)
+                    if self._typed_on is not self.screen:
+                        await _heard(self.screen.call_after_refresh)
+                        self._typed_on = self.screen
 
     async def _done_at_once(self, event: events.Key | events.Paste) -> bool:
         screen = self.screen
-        if not isinstance(screen, GeoScreen):
-            return False
+        take = (
+            screen.take_character if isinstance(screen, GeoScreen) else partial(type_into, screen)
+        )
         if isinstance(event, events.Paste):  # whatever takes it is one line
             line = "".join(filter(str.isprintable, "".join(event.text.splitlines()[:1])))
-            return bool(line) and all(map(screen.take_character, line))
-        if event.is_printable and screen.take_character(event.character or ""):
+            return bool(line) and all(map(take, line))
+        if event.is_printable and take(event.character or ""):
             return True
         return await self._check_bindings(event.key, priority=True) or await self._check_bindings(
             event.key
@@ -237,6 +259,11 @@ class GeospotApp(App[None]):
 
         screen = self.screen
         self.push_screen(JumpScreen(places_of(screen.focus_chain, screen.region)), jumped)
+
+    def action_command_palette(self) -> None:
+        """Finds runs and commands by name."""
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(Palette(id="--command-palette"))
 
     async def action_quit(self) -> None:
         """Closes the app, and says how many runs go on without it."""
@@ -323,3 +350,10 @@ class GeospotApp(App[None]):
         from geospot.tui.screens.result import ResultScreen
 
         self.push_screen(ResultScreen(result))
+
+
+async def _heard(later: Callable[[Callable[[], None]], bool]) -> None:
+    """Waits until what `later` is told is done; it isn't told where it says no."""
+    heard = asyncio.Event()
+    if later(heard.set):
+        await heard.wait()

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.system_commands import SystemCommandsProvider
 
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 Does = Callable[[], Awaitable[object] | object]
 
 _MOST_RUNS: Final = 50
+
+
+class Palette(CommandPalette):
+    """Textual's, whose list ended the app where a page was turned before it was drawn."""
+
+    def _action_command_list(self, action: str) -> None:
+        if self.query_one(CommandList).size:
+            super()._action_command_list(action)
 
 
 class RunCommands(Provider):
@@ -74,7 +82,13 @@ class KeyCommands(SystemCommandsProvider):
         return [key for group in key_groups(self.screen) for key in group.keys if key.is_enabled]
 
     def _press(self, key: KeyHelp) -> Does:
-        return partial(self.app.run_action, key.action, key.node)
+        async def press() -> None:
+            if (
+                key.node is self.app or self.screen is self.app.screen
+            ):  # it may have been left since
+                await self.app.run_action(key.action, key.node)
+
+        return press
 
 
 def _named(key: KeyHelp) -> str:

@@ -1,7 +1,7 @@
 """What all screens have in common: a title, a body, a line that says what is waited for, and the keys."""
 
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from rich.text import Text
 from textual import events
@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 LEAST_WIDTH: Final = 80
 LEAST_HEIGHT: Final = 23
 """Of a terminal with 24 lines tmux takes one for itself."""
+
+
+def type_into(screen: Screen[Any], character: str) -> bool:
+    """Types a character into the line that has the focus; whether one has it."""
+    line = screen.focused
+    if not isinstance(line, Input):
+        return False
+    line.replace(character, *sorted(line.selection))
+    return True
 
 
 class GeoScreen(Screen[None]):
@@ -55,11 +64,7 @@ class GeoScreen(Screen[None]):
 
     def take_character(self, character: str) -> bool:
         """Types a character, where one is typed; whether it was."""
-        line = self.focused
-        if not isinstance(line, Input):
-            return False
-        line.replace(character, *sorted(line.selection))
-        return True
+        return type_into(self, character)
 
     def compose(self) -> ComposeResult:
         """Title, body, status, keys."""

@@ -19,7 +19,6 @@ from geospot.tui.form import Form, fitting_kind
 from geospot.tui.screens.launch_dialogs import AskPath, Details, PickPreset
 from geospot.tui.screens.launch_filling import FillingScreen
 from geospot.tui.screens.launch_form import FOLDER_FIELD
-from geospot.tui.screens.launch_looks import Page
 from geospot.tui.screens.launch_panel import panel
 from geospot.tui.screens.launch_start import Outcome, Starting
 from geospot.tui.widgets.confirm import ask
@@ -89,9 +88,7 @@ class LaunchScreen(FillingScreen):
         if preset.starts_from is not None:
             trouble = await self._begin_from(form, preset)
         await self.say_folder(form, preset.folder)
-        self.pages[preset.kind] = Page(form, dict(form.said))
-        self.kind = preset.kind
-        self.fresh(trouble)
+        self.turn_to(preset.kind, form, trouble)
         if preset.fill:
             self.show(preset.fill[0])
             self.say_news(f"{preset.title}: give {', '.join(preset.fill)}")
@@ -147,9 +144,7 @@ class LaunchScreen(FillingScreen):
             return
         if form.kind == "eval":
             await self.say_folder(form, form.kind)  # the command would name it when it has begun
-        self.pages[form.kind] = Page(form, dict(form.said))
-        self.kind = form.kind
-        self.fresh()
+        self.turn_to(form.kind, form)
         if form.unknown:
             self.show(next(iter(form.unknown)))
 
@@ -254,18 +249,20 @@ class LaunchScreen(FillingScreen):
 
     def action_back(self) -> None:
         """To the screen before; asks where something was filled in."""
-        self._leave(super().action_back)
+        if not self._asks_before(super().action_back):
+            super().action_back()
 
-    def action_leave_for(self, action: str) -> None:
+    async def action_leave_for(self, action: str) -> None:
         """Does what the app does for this key; asks where something was filled in."""
-        self._leave(partial(self.geospot.run_action, f"app.{action}"))
+        does = partial(self.geospot.run_action, f"app.{action}")
+        if not self._asks_before(does):
+            await does()
 
-    def _leave(self, then: Callable[[], Awaitable[object] | object]) -> None:
+    def _asks_before(self, then: Callable[[], Awaitable[object] | object]) -> bool:
         if self.is_changed:
             what = "What you filled in is lost. `w` keeps it as a file first."
             ask(self.geospot, "Leave the form?", what, then, yes="Leave", no="Stay")
-        else:
-            self.geospot.call_later(then)
+        return self.is_changed
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """The buttons do what their keys do."""

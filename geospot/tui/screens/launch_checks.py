@@ -122,7 +122,7 @@ def beginnings(folders: Sequence[Path]) -> list[Beginning]:
 def free_path(path: Path) -> Path:
     """The path, or the first of path-2, path-3, … where nothing is. Blocks."""
     number, free = 1, path
-    while free.exists() and number < 10_000:
+    while path.name and free.exists() and number < 10_000:  # of / there is no other
         number += 1
         free = path.with_name(f"{path.name}-{number}")
     return free

@@ -212,9 +212,15 @@ class FieldEditor(Container):
         self.call_after_refresh(self._left)
 
     def _left(self) -> None:
+        if not self.is_attached:
+            return
         focused = self.screen.focused
-        if self.is_open and (focused is None or self not in focused.ancestors):
-            self.close(None if self._is_choice else self.query_one(_Line).value)
+        if focused is None or self not in focused.ancestors:
+            self.take_typed()
+
+    def take_typed(self) -> None:
+        """Closes it, where it is open; what is typed is taken."""
+        self.close(None if self._is_choice else self.query_one(_Line).value)
 
     def _ask(self, text: str, *, everything: bool) -> None:
         if self._complete is None:

@@ -122,8 +122,7 @@ class FillingScreen(FormScreen):
         if kind == self.kind:
             return
         if kind in self.pages:
-            self.kind = kind
-            self.fresh()
+            self.turn_to(kind)
             return
         carried = {} if "eval" in (kind, self.kind) else self._carried()
         self.run_worker(partial(self._open_page, kind, carried), group="page", exclusive=True)

@@ -118,6 +118,11 @@ class FormScreen(LooksScreen):
         """Whether all parts are there; what comes late, while the app closes, is shown nowhere."""
         return self.is_attached and len(self.query(_PARTS)) == _PARTS_COUNT
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing can be done with the form before it is there, but to leave it."""
+        del parameters
+        return self.kind in self.pages or action in ("back", "leave_for")
+
     @property
     def unfolded(self) -> frozenset[str]:
         """Sections whose unusual settings are shown: all of them on a screen that has room."""
@@ -144,7 +149,15 @@ class FormScreen(LooksScreen):
         form.checkpoint_model = await self.geospot.reader.do(checkpoint_model, start)
         form.leave_out_what_is_usual()
         await self.say_folder(form, kind)
-        self.pages[kind] = Page(form, dict(form.said))
+        self.turn_to(kind, form, trouble)
+        self.refresh_bindings()
+
+    def turn_to(self, kind: Command, form: Form | None = None, trouble: str = "") -> None:
+        """Shows a kind's form, or another in its place; what is being typed belongs to the one before."""
+        if self.is_there:
+            self.editor.take_typed()
+        if form is not None:
+            self.pages[kind] = Page(form, dict(form.said))
         self.kind = kind
         self.fresh(trouble)
 

@@ -262,9 +262,6 @@ class RunsScreen(RunControls):
 
     def on_table_selected(self, _event: Table.Selected) -> None:
         """Opens the run."""
-        self.attempt(self._open())
-
-    async def _open(self) -> None:
         if (run := self.chosen_run()) is not None:
             self.geospot.open_run(run)
 

@@ -1,6 +1,7 @@
 """The question before anything that can't be taken back, or that costs."""
 
 from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -85,8 +86,10 @@ def ask(
 ) -> None:
     """Asks, and does `then` on the event loop where the person said yes."""
 
-    def answered(answer: bool | None) -> None:
-        if answer:
-            app.call_later(then)
+    async def answered(answer: bool | None) -> None:
+        if answer and isawaitable(
+            work := then()
+        ):  # now, and not behind keys that are typed already
+            await work
 
     app.push_screen(Confirm(question, what, yes=yes, no=no), answered)

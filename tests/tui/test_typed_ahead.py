@@ -1,0 +1,193 @@
+"""Keys that are typed before the app has done what the last one asks for, as over a slow line.
+
+They come in one go here. Each is for what a person would see had the one before been waited for.
+"""
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from textual.command import CommandList
+from textual.events import Key
+from textual.pilot import Pilot
+
+from geospot.tui.app import GeospotApp
+from geospot.tui.screens import launch_form
+from geospot.tui.screens.launch import LaunchScreen
+from geospot.tui.screens.launch_checks import free_path
+from geospot.tui.screens.launch_list import FieldTable
+from geospot.tui.screens.result import ResultScreen
+from geospot.tui.screens.run import RunScreen
+from geospot.tui.screens.runs import RunsScreen
+from tests.support.result_dirs import answered, write_result
+from tests.support.runs_screens import app_on, folder_of_runs, on_cursor, rows, until_read
+from tests.support.screens import drive, opened, seen, until, until_seen
+from tests.support.written_runs import write_run
+
+_CHARACTERS = {"enter": "\r", "space": " "}
+
+
+def type_ahead(app: GeospotApp, keys: Iterable[str]) -> None:
+    """All of them wait in the app's queue at once."""
+    for key in keys:
+        character = _CHARACTERS.get(key, key if len(key) == 1 else None)
+        app.post_message(Key(key, character))
+
+
+def shown(app: GeospotApp) -> list[type]:
+    """The classes of all screens, from the first on."""
+    return [type(screen) for screen in app.screen_stack[1:]]
+
+
+def test_behind_enter_keys_are_for_the_run_that_it_opens(tmp_path: Path) -> None:
+    app = app_on(folder_of_runs(tmp_path))
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_read(pilot, app)
+        name = rows(app)[1].split()[2]
+        type_ahead(app, ["down", "enter", "l", "down"])
+        await until_seen(pilot, "lines")  # the run's log, and not the leaderboard
+        assert shown(app) == [RunsScreen, RunScreen]
+        assert isinstance(app.screen, RunScreen)
+        assert app.screen.folder.name == name
+
+    drive(app, steps)
+
+
+def test_behind_an_answer_keys_are_for_the_screen_below(tmp_path: Path) -> None:
+    app = app_on(folder_of_runs(tmp_path))
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_read(pilot, app)
+        type_ahead(app, ["down", "d", "enter", "enter"])  # No has the focus
+        await until(pilot, lambda: shown(app) == [RunsScreen, RunScreen], "the run")
+        type_ahead(app, ["escape", "d", "y", "up"])
+        await until(pilot, lambda: len(rows(app)) == 3, "one run less")
+        assert shown(app) == [RunsScreen]
+        assert rows(app)[0] == on_cursor(app)
+
+    drive(app, steps)
+
+
+def test_a_path_is_typed_into_the_line_that_its_key_opens(tmp_path: Path) -> None:
+    """No letter of it is a key of the screen below, and what is taken away is the letter before."""
+    app = app_on(folder_of_runs(tmp_path))
+    write_run(tmp_path / "quick" / "seen", "rl").close("finished", "")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_read(pilot, app)
+        typed = list(str(tmp_path / "quick"))
+        type_ahead(app, ["o", *typed[:-3], "q", "backspace", *typed[-3:], "enter", "end"])
+        await until(pilot, lambda: len(rows(app)) == 5, "one run more")
+        assert app.listing.folders[-1] == tmp_path / "quick"
+
+    drive(app, steps)
+
+
+def test_the_first_letter_jumps_and_the_second_is_for_the_place(tmp_path: Path) -> None:
+    app = app_on(folder_of_runs(tmp_path))
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_read(pilot, app)
+        type_ahead(app, ["ctrl+o", "a", "down", "ctrl+o", "enter", "space"])
+        await until(pilot, lambda: "1 marked" in seen(app.screen), "a mark")
+        assert shown(app) == [RunsScreen]
+        assert ["●" in row for row in rows(app)] == [False, True, False, False]
+
+    drive(app, steps)
+
+
+@pytest.fixture
+def reads_on(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Until it is set, no form is there: what it needs of the disk isn't read."""
+    goes_on = threading.Event()
+
+    def slow(_path: str | None) -> None:
+        goes_on.wait()
+
+    monkeypatch.setattr(launch_form, "checkpoint_model", slow)
+    return goes_on
+
+
+@pytest.mark.parametrize("key", [*list("cytufmwrsi07"), "ctrl+s", "delete", "enter", "right"])
+def test_keys_that_come_before_a_form_is_there_do_nothing(
+    tmp_path: Path, reads_on: threading.Event, key: str
+) -> None:
+    app = app_on(tmp_path / "runs")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        app.open_launch("sft")
+        await pilot.press(key, "0")
+        reads_on.set()
+        await until_seen(pilot, "New run › SFT", "hf_repo", "ctrl+s")
+        await pilot.press("escape")
+        await until(pilot, lambda: shown(app) == [RunsScreen], "the runs")
+
+    drive(app, steps)
+
+
+def test_what_is_being_typed_when_another_form_comes_is_of_the_form_before(
+    tmp_path: Path, reads_on: threading.Event
+) -> None:
+    app = app_on(tmp_path / "runs")
+    reads_on.set()
+
+    async def steps(pilot: Pilot[None]) -> None:
+        app.open_launch("sft")
+        await until_seen(pilot, "New run › SFT", "hf_repo")
+        form = app.screen
+        assert isinstance(form, LaunchScreen)
+        while form.query_one(FieldTable).field != "max_samples":
+            await pilot.press("down")
+        reads_on.clear()
+        type_ahead(app, ["e", "7"])
+        await until(pilot, lambda: form.editor.is_open, "the line")
+        reads_on.set()
+        await until_seen(pilot, "New run › Evaluation")
+        assert not form.editor.is_open
+        assert form.pages["sft"].form.said["max_samples"] == "7"
+        assert "max_samples" not in form.form.said
+        await pilot.press("7")
+
+    drive(app, steps)
+
+
+def test_a_page_is_turned_in_the_palette_before_its_list_is_drawn(tmp_path: Path) -> None:
+    app = app_on(folder_of_runs(tmp_path))
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_read(pilot, app)
+        await pilot.press("ctrl+p")
+        await until_seen(pilot, "Filter  (")
+        found = app.screen.query_one(CommandList)
+        options = list(found.options)
+        found.display = False
+        found.clear_options()
+        await until(pilot, lambda: not found.size, "the end of the list")
+        found.add_options(options)
+        found.highlighted = 0
+        await app.screen.run_action("command_list('page_up')")
+        await app.screen.run_action("command_list('page_down')")
+
+    drive(app, steps)
+
+
+def test_a_command_of_the_palette_is_for_the_screen_where_it_was_chosen(tmp_path: Path) -> None:
+    result = write_result(tmp_path / "r", [answered("p", (1.0, 1.0), (2.0, 1.0))])
+    app = opened(lambda app: app.open_result(result))
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_seen(pilot, "1 of 1 answers")
+        await pilot.press("ctrl+p", *"next view")
+        await until_seen(pilot, "Next view  (")
+        type_ahead(app, ["enter", "escape"])
+        await until(pilot, lambda: ResultScreen not in shown(app), "the end of the screen")
+        await pilot.pause()
+
+    drive(app, steps)
+
+
+def test_of_the_root_there_is_no_second_one() -> None:
+    assert free_path(Path("/")) == Path("/")
+    assert free_path(Path()) == Path()
