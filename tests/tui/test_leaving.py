@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,16 +13,16 @@ from geospot.runs.rollouts import RolloutWriter
 from geospot.tui.app import GeospotApp
 from geospot.tui.widgets.keyline import KeyLine
 from tests.support.rollouts import step_rollouts
-from tests.support.screens import drive, opened, until, until_seen
+from tests.support.screens import drive, opened, until_seen
 
 _LEAVES_WITHIN_S = 60.0
 """On a busy machine a part may take its time; what is written meanwhile is told meanwhile."""
 
 
-async def leaves(told: Sequence[int], steps: int) -> None:
-    """Takes until the news have come, or for as long as they may take."""
+async def once(holds: Callable[[], bool]) -> None:
+    """Waits, and not for the screen, as the pilot does: that one may wait for a part that leaves."""
     end_s = time.monotonic() + _LEAVES_WITHIN_S
-    while told[-1:] != [steps] and time.monotonic() < end_s:  # noqa: ASYNC110 - who tells has no event
+    while not holds() and time.monotonic() < end_s:  # noqa: ASYNC110 - there is no event
         await asyncio.sleep(0.02)
 
 
@@ -57,7 +57,7 @@ def test_news_of_a_run_come_to_a_screen_that_is_leaving(
     told: list[int] = []
 
     async def leave_slowly(_part: KeyLine) -> None:
-        await leaves(told, 3)
+        await once(lambda: told[-1:] == [3])
         has_left.set()
 
     async def steps(pilot: Pilot[None]) -> None:
@@ -68,11 +68,14 @@ def test_news_of_a_run_come_to_a_screen_that_is_leaving(
         leaving = app.screen
         end = app.watchings.of(run).subscribe(lambda state: told.append(len(state.rollout_steps)))
         app.pop_screen()
-        await until(pilot, lambda: not leaving.query(part), f"the end of {part}")
+        await once(lambda: not leaving.query(part))
+        assert not leaving.query(part)
         write_steps(run, 2)
-        await until(pilot, lambda: told[-1:] == [3], "news of the third step")
+        await once(lambda: told[-1:] == [3])
+        assert told[-1:] == [3]
         end()
-        await until(pilot, has_left.is_set, "the end of the screen")
+        await once(has_left.is_set)
+        assert has_left.is_set()
 
     drive(opened(lambda app: open_it(app, run), folders=[tmp_path]), steps)
 
@@ -100,7 +103,7 @@ def test_news_of_a_run_come_while_the_app_closes(
     failures: list[str] = []
 
     async def leave_slowly(_part: KeyLine) -> None:
-        await leaves(told, 3)
+        await once(lambda: told[-1:] == [3])
 
     async def steps(pilot: Pilot[None]) -> None:
         app = pilot.app
