@@ -25,7 +25,8 @@ SPLITS: Final = ("train", "test", "val", "valid", "validation", "dev")
 
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".parquet")
 
-_MOST_BRACES: Final = 50
+_MOST_PARTS: Final = 50
+_MOST_NAMES: Final = 1_000_000
 _LONGEST_NAME: Final = 240  # bytes; a suffix follows, and file systems have 255
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -72,7 +73,11 @@ def open_dataset(
             "Rename the file or folder.",
         )
     if spec and _is_folder(path):
-        return _open_folder(path, split, columns, cache_dir, progress)
+        try:
+            return _open_folder(path, split, columns, cache_dir, progress)
+        except PermissionError as error:
+            where = printable(os.fsdecode(error.filename or path))
+            raise DataError(f"{where} can't be read ({error.strerror}).") from error
     if os.path.isfile(path):  # noqa: PTH113 - never raises
         return _open_file(path, split, columns, progress)
     if tars := _tars_of_pattern(str(path)):
@@ -126,12 +131,16 @@ def expand_pattern(pattern: str) -> list[Path]:
     Raises:
         DataError: a name that the braces spell out isn't there; a data set with a hole in it would
             be another data set.
-        UsageError: it names more files than there can be.
+        UsageError: it names more files than there can be, or folders deeper than any are.
     """
-    if pattern.count("{") > _MOST_BRACES:
-        raise UsageError(f"A pattern has {_MOST_BRACES} pairs of braces at most.")
+    if max(pattern.count("{"), pattern.count("/")) > _MOST_PARTS:
+        raise UsageError(f"A pattern has {_MOST_PARTS} folders and pairs of braces at most.")
     found: dict[Path, None] = {}
-    for spelt in _spelt_out(pattern):
+    for number, spelt in enumerate(_spelt_out(pattern)):
+        if number >= _MOST_NAMES:
+            raise UsageError(
+                f"The pattern {printable(pattern, limit=200)} names more than a million files."
+            )
         matches = glob.glob(spelt, recursive=True)  # noqa: PTH207 - the pattern may be absolute
         if not matches and spelt != pattern and not glob.has_magic(spelt):
             raise DataError(
@@ -156,7 +165,7 @@ def _brace_choices(inside: str) -> list[str]:
     """What a brace stands for: `a,b`, or `000..003` with the first number's width."""
     if span := re.fullmatch(r"(\d{1,9})\.\.(\d{1,9})", inside):
         first, last = int(span[1]), int(span[2])
-        if last - first > 1_000_000:
+        if last - first > _MOST_NAMES:
             raise UsageError(f"The pattern {{{inside}}} names more than a million files.")
         return [f"{number:0{len(span[1])}d}" for number in range(first, last + 1)]
     return inside.split(",")
@@ -251,8 +260,7 @@ def _is_folder(path: Path) -> bool:
 
 def _is_too_long(split: str) -> bool:
     """Whether no file can be called so; to look for it would be an error of the system."""
-    parts = split.encode("utf-8", "replace").split(b"/")
-    return any(len(part) > _LONGEST_NAME for part in parts)
+    return len(split.encode("utf-8", "replace")) > _LONGEST_NAME
 
 
 def _open_file(

@@ -1,5 +1,7 @@
 """The front door: what a spec means, and what is said where it means nothing."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,30 @@ def test_a_hole_in_a_brace_pattern_is_an_error(tars: Path) -> None:
 def test_absurd_braces_are_refused() -> None:
     with pytest.raises(UsageError, match="more than a million"):
         expand_pattern("x-{0..99999999}.tar")
+
+
+def test_braces_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geospot.data.open._MOST_NAMES", 100)
+    assert expand_pattern("no-{0..9}{0..9}*.tar") == []
+    with pytest.raises(UsageError, match="more than a million"):
+        expand_pattern("no-{0..9}{0..9}{0,1}*.tar")
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_a_folder_that_is_anothers_is_one_sentence(mode: int) -> None:
+    nobody = 65534
+    with tempfile.TemporaryDirectory() as folder:  # tmp_path is below others that are nobody's, too
+        (Path(folder) / "test.csv").write_text("path,lat,lon\nx.jpg,1,2\n")
+        Path(folder).chmod(mode)
+        before = os.geteuid()
+        try:
+            if before == 0:
+                os.seteuid(nobody)
+            with pytest.raises(DataError, match=r"can't be read \(Permission denied\)"):
+                open_dataset(folder, "test")
+        finally:
+            os.seteuid(before)
+            Path(folder).chmod(0o700)
 
 
 def test_a_split_of_photos_is_never_made_of_another_split_s_table(tmp_path: Path) -> None:

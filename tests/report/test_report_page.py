@@ -359,6 +359,7 @@ def test_a_table_here_makes_no_request_that_was_not_asked_for(tmp_path: Path, fo
         pytest.param("x" * 300, id="long"),
         pytest.param("a/" + "x" * 300 + ".tar", id="long tar"),
         pytest.param("{a}" * 2000 + ".tar", id="braces"),
+        pytest.param("*/" * 1000 + ".tar", id="folders"),
     ],
 )
 @pytest.mark.parametrize("fetch", [False, True])
@@ -368,7 +369,15 @@ def test_no_name_of_a_data_set_ends_a_report(tmp_path: Path, spec: str, fetch: b
     assert "Without photos: " in Reader(out.read_text(encoding="utf-8")).flat
 
 
-@pytest.mark.parametrize("split", ["x" * 300, "/x", "\0", "\ud800", "../x"])
+@pytest.mark.parametrize(
+    "split",
+    [
+        *("/x", "\0", "\ud800", "../x"),
+        pytest.param("x" * 300, id="long"),
+        pytest.param("a/" * 3000, id="folders"),
+        pytest.param("a/../" * 200, id="to and fro"),
+    ],
+)
 def test_no_name_of_a_split_ends_a_report(tmp_path: Path, split: str) -> None:
     (tmp_path / "train.csv").write_text("id,image,lat,lon\na,a.jpg,1.5,2.5\n")
     copy = copy_about(tmp_path / "copy", str(tmp_path), split=split)
