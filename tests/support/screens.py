@@ -2,11 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from textual._context import visible_screen_stack
+from textual.app import App
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.strip import Strip
@@ -15,6 +17,7 @@ from textual.widget import Widget
 from geospot.tui.app import GeospotApp
 
 _DEADLINE_S = 120.0
+_CHARACTERS = {"enter": "\r", "space": " "}
 """Nobody waits so long for what comes; on a machine that does much else, a file takes seconds to be read."""
 
 
@@ -55,6 +58,13 @@ async def until_seen(pilot: Pilot[None], *texts: str) -> str:
 
     await until(pilot, holds, " and ".join(texts))
     return seen(pilot.app.screen)
+
+
+def type_ahead(app: App[Any], keys: Iterable[str]) -> None:
+    """All of them wait in the app's queue at once."""
+    for key in keys:
+        character = _CHARACTERS.get(key, key if len(key) == 1 else None)
+        app.post_message(Key(key, character))
 
 
 def seen(widget: Widget) -> str:

@@ -4,35 +4,24 @@ They come in one go here. Each is for what a person would see had the one before
 """
 
 import threading
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from textual.command import CommandList
-from textual.events import Key
 from textual.pilot import Pilot
+from textual.widgets import OptionList
 
 from geospot.tui.app import GeospotApp
-from geospot.tui.screens import launch_form
+from geospot.tui.screens import launch_choices, launch_dialogs, launch_form
 from geospot.tui.screens.launch import LaunchScreen
-from geospot.tui.screens.launch_checks import free_path
 from geospot.tui.screens.launch_list import FieldTable
 from geospot.tui.screens.result import ResultScreen
 from geospot.tui.screens.run import RunScreen
 from geospot.tui.screens.runs import RunsScreen
 from tests.support.result_dirs import answered, write_result
 from tests.support.runs_screens import app_on, folder_of_runs, on_cursor, rows, until_read
-from tests.support.screens import drive, opened, seen, until, until_seen
+from tests.support.screens import drive, opened, seen, type_ahead, until, until_seen
 from tests.support.written_runs import write_run
-
-_CHARACTERS = {"enter": "\r", "space": " "}
-
-
-def type_ahead(app: GeospotApp, keys: Iterable[str]) -> None:
-    """All of them wait in the app's queue at once."""
-    for key in keys:
-        character = _CHARACTERS.get(key, key if len(key) == 1 else None)
-        app.post_message(Key(key, character))
 
 
 def shown(app: GeospotApp) -> list[type]:
@@ -188,6 +177,54 @@ def test_a_command_of_the_palette_is_for_the_screen_where_it_was_chosen(tmp_path
     drive(app, steps)
 
 
-def test_of_the_root_there_is_no_second_one() -> None:
-    assert free_path(Path("/")) == Path("/")
-    assert free_path(Path()) == Path()
+def test_what_was_highlighted_is_no_answer_to_what_is_typed_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Paths are looked for by a thread; the line may say something else before it has them."""
+    app, answers = GeospotApp([], []), list[str | None]()
+    found = threading.Event()
+
+    def slow(text: str, **_options: str) -> list[str]:
+        if text:
+            found.wait()
+        return ["one.toml", "two.toml"]
+
+    monkeypatch.setattr(launch_dialogs, "paths_like", slow)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        app.push_screen(launch_dialogs.AskPath(app.reader, "Which file?", ""), answers.append)
+        await until_seen(pilot, "two.toml")
+        type_ahead(app, ["down", *"three", "enter"])
+        await until(pilot, lambda: answers == ["three"], "what was typed")
+        found.set()
+
+    drive(app, steps)
+
+
+def test_an_offer_for_a_field_is_no_answer_to_what_is_typed_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_on(tmp_path / "runs")
+    found = threading.Event()
+
+    def slow(path: Path) -> Path:
+        if path.name.endswith("zzz"):
+            found.wait()
+        return path.with_name(f"{path.name}-2")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        app.open_launch("sft")
+        await until_seen(pilot, "New run › SFT", "hf_repo")
+        form = app.screen
+        assert isinstance(form, LaunchScreen)
+        while form.query_one(FieldTable).field != "log_path":
+            await pilot.press("down")
+        monkeypatch.setattr(launch_choices, "free_path", slow)
+        await pilot.press("enter", "a", "b")
+        await until(pilot, lambda: form.editor.query_one(OptionList).option_count == 1, "an offer")
+        type_ahead(app, ["down", *"zzz", "enter"])
+        await until(pilot, lambda: not form.editor.is_open, "the end of typing")
+        found.set()
+        assert form.form.said["log_path"] == "abzzz"
+
+    drive(app, steps)

@@ -73,7 +73,8 @@ class AnswersDialog(ModalScreen[None]):
                 text.append(printable(name) + "\n", "bold underline")
             text.append_text(answers_text(records))
             self._texts[place] = text
-            self.query_one(f"#answers-{place}", Static).update(text)
+            for shown in self.query(f"#answers-{place}").results(Static):  # none once it is left
+                shown.update(text)
 
     def action_copy(self) -> None:
         """Copies what is shown."""

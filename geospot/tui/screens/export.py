@@ -1,5 +1,6 @@
 """Where the leaderboard is to be written: as CSV or as Markdown, by the ending of the name."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Final
@@ -91,7 +92,8 @@ class ExportDialog(ModalScreen[Path | None]):
         if kind is None:
             self._say("The name has to end in .csv or .md.")
             return
-        if await self._reader.do(path.exists) and self._may_replace != event.value:
+        is_there = await self._reader.do(os.path.exists, path)
+        if is_there and self._may_replace != event.value:
             self._may_replace = event.value
             self._say(f"{path} is there already. Enter once more replaces it.")
             return
@@ -101,12 +103,13 @@ class ExportDialog(ModalScreen[Path | None]):
         except (UsageError, OSError) as error:
             self._say(str(error))
             return
-        self.dismiss(path.absolute())
+        if self.is_current:  # it may have been left meanwhile
+            self.dismiss(path.absolute())
 
     def _write(self, path: Path, kind: str) -> None:
         """The same text as `geospot leaderboard export` writes, whole or not at all."""
         text = to_csv(self._groups) if kind == "CSV" else to_markdown(self._groups, self._broken)
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - never raises
             raise UsageError(f"{path} is a folder.", "Give the name of a file.")
         put_file(path, text.encode("utf-8"))
 
@@ -115,4 +118,4 @@ class ExportDialog(ModalScreen[Path | None]):
 
 
 def _path(typed: str) -> Path:
-    return Path(typed.strip()).expanduser()
+    return Path(os.path.expanduser(typed.strip()))  # noqa: PTH111 - never raises

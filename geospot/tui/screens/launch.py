@@ -1,5 +1,6 @@
 """The screen in which a training or an evaluation is made ready and started."""
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ from geospot.errors import GeospotError
 from geospot.runs.launching import MODELS, Command, Launched, launch
 from geospot.textsafe import printable
 from geospot.tui.form import Form, fitting_kind
+from geospot.tui.screens.launch_checks import path_of
 from geospot.tui.screens.launch_dialogs import AskPath, Details, PickPreset
 from geospot.tui.screens.launch_filling import FillingScreen
 from geospot.tui.screens.launch_form import FOLDER_FIELD
@@ -130,9 +132,7 @@ class LaunchScreen(FillingScreen):
 
     def _loaded_from(self, path: str | None) -> None:
         if path is not None:
-            self.run_worker(
-                partial(self._load, Path(path).expanduser()), group="page", exclusive=True
-            )
+            self.run_worker(partial(self._load, path_of(path)), group="page", exclusive=True)
 
     async def _load(self, path: Path) -> None:
         try:
@@ -160,11 +160,10 @@ class LaunchScreen(FillingScreen):
 
     def _save_to(self, path: str | None) -> None:
         if path is not None:
-            target = Path(path).expanduser()
-            self.run_worker(partial(self._save, target), group="save", exclusive=True)
+            self.run_worker(partial(self._save, path_of(path)), group="save", exclusive=True)
 
     async def _save(self, path: Path) -> None:
-        if await self.geospot.reader.do(path.exists):
+        if await self.geospot.reader.do(os.path.exists, path):
             what = f"{path} is there already, and is replaced by what is filled in here."
             write = partial(self._write_toml, path)
             ask(self.geospot, "Replace the file?", what, write, yes="Replace")

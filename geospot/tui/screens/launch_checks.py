@@ -3,6 +3,7 @@
 Everything here reads files, and so belongs into a thread.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -119,10 +120,15 @@ def beginnings(folders: Sequence[Path]) -> list[Beginning]:
     return found[:_MOST_NAMES]
 
 
+def path_of(text: str) -> Path:
+    """The path that is meant by what is typed; `~nobody` is as it stands, since it may be half of a name."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - never raises
+
+
 def free_path(path: Path) -> Path:
     """The path, or the first of path-2, path-3, … where nothing is. Blocks."""
     number, free = 1, path
-    while path.name and free.exists() and number < 10_000:  # of / there is no other
+    while path.name and os.path.lexists(free) and number < 10_000:  # of / there is no other
         number += 1
         free = path.with_name(f"{path.name}-{number}")
     return free
@@ -130,7 +136,7 @@ def free_path(path: Path) -> Path:
 
 def paths_like(text: str, *, ending: str = "") -> list[str]:
     """Paths that begin so, folders first; with an ending only such files. Blocks."""
-    typed = Path(text).expanduser() if text else Path()
+    typed = path_of(text)
     folder, begun = (typed, "") if text.endswith("/") or not text else (typed.parent, typed.name)
     folders: list[str] = []
     files: list[str] = []
@@ -225,7 +231,7 @@ def _prompt(text: str, said: Mapping[str, str]) -> str:
 
 def _dataset(text: str, said: Mapping[str, str]) -> str:
     """As `geospot.data.open_dataset` will understand it; nobody outside this machine is asked."""
-    path = Path(text).expanduser()
+    path = path_of(text)
     if text == "world" or text.startswith("world:"):
         return "the procedural world, drawn on this machine: no download"
     if path.is_dir():

@@ -135,7 +135,8 @@ class AskPath(ModalScreen[str | None]):
         self._look()
 
     def on_input_changed(self, _event: Input.Changed) -> None:
-        """Looks for paths that begin so."""
+        """Looks for paths that begin so; until they are found, none is meant."""
+        self._paths = ()
         self._look()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -149,6 +150,8 @@ class AskPath(ModalScreen[str | None]):
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Takes a path that is clicked; a folder is gone into."""
+        if event.option_index >= len(self._paths):
+            return
         path = self._paths[event.option_index]
         if path.endswith("/"):
             self._type(path)
@@ -184,10 +187,12 @@ class AskPath(ModalScreen[str | None]):
 
     async def _offer(self, text: str) -> None:
         self._paths = await self._reader.do(paths_like, text, ending=self._ending)
-        options = self.query_one(OptionList)
-        options.clear_options()
-        options.add_options([Option(Text(printable(path), no_wrap=True)) for path in self._paths])
-        options.highlighted = None
+        for options in self.query(OptionList):  # none where the line was left meanwhile
+            options.clear_options()
+            options.add_options(
+                [Option(Text(printable(path), no_wrap=True)) for path in self._paths]
+            )
+            options.highlighted = None
 
 
 def _keys(line: str) -> Static:

@@ -182,6 +182,8 @@ class FieldEditor(Container):
         text = self.query_one(_Line).value
         if text != self._told:
             self._told = text
+            options = self.query_one(OptionList)
+            options.highlighted = None  # it was an answer to what stood there before
             self._tell_changed(self.field, text)
             self._ask(text, everything=False)
 

@@ -48,6 +48,8 @@ class AskFolder(ModalScreen[Path | None]):
         event.stop()
         text = event.value.strip()
         folder = await self._reader.do(_folder, text) if text else None
+        if not self.is_current:
+            return  # it was left meanwhile
         if folder is not None:
             self.dismiss(folder)
             return
