@@ -49,8 +49,9 @@ WEIGHED: Final = 3
 """Photos that all have to look as if they weren't seen before a run is refused.
 
 Of drawn noise of 0.1 nats a token and photos that move one by 0.3, not one in 1,500 models that see was
-refused; of those that don't, 99 in 100 were with answers of 40 tokens, 91 with 20, 68 with 8. The largest of the tokens'
-differences instead of their mean, for one photo and with a margin of 3, refused 84 in 100 that see.
+refused; of those that don't, 99 in 100 were with answers of 40 tokens, 91 with 20, 68 with 8. The largest
+of the tokens' differences instead of their mean, for one photo and with a margin of 3, refused 84 in 100
+that see.
 """
 
 _TRIED: Final = 8
