@@ -17,6 +17,7 @@ from geospot.services.failures import detail_of, explained, failure_of
 from geospot.services.loopback import bypass_proxy
 from geospot.services.models import ServedModel, choose_model
 from geospot.services.probing import probe
+from geospot.services.sdklog import leave_the_end_unsaid
 from geospot.services.waiting import Allowance, Errand, within
 from geospot.textsafe import printable
 
@@ -111,6 +112,8 @@ class Service:
             BackendError: no session can be opened.
         """
         import tinker
+
+        leave_the_end_unsaid()
 
         def connect() -> tinker.ServiceClient:
             client = tinker.ServiceClient(

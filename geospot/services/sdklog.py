@@ -4,6 +4,7 @@ By itself it writes tracebacks to the terminal where a service is away for a mom
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -12,8 +13,18 @@ from typing import Final
 LOGGER: Final = "tinker"
 _TELL_EVERY_S: Final = 60.0
 _SHOWN: Final = 200
+_ENDED: Final = re.compile("cannot schedule new futures after (interpreter )?shutdown")
 _FAILED: Final = "Request failed with non-retryable error"
 """So begins what the SDK logs of an error that it raises as well."""
+
+
+def leave_the_end_unsaid() -> None:
+    """No traceback on the terminal of what the SDK still had to do when the process ended.
+
+    Its loop has a thread that isn't waited for. What it begins after Python has closed its threads, such
+    as telling its server about errors, fails in a task that nobody looks at.
+    """
+    logging.getLogger("asyncio").addFilter(_is_said)
 
 
 @contextmanager
@@ -57,6 +68,11 @@ def unless_raised(tell: Callable[[str], None]) -> Callable[[str, bool], None]:
             rarely(line)
 
     return hear
+
+
+def _is_said(record: logging.LogRecord) -> bool:
+    raised = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(raised, RuntimeError) and _ENDED.fullmatch(str(raised)))
 
 
 class _Lines(logging.Handler):

@@ -182,3 +182,38 @@ def test_loopback_works_behind_a_proxy(server: EmbeddedServer) -> None:
         check=False,
     )
     assert done.stdout.strip() == "[5, 0, 0]", done.stderr
+
+
+_CUT_OFF = """
+import asyncio, atexit, gc, sys, time
+from geospot.services import open_service
+
+client = open_service(sys.argv[1]).client()
+
+async def late():
+    while not ended:
+        await asyncio.sleep(0.01)
+    await asyncio.to_thread(print, "never")
+
+def end():
+    ended.append(True)
+    time.sleep(0.5)
+    gc.collect()
+    print("ended", file=sys.stderr)
+
+ended = []
+loop = client.holder.get_loop()
+loop.call_soon_threadsafe(lambda: loop.create_task(late()))
+atexit.register(end)
+"""
+
+
+def test_what_the_end_of_the_process_cuts_off_is_no_traceback(server: EmbeddedServer) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _CUT_OFF, server.base_url],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("", "ended\n")
