@@ -10,6 +10,10 @@ IM_END: Final = "<|im_end|>"
 VISION_START: Final = "<|vision_start|>"
 VISION_END: Final = "<|vision_end|>"
 MARKS: Final = (IM_START, IM_END, VISION_START, VISION_END)
+_KEPT: Final = 256
+_SHORT: Final = 4_000
+"""Texts of so many characters at most are kept with their tokens, the first `_KEPT` of them: those of the
+format and of the prompt come with every photo."""
 
 
 class Tokenizer(Protocol):
@@ -45,6 +49,7 @@ class Encoder:
         self.added = frozenset(added)
         """Tokens that were added to the vocabulary, special or not."""
         self._literal: Any = None
+        self._known: dict[str, list[int]] = {}
 
     def mark(self, text: str) -> int:
         """The token of one of the marks of the Qwen chat format.
@@ -62,7 +67,12 @@ class Encoder:
 
     def template(self, text: str) -> list[int]:
         """Tokens of text that the chat format prescribes; marks in it become tokens."""
-        return list(self.tokenizer.encode(text, add_special_tokens=False))
+        tokens = self._known.get(text)
+        if tokens is None:
+            tokens = list(self.tokenizer.encode(text, add_special_tokens=False))
+            if len(text) <= _SHORT and len(self._known) < _KEPT:
+                self._known[text] = tokens
+        return tokens.copy()
 
     def content(self, text: str) -> list[int]:
         """Tokens of text that somebody else wrote; nothing in it becomes a special token."""

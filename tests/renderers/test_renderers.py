@@ -16,6 +16,7 @@ from geospot.images import prepare_image
 from geospot.renderers import STYLES, Message, Qwen3VLRenderer, get_renderer, renderer_name_of
 from geospot.renderers.messages import ImageSource, Part
 from geospot.renderers.pieces import Picture, to_model_input
+from geospot.renderers.tokens import Encoder
 from geospot.renderers.vision import TINY_GRID, VisionGrid
 from tests.support.chats import Chats, photo
 from tests.support.photos import make_photo
@@ -403,3 +404,38 @@ def test_a_model_input_survives_the_wire() -> None:
     sent: Any = json.loads(prompt.model_dump_json())
     (image,) = (chunk for chunk in sent["chunks"] if chunk["type"] == "image")
     assert base64.b64decode(image["data"]) == photo(0)
+
+
+class _Counted:
+    """A tokenizer that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self._inner = qwen_tokenizer()
+        self.backend_tokenizer = self._inner.backend_tokenizer
+        self.asked: list[str] = []
+
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        self.asked.append(text)
+        return self._inner.encode(text, add_special_tokens=add_special_tokens)
+
+    def decode(self, token_ids: list[int]) -> Any:
+        return self._inner.decode(token_ids)
+
+
+def test_what_comes_with_every_photo_is_encoded_once_and_is_nobodys_to_change() -> None:
+    tokenizer = _Counted()
+    encoder = Encoder(tokenizer)
+    first = encoder.template("<|im_start|>user\n")
+    first.append(-1)
+    assert encoder.template("<|im_start|>user\n") == first[:-1]
+    assert tokenizer.asked == ["<|im_start|>user\n"]
+
+
+def test_a_month_of_answers_is_not_kept() -> None:
+    tokenizer = _Counted()
+    encoder = Encoder(tokenizer)
+    texts = ["a" * 5_000, *map(str, range(300))]
+    for text in texts * 2:
+        encoder.content(text)
+    again = tokenizer.asked[len(texts) :]
+    assert again == [texts[0], *texts[-44:]]
