@@ -18,6 +18,8 @@ class GeoDataset(ABC):
     name: str
     split: str
     order: Order = "hash"
+    is_drawn: bool = False
+    """Whether images are drawn when they are asked for, and so can't be broken."""
 
     @property
     @abstractmethod

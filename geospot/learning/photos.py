@@ -122,7 +122,7 @@ def read_photo(dataset: GeoDataset, sample: GeoSample, max_image_size: int | Non
         SourceUnavailableError: a remote source didn't answer.
     """
     photo = prepare_image(dataset.read_image(sample), max_image_size)
-    if not photo.changes:  # what was encoded anew was decoded before
+    if not (photo.changes or dataset.is_drawn):  # what was encoded anew was decoded before
         _check_pixels(photo)
     return photo
 

@@ -22,6 +22,7 @@ class WorldDataset(GeoDataset):
     """A split of the procedural world. The table costs no rendering; images are painted when read."""
 
     name = "world"
+    is_drawn = True
 
     def __init__(self, split: str, seed: int, size: int) -> None:
         self.split = split
