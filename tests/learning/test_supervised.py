@@ -103,6 +103,8 @@ def test_a_photo_that_is_lost_costs_that_photo() -> None:
 class _Asleep:
     """A source that answers from the third call on, as a hub does that is overloaded for a moment."""
 
+    is_drawn = False
+
     def __init__(self, dataset: GeoDataset) -> None:
         self._dataset = dataset
         self.calls = 0
