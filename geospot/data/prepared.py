@@ -45,9 +45,9 @@ _JOINING: Final = "join rows and images"
 IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp")
 
 _RENAMED: Final = {"sub-region": "sub_region", "unique_sub-region": "unique_sub_region"}
-_CSV_BLOCK_BYTES: Final = (2 << 20, 64 << 20)
+_CSV_BLOCK_BYTES: Final = (2 << 20, 16 << 20, 128 << 20)
 """pyarrow reads 32 such blocks ahead of what is written, so they decide how much memory that takes; a row
-that doesn't fit into two of them needs the larger ones."""
+that doesn't fit into two of them needs larger ones."""
 
 _ROW_GROUP: Final = 1 << 16
 _READERS: Final = 2
