@@ -83,9 +83,8 @@ class KeyCommands(SystemCommandsProvider):
 
     def _press(self, key: KeyHelp) -> Does:
         async def press() -> None:
-            if (
-                key.node is self.app or self.screen is self.app.screen
-            ):  # it may have been left since
+            is_shown = self.screen is self.app.screen  # it may have been left since
+            if is_shown or key.node is self.app:
                 await self.app.run_action(key.action, key.node)
 
         return press

@@ -87,9 +87,9 @@ def ask(
     """Asks, and does `then` on the event loop where the person said yes."""
 
     async def answered(answer: bool | None) -> None:
-        if answer and isawaitable(
-            work := then()
-        ):  # now, and not behind keys that are typed already
-            await work
+        if answer:
+            done = then()  # now, and not behind keys that are typed already
+            if isawaitable(done):
+                await done
 
     app.push_screen(Confirm(question, what, yes=yes, no=no), answered)
