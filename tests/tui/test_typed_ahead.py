@@ -116,6 +116,17 @@ def test_keys_that_come_before_a_form_is_there_do_nothing(
     drive(app, steps)
 
 
+async def form_at(pilot: Pilot[None], app: GeospotApp, field: str) -> LaunchScreen:
+    """The form of SFT, with the cursor on a field."""
+    app.open_launch("sft")
+    await until_seen(pilot, "New run › SFT", "hf_repo")
+    form = app.screen
+    assert isinstance(form, LaunchScreen)
+    while form.query_one(FieldTable).field != field:
+        await pilot.press("down")
+    return form
+
+
 def test_what_is_being_typed_when_another_form_comes_is_of_the_form_before(
     tmp_path: Path, reads_on: threading.Event
 ) -> None:
@@ -123,12 +134,7 @@ def test_what_is_being_typed_when_another_form_comes_is_of_the_form_before(
     reads_on.set()
 
     async def steps(pilot: Pilot[None]) -> None:
-        app.open_launch("sft")
-        await until_seen(pilot, "New run › SFT", "hf_repo")
-        form = app.screen
-        assert isinstance(form, LaunchScreen)
-        while form.query_one(FieldTable).field != "max_samples":
-            await pilot.press("down")
+        form = await form_at(pilot, app, "max_samples")
         reads_on.clear()
         type_ahead(app, ["e", "7"])
         await until(pilot, lambda: form.editor.is_open, "the line")
@@ -213,12 +219,7 @@ def test_an_offer_for_a_field_is_no_answer_to_what_is_typed_since(
         return path.with_name(f"{path.name}-2")
 
     async def steps(pilot: Pilot[None]) -> None:
-        app.open_launch("sft")
-        await until_seen(pilot, "New run › SFT", "hf_repo")
-        form = app.screen
-        assert isinstance(form, LaunchScreen)
-        while form.query_one(FieldTable).field != "log_path":
-            await pilot.press("down")
+        form = await form_at(pilot, app, "log_path")
         monkeypatch.setattr(launch_choices, "free_path", slow)
         await pilot.press("enter", "a", "b")
         await until(pilot, lambda: form.editor.query_one(OptionList).option_count == 1, "an offer")
