@@ -181,18 +181,17 @@ def paired_bootstrap(
     """
     n = a.distance_km_N.size
     rng = np.random.default_rng(seed)
-    # In the order of A's distances, so that the same images give the same draws in any row order.
-    first = np.lexsort((b.distance_km_N, a.distance_km_N))
+    first = _same_order(a.distance_km_N, b.distance_km_N)
     a_km, b_km = a.distance_km_N[first], b.distance_km_N[first]
     gap = (a.geoscore_N - b.geoscore_N)[first]
     gap_km = a_km - b_km
-    order_b = np.argsort(b_km, kind="stable")
-    b_sorted_km = b_km[order_b]
+    order_a, order_b = np.argsort(a_km, kind="stable"), np.argsort(b_km, kind="stable")
+    a_sorted_km, b_sorted_km = a_km[order_a], b_km[order_b]
     drawn = np.full((3, resamples), np.nan)
     for index in range(resamples if n else 0):
         count = _image_counts(rng, n)
         weight = count.astype(np.float64)
-        median_a = _median_of_counts(a_km, np.cumsum(count), n)
+        median_a = _median_of_counts(a_sorted_km, np.cumsum(count[order_a]), n)
         median_b = _median_of_counts(b_sorted_km, np.cumsum(count[order_b]), n)
         drawn[:, index] = (
             _weighted_sum(weight, gap) / n,
@@ -212,8 +211,9 @@ def permutation_test(
     of Hypotheses"). p = (1 + flips at least as extreme) / (1 + flips), which is never zero (Phipson
     and Smyth 2010).
     """
-    # Equal pairs change nothing; sorting makes the draws independent of the order of the rows.
-    difference = np.sort(difference_N[difference_N != 0.0])
+    # Equal pairs change nothing; sorted, the draws depend on neither the order of rows nor which is A.
+    difference = difference_N[difference_N != 0.0]
+    difference = difference[np.lexsort((difference, np.abs(difference)))]
     if difference.size == 0:
         return 1.0
     observed = abs(float(difference.sum()))
@@ -230,7 +230,7 @@ def median_permutation_test(
     a_N: FloatArray, b_N: FloatArray, *, permutations: int = RESAMPLES, seed: int = 0
 ) -> float:
     """Two-sided p-value that paired values have equal medians, by swapping pairs at random."""
-    first = np.lexsort((b_N, a_N))
+    first = _same_order(a_N, b_N)
     pair_2_N = np.stack([a_N[first], b_N[first]])
     if a_N.size == 0:
         return 1.0
@@ -244,6 +244,11 @@ def median_permutation_test(
         gap = abs(float(np.median(swapped_2_N[0])) - float(np.median(swapped_2_N[1])))
         extreme += gap >= observed - slack
     return (1 + extreme) / (1 + permutations)
+
+
+def _same_order(a_N: FloatArray, b_N: FloatArray) -> npt.NDArray[np.intp]:
+    """The rows so ordered that the same pairs get the same draws, in any row order and with A as B."""
+    return np.lexsort((a_N, np.maximum(a_N, b_N), np.minimum(a_N, b_N)))
 
 
 def _flips(rng: np.random.Generator, permutations: int, n: int) -> Iterator[FloatArray]:

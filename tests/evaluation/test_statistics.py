@@ -123,7 +123,8 @@ def test_paired_bootstrap_by_counts_equals_copying_rows() -> None:
     rng = np.random.default_rng(4)
     a, b = _random_scores(rng, 25), _random_scores(rng, 25)
     found = paired_bootstrap(a, b, resamples=150, seed=6)
-    order = np.lexsort((b.distance_km_N, a.distance_km_N))
+    km = a.distance_km_N, b.distance_km_N
+    order = np.lexsort((km[0], np.maximum(*km), np.minimum(*km)))
     a_km, b_km = a.distance_km_N[order], b.distance_km_N[order]
     gap = (a.geoscore_N - b.geoscore_N)[order]
     draw = np.random.default_rng(6)
@@ -246,3 +247,16 @@ def test_mcnemar_without_or_with_very_many_discordant_pairs() -> None:
 def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_which_of_two_results_is_called_a_changes_signs_alone() -> None:
+    rng = np.random.default_rng(5)
+    a, b = _random_scores(rng, 38), _random_scores(rng, 38)
+    one, other = paired_bootstrap(a, b), paired_bootstrap(b, a)
+    for name in ("geoscore", "mean_km", "median_km"):
+        here, there = getattr(one, name), getattr(other, name)
+        assert (there.low, there.high) == approx((-here.high, -here.low))
+    gap_N = a.geoscore_N - b.geoscore_N
+    assert permutation_test(gap_N) == permutation_test(-gap_N)
+    km_a, km_b = a.distance_km_N, b.distance_km_N
+    assert median_permutation_test(km_a, km_b) == median_permutation_test(km_b, km_a)
