@@ -234,12 +234,14 @@ def test_an_image_takes_some_hundred_bytes_while_results_are_paired(tmp_path: Pa
     for name in ("a", "b"):
         write_result(tmp_path / name, _noisy(1, 1.0, images), model=name)
     pair_up(tmp_path / "a", tmp_path / "b")  # what is imported and cached at the first time
-    tracemalloc.start()
-    pairs = pair_up(tmp_path / "a", tmp_path / "b")
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert len(pairs.images_a.ids) == images
-    assert peak / images < 700  # of two whole test splits of OSV-5M, 210,122 images each: 150 MB
+    peaks: list[int] = []
+    for _ in range(3):  # what other tests left running in threads counts, too
+        tracemalloc.start()
+        pairs = pair_up(tmp_path / "a", tmp_path / "b")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(pairs.images_a.ids) == images
+    assert min(peaks) / images < 700  # of two whole test splits of OSV-5M: 150 MB
 
 
 def test_swapped_pairs_are_those_of_the_other_way_round(tmp_path: Path) -> None:
