@@ -29,7 +29,7 @@ from geospot.learning.session import Finished
 from geospot.learning.trainer import Trainer
 from geospot.runs.checkpoints import choose_checkpoint, read_settings
 from geospot.runs.heartbeat import read_heartbeat
-from geospot.services import Endpoint, open_service
+from geospot.services import Endpoint, open_service, sdklog
 from geospot.services.waiting import Allowance
 from geospot.sft import run
 from tests.support.approx import approx
@@ -266,6 +266,7 @@ def test_a_service_that_goes_ends_the_run_and_what_the_sdk_says_is_on_record(
 
     hasty = partial(watching.ended_if_away, every_s=0.05, give_up_s=0.3)
     monkeypatch.setattr(session, "ended_if_away", hasty)
+    monkeypatch.setattr(sdklog, "_TELL_EVERY_S", 0.0)  # other tests' sessions speak up as well
     view = _After(2, go_away)
     settings = small(url, tmp_path / "run", num_epochs=100)
 
