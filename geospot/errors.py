@@ -61,6 +61,10 @@ class ColumnsError(DataError):
     exit_code = 2
 
 
+class TooManyFilesError(DataError):
+    """To find a data set's files, more would have to be looked through than the caller allows."""
+
+
 class SourceUnavailableError(DataError, ConnectionError):
     """A remote data source didn't answer: the image may be fine, ask again later."""
 

@@ -31,7 +31,8 @@ def report(
         bool,
         typer.Option(
             "--fetch-photos",
-            help="Also ask for photos that aren't on this machine (hub, addresses).",
+            help="Also ask for photos that aren't on this machine (hub, addresses), and look for them "
+            "among any number of files.",
         ),
     ] = False,
 ) -> None:

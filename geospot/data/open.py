@@ -11,7 +11,7 @@ from typing import Final
 from geospot.data.columns import refuse_overrides
 from geospot.data.dataset import GeoDataset
 from geospot.data.progress import Progress, silent
-from geospot.errors import DataError, UsageError
+from geospot.errors import DataError, TooManyFilesError, UsageError
 from geospot.textsafe import is_utf8, printable
 
 FORMS: Final = (
@@ -39,6 +39,7 @@ def open_dataset(
     revision: str | None = None,
     cache_dir: Path | None = None,
     progress: Progress = silent,
+    most_files: int | None = None,
 ) -> GeoDataset:
     """Opens the split `split` of the data set that `spec` names.
 
@@ -53,9 +54,12 @@ def open_dataset(
         revision: commit, tag or branch of a data set on the hub.
         cache_dir: where indexes and downloads are kept; `default_cache_dir()` by default.
         progress: is told how far a long piece of work is.
+        most_files: how many files may be looked through to find those of a pattern or of a folder of
+            photos, where somebody else says which; as many as there are by default.
 
     Raises:
         DataError: there is no such data set, or it can't be understood.
+        TooManyFilesError: there are more than `most_files`.
         ColumnsError: image or coordinates can't be found among the columns.
         UsageError: `columns` was given for a source whose columns are fixed.
         SourceUnavailableError: the source is remote and doesn't answer.
@@ -74,13 +78,13 @@ def open_dataset(
         )
     if spec and _is_folder(path):
         try:
-            return _open_folder(path, split, columns, cache_dir, progress)
+            return _open_folder(path, split, columns, cache_dir, progress, most_files)
         except PermissionError as error:
             where = printable(os.fsdecode(error.filename or path))
             raise DataError(f"{where} can't be read ({error.strerror}).") from error
     if os.path.isfile(path):  # noqa: PTH113 - never raises
         return _open_file(path, split, columns, progress)
-    if tars := _tars_of_pattern(str(path)):
+    if tars := _tars_of_pattern(str(path), most_files):
         from geospot.data.webdataset import open_webdataset
 
         return open_webdataset(tars, split, columns=columns, progress=progress)
@@ -96,7 +100,7 @@ def open_dataset(
     )
 
 
-def is_here(spec: str) -> bool:
+def is_here(spec: str, most_files: int) -> bool:
     """Whether `open_dataset` opens it without asking a server; a table in it may still name URLs."""
     if spec == "world" or spec.startswith("world:"):
         return True
@@ -106,8 +110,11 @@ def is_here(spec: str) -> bool:
     if _is_folder(path) or os.path.isfile(path):  # noqa: PTH113 - never raises
         return True
     try:
-        return bool(_tars_of_pattern(str(path)))
-    except (DataError, UsageError):  # a pattern with a hole in it, as opening it says
+        return bool(_tars_of_pattern(str(path), most_files))
+    except (
+        DataError,
+        UsageError,
+    ):  # a pattern with a hole in it or without end, as opening it says
         return True
 
 
@@ -119,28 +126,32 @@ def default_cache_dir() -> Path:
     return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "geospot"
 
 
-def _tars_of_pattern(pattern: str) -> list[Path]:
+def _tars_of_pattern(pattern: str, most_files: int | None) -> list[Path]:
     """The tars that a pattern names; none where it is no pattern."""
     may_be_one = pattern.endswith((".tar", "}")) and "\0" not in pattern
-    return expand_pattern(pattern) if may_be_one else []
+    return expand_pattern(pattern, most_files) if may_be_one else []
 
 
-def expand_pattern(pattern: str) -> list[Path]:
+def expand_pattern(pattern: str, most_files: int | None = None) -> list[Path]:
     """The files that a pattern names, sorted: `*`, `?`, `[…]`, `{a,b}` and `{000..003}`.
 
     Raises:
         DataError: a name that the braces spell out isn't there; a data set with a hole in it would
             be another data set.
+        TooManyFilesError: more than `most_files` names would have to be compared with it.
         UsageError: it names more files than there can be, or folders deeper than any are.
     """
     if max(pattern.count("{"), pattern.count("/")) > _MOST_PARTS:
         raise UsageError(f"A pattern has {_MOST_PARTS} folders and pairs of braces at most.")
     found: dict[Path, None] = {}
+    seen = 0
     for number, spelt in enumerate(_spelt_out(pattern)):
         if number >= _MOST_NAMES:
             raise UsageError(
                 f"The pattern {printable(pattern, limit=200)} names more than a million files."
             )
+        if most_files is not None:
+            seen = _compared(spelt, seen + 1, most_files)
         matches = glob.glob(spelt, recursive=True)  # noqa: PTH207 - the pattern may be absolute
         if not matches and spelt != pattern and not glob.has_magic(spelt):
             raise DataError(
@@ -149,6 +160,42 @@ def expand_pattern(pattern: str) -> list[Path]:
             )
         found |= dict.fromkeys(Path(match) for match in matches)
     return sorted(found)
+
+
+def _compared(pattern: str, seen: int, most: int) -> int:
+    """`seen`, and how many names a pattern without braces is compared with.
+
+    Raises:
+        TooManyFilesError: together more than `most`.
+    """
+    if not glob.has_magic(pattern):
+        return _at_most(seen, most)
+    folder, name = os.path.split(pattern)
+    is_deep = name == "**" or glob.has_magic(folder)
+    while glob.has_magic(folder):
+        folder = os.path.dirname(folder)  # noqa: PTH120 - a pattern is text
+    return _found_in(folder or ".", seen, most, is_deep=is_deep, links=True)
+
+
+def _found_in(
+    folder: str | Path, seen: int, most: int, *, is_deep: bool = True, links: bool = False
+) -> int:
+    """`seen`, and how many files and folders are in a folder, and below it if `is_deep`.
+
+    Raises:
+        TooManyFilesError: together more than `most`; it doesn't go on then.
+    """
+    for _, folders, names in os.walk(folder, followlinks=links):  # as a pattern follows them
+        seen = _at_most(seen + len(folders) + len(names), most)
+        if not is_deep:
+            break
+    return seen
+
+
+def _at_most(seen: int, most: int) -> int:
+    if seen > most:
+        raise TooManyFilesError(f"More than {most:,} files would have to be looked through.")
+    return seen
 
 
 def _spelt_out(pattern: str) -> Iterator[str]:
@@ -212,6 +259,7 @@ def _open_folder(
     columns: Mapping[str, str] | None,
     cache_dir: Path,
     progress: Progress,
+    most_files: int | None,
 ) -> GeoDataset:
     """What is in the folder says what it is: OSV-5M, tars, a table, or photos, in this order."""
     if os.path.isabs(split) or _is_too_long(split):  # noqa: PTH117
@@ -243,6 +291,10 @@ def _open_folder(
             f"{printable(str(root))} has no split {printable(split)!r}.",
             f"Splits there: {', '.join(others)}; choose with --split.",
         )
+    if most_files is not None:
+        _found_in(root, 0, most_files)
+        if _is_folder(root / split):  # with dots or a link it may lie elsewhere
+            _found_in(root / split, 0, most_files)
     from geospot.data.folder import has_photos, open_folder
 
     if has_photos(root):

@@ -8,7 +8,7 @@ import pytest
 
 from geospot.data import open_dataset
 from geospot.data.open import default_cache_dir, expand_pattern
-from geospot.errors import DataError, UsageError
+from geospot.errors import DataError, TooManyFilesError, UsageError
 from tests.support.hub_server import serving
 from tests.support.osv_tree import make_osv_tree
 from tests.support.photos import make_photo
@@ -66,6 +66,44 @@ def test_braces_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     assert expand_pattern("no-{0..9}{0..9}*.tar") == []
     with pytest.raises(UsageError, match="more than a million"):
         expand_pattern("no-{0..9}{0..9}{0,1}*.tar")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "compared"),
+    [
+        ("train-00{0..2}.tar", 3),  # three names, looked up
+        ("train-*.tar", 1 + 5),  # a name, with those of the five tars
+        ("{train,test}-*.tar", 2 * (1 + 5)),
+        ("../*/*.tar", 1 + 1 + 5),  # with the folder of the tars, and with them
+        ("**/*.tar", 1 + 5),
+        ("{**}", 1 + 5),
+    ],
+)
+def test_what_a_pattern_is_compared_with_has_a_bound(
+    tars: Path, pattern: str, compared: int
+) -> None:
+    assert expand_pattern(f"{tars}/{pattern}", compared)
+    with pytest.raises(TooManyFilesError, match=f"More than {compared - 1} files"):
+        expand_pattern(f"{tars}/{pattern}", compared - 1)
+
+
+def test_a_link_below_a_pattern_counts_with_what_is_behind_it(tars: Path) -> None:
+    inside = tars.parent / "inside"
+    inside.mkdir()
+    (inside / "out").symlink_to(tars)
+    assert len(expand_pattern(f"{inside}/*/*.tar", 7)) == 5
+    with pytest.raises(TooManyFilesError):
+        expand_pattern(f"{inside}/*/*.tar", 6)
+
+
+def test_a_split_out_of_the_folder_is_counted_too(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.jpg").write_bytes(make_photo("a"))
+    for number in range(10):
+        (tmp_path / f"{number}.txt").touch()
+    open_dataset(str(tmp_path / "data"), most_files=1)
+    with pytest.raises(TooManyFilesError):
+        open_dataset(str(tmp_path / "data"), "../../" + tmp_path.name, most_files=10)
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o444])

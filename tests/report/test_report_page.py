@@ -21,9 +21,10 @@ from geospot.data.progress import Progress, silent
 from geospot.errors import UsageError
 from geospot.evaluation.following import Answers
 from geospot.report.page import write_report
+from geospot.report.photos import read_photos
 from geospot.report.sources import read_answers
 from geospot.report.worldmap import world_map
-from geospot_leaderboard.collect import Result
+from geospot_leaderboard.collect import Result, read_result
 from tests.support.chromium import Chromium, has_chromium
 from tests.support.photos import make_photo
 from tests.support.web import Answer, web_server
@@ -336,6 +337,33 @@ def write_tar(path: Path, ids: list[str], photo: bytes) -> None:
                 member = tarfile.TarInfo(f"{one}.{suffix}")
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
+
+
+@pytest.mark.parametrize("form", ["**/b-*.tar", "*/b-*.tar", "{**/b-0.tar}", "."])
+def test_a_stranger_has_no_disk_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    ids, disk = ids_of(RL), tmp_path / "disk"
+    (disk / "d").mkdir(parents=True)
+    for number in range(30):
+        (disk / f"{number}.txt").touch()
+    if form == ".":
+        (disk / "d" / "a.jpg").write_bytes(make_photo("a street"))
+        lines = "".join(f"{one},a.jpg,1.5,2.5\n" for one in ids)
+        (disk / "d" / "metadata.csv").write_text(f"id,file_name,lat,lon\n{lines}")
+    else:
+        write_tar(disk / "d" / "b-0.tar", ids, make_photo("a street"))
+    result = read_result(copy_about(tmp_path / "copy", str(disk / form)))
+    monkeypatch.setattr("geospot.report.photos.MOST_FILES", 30)
+    none = read_photos(result, ids, silent)
+    assert not none.by_id
+    assert none.reason == (
+        "Without photos: more than 30 files would have to be looked through for them, "
+        "and --fetch-photos wasn't given."
+    )
+    assert len(read_photos(result, ids, silent, fetch=True).by_id) == len(ids)
+    monkeypatch.setattr("geospot.report.photos.MOST_FILES", 40)
+    assert len(read_photos(result, ids, silent).by_id) == len(ids)
 
 
 @pytest.mark.parametrize("form", ["test.csv", "."])
