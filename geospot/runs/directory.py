@@ -32,7 +32,7 @@ from geospot.runs.checkpoints import CHECKPOINTS, CONFIG, FINAL, RunCheckpoint, 
 from geospot.runs.heartbeat import Heartbeat, State
 from geospot.runs.histograms import HistogramWriter
 from geospot.runs.layout import LOGS, METRICS, PHOTOS
-from geospot.runs.opening import Ask, changes, lock_for_run, refuse_other_run
+from geospot.runs.opening import Ask, changes, lock_for_run, notes, refuse_other_run
 from geospot.runs.rewind import rewind_folders, rewind_rows
 from geospot.runs.rollouts import RolloutRecord, RolloutWriter
 from geospot.runs.summaries import write_summaries
@@ -276,8 +276,8 @@ class RunDirectory:
         replace_json(self.path / CONFIG, config)
         able = [row for row in self.checkpoints() if _goes_on(row)]
         self.resume_from = able[-1] if able else None
-        for key, (old, new) in changed.items():
-            self.log(f"{key} was {old!r} and is now {new!r}.")
+        for note in notes(changed):
+            self.log(note)
 
     def _live(self) -> None:
         resume = self.resume_from

@@ -1,8 +1,8 @@
 """Whether a run may be written into a directory, and whether it goes on with the one that is there."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from geospot.config.learning import IfExists
 from geospot.durable import LOCK, plain_json, set_aside, take_lock
@@ -41,6 +41,9 @@ HARMLESS: Final = frozenset(
 With one exception: where old weights may be sampled, they are never older than the last checkpoint, so
 `save_every` says which.
 """
+
+_OF_THE_START: Final = ("behavior_if_log_dir_exists", "log_path")
+"""How a run was called for, which is no setting of it: its directory is the same, however it is spelt."""
 
 _SHOWN: Final = 100  # characters of a value in a message
 
@@ -97,6 +100,29 @@ def changes(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, tu
         for key in sorted(known.keys() & asked.keys())
         if known[key] != asked[key]
     }
+
+
+def notes(changed: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    """What logs.log says of changed settings, and of versions: config.json has those of the newest start.
+
+    Args:
+        changed: as of `changes`.
+    """
+    return [
+        note
+        for key, (old, new) in changed.items()
+        if key not in _OF_THE_START
+        for note in _notes(key, old, new)
+    ]
+
+
+def _notes(key: str, old: Any, new: Any) -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        before, now = cast(dict[str, Any], old), cast(dict[str, Any], new)
+        for name in sorted(before.keys() | now.keys()):
+            yield from _notes(f"{key}.{name}", before.get(name), now.get(name))
+    elif old != new:
+        yield f"{key} was {old!r} and is now {new!r}."
 
 
 def refuse_other_run(
