@@ -60,6 +60,7 @@ class CostCap:
 
     Args:
         price: dollars for so many input and output tokens, None where prices aren't known.
+        expected_usd: what an answer costs, as far as somebody knows before the first.
     """
 
     def __init__(
@@ -68,8 +69,10 @@ class CostCap:
         spent_usd: float = 0.0,
         *,
         price: Callable[[float, float], float | None] = _unknown,
+        expected_usd: float = 0.0,
     ) -> None:
         self._max_usd = max_cost_usd
+        self._expected_usd = expected_usd
         self._price = price
         self.spent_usd = spent_usd
         self._answers = 0
@@ -79,6 +82,11 @@ class CostCap:
     def is_limited(self) -> bool:
         """Whether there is a limit at all."""
         return self._max_usd is not None
+
+    @property
+    def average_usd(self) -> float:
+        """What an answer of this session has cost so far."""
+        return self._session_usd / self._answers if self._answers else self._expected_usd
 
     def left_usd(self, parts: int = 1) -> float | None:
         """One of so many equal parts of what may still be spent; None where there is no limit."""
@@ -99,5 +107,4 @@ class CostCap:
         """Whether one more request fits beside those under way."""
         if self._max_usd is None:
             return True
-        average = self._session_usd / self._answers if self._answers else 0.0
-        return self.spent_usd + average * (under_way + 1) <= self._max_usd
+        return self.spent_usd + self.average_usd * (under_way + 1) <= self._max_usd

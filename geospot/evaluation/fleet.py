@@ -27,7 +27,7 @@ from geospot.evaluation.fleet_worker import (
     sentence_of,
     share_of,
 )
-from geospot.evaluation.harness import Stats
+from geospot.evaluation.harness import Stats, all_spent
 from geospot.evaluation.records import SampleRecord
 from geospot.textsafe import printable
 
@@ -104,16 +104,16 @@ class Fleet:
         """
         questions = list(pending)
         self._shards.extend(shards(questions, self._workers))
-        workers = min(self._workers, len(self._shards))
+        self._workers = min(self._workers, len(self._shards))
         self._tell(
-            f"Starting {workers} workers on "
+            f"Starting {self._workers} workers on "
             f"{f'the Ray cluster at {self._address}' if self._address else 'a Ray cluster of this machine'}."
         )
-        self._ray = await asyncio.to_thread(connect, self._address, workers)
+        self._ray = await asyncio.to_thread(connect, self._address, self._workers)
         try:
             async with asyncio.TaskGroup() as group:
-                for which in range(workers):
-                    group.create_task(self._work(which, workers))
+                for which in range(self._workers):
+                    group.create_task(self._work(which))
         except* GeospotError as errors:  # nothing will work: the disk is full, a worker can't begin
             first = errors.exceptions[0]
             assert isinstance(first, GeospotError)  # noqa: S101 - tasks raise no groups
@@ -131,14 +131,14 @@ class Fleet:
         for worker in self._hired.values():
             worker.stop.remote(reason)
 
-    async def _work(self, which: int, workers: int) -> None:
+    async def _work(self, which: int) -> None:
         """One worker, and whoever takes its place when it dies, until nothing is left to deal."""
         while self._shards and self.stopped_by is None:
             shard = self._shards.popleft()
             open_ = dict.fromkeys(shard)
             self.limiter.in_flight += len(open_)
             try:
-                end = await self._answered(which, workers, open_)
+                end = await self._answered(which, open_)
             except self._ray.exceptions.RayActorError as error:
                 self._hired.pop(which, None)
                 self._bury(which, open_, error)
@@ -147,22 +147,26 @@ class Fleet:
                 self.limiter.in_flight -= len(open_)
             self._close(end, open_)
 
-    async def _answered(self, which: int, workers: int, open_: dict[Question, None]) -> End:
+    async def _answered(self, which: int, open_: dict[Question, None]) -> End:
         """Has a shard answered; takes each question out of `open_` as its record comes."""
-        worker = self._hired.get(which) or await self._hire(which, workers)
-        share_usd = self._cost.left_usd(workers)
-        answers = worker.answer.options(num_returns="streaming").remote(list(open_), share_usd)
+        worker = self._hired.get(which) or await self._hire(which)
+        asked = list(open_), self._cost.left_usd(self._workers), self._cost.average_usd
+        answers = worker.answer.options(num_returns="streaming").remote(*asked)
         end = End()
         async for answer in answers:
             for message in await answer:
                 end = self._take(message, open_) or end
         return end
 
-    async def _hire(self, which: int, workers: int) -> Any:
+    async def _hire(self, which: int) -> Any:
         """A worker that is ready, in place `which`."""
-        settings = share_of(self._order.settings, workers, which)
+        settings = share_of(self._order.settings, self._workers, which)
         order = Order(self._order.config, self._order.prompt, self._order.fingerprint, settings)
-        actor = self._ray.remote(ShardWorker).options(num_cpus=1, max_concurrency=8)
+        # Without num_cpus an actor wants a free core to be placed, and then holds none: workers mostly wait,
+        # and with one core each those beyond a cluster's cores would wait for ever.
+        actor = self._ray.remote(ShardWorker).options(
+            max_concurrency=8, scheduling_strategy="SPREAD"
+        )
         worker = actor.remote(order)
         try:
             self.described = await worker.prepare.remote()
@@ -204,10 +208,12 @@ class Fleet:
             self.stop(end.failure[0])
         elif end.stopped_by is None or self.stopped_by is not None:
             return
-        elif self._cost.is_limited and self._cost.allows(self._workers) and open_:
-            self._shards.append(list(open_))  # its share was spent, and others left some of theirs
-        else:
+        elif not end.is_spent:
             self.stop(end.stopped_by)
+        elif open_ and self._cost.allows(self._workers):
+            self._shards.append(list(open_))  # others have left some of their shares
+        else:
+            self.stop(all_spent(self._cost))
 
     def _bury(self, which: int, open_: dict[Question, None], error: Exception) -> None:
         """A worker died: what it hadn't answered is dealt again."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 from geospot.config.evaluation import EvalConfig
 from geospot.errors import DataError, GeospotError
 from geospot.evaluation.budget import CostCap
-from geospot.evaluation.harness import Harness, Settings, Stats
+from geospot.evaluation.harness import Harness, Settings, Stats, make_pacer
 from geospot.evaluation.opening import make_backend, open_selection
 from geospot.evaluation.records import SampleRecord
 from geospot.prompts import Prompt
@@ -58,6 +58,8 @@ class End:
     """A shard is over. `stopped_by` says why before its end; a failure has its sentence and advice."""
 
     stopped_by: str | None = None
+    is_spent: bool = False
+    """Whether what stopped it is that its share of the dollars was spent."""
     failure: tuple[str, str] | None = None
 
 
@@ -69,6 +71,7 @@ class ShardWorker:
 
     def __init__(self, order: Order) -> None:
         self._order = order
+        self._pacer = make_pacer(order.prompt, order.settings)
         self._harness: Harness | None = None
         self._stop_reason: str | None = None
 
@@ -90,13 +93,14 @@ class ShardWorker:
         return self._backend.describe()
 
     async def answer(
-        self, questions: Sequence[Question], max_cost_usd: float | None
+        self, questions: Sequence[Question], max_cost_usd: float | None, expected_usd: float
     ) -> AsyncIterator[list[Message]]:
         """Records and events as they come; the last message is the `End`.
 
         Args:
             questions: the shard.
             max_cost_usd: what it may cost.
+            expected_usd: what an answer has cost so far, by all workers.
         """
         messages: asyncio.Queue[Message] = asyncio.Queue()
         samples = [(self._selection.table[at], draw) for at, draw in questions]
@@ -117,8 +121,11 @@ class ShardWorker:
             self._order.settings,
             on_record=answered,
             on_event=happened,
-            cost=CostCap(max_cost_usd, price=self._order.config.cost_usd),
+            cost=CostCap(
+                max_cost_usd, price=self._order.config.cost_usd, expected_usd=expected_usd
+            ),
             stats=Stats(total=len(questions)),
+            pacer=self._pacer,
         )
         if self._stop_reason is not None:
             harness.stop(self._stop_reason)
@@ -131,7 +138,7 @@ class ShardWorker:
             asking.cancel()
         failure = harness.failure
         told = (failure.message, failure.advice) if failure is not None else None
-        yield [End(harness.stopped_by, told)]
+        yield [End(harness.stopped_by, harness.is_spent, told)]
 
     async def stop(self, reason: str) -> None:
         """Begins nothing more; what is under way is finished and handed over."""

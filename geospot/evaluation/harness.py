@@ -94,6 +94,7 @@ class Harness:
     Args:
         on_record: called once for each settled sample; when it returns, the record is safe.
         on_event: called for each retry and halving, with a name and details.
+        pacer: of whoever asks in several sessions, and keeps to one rate over all of them.
     """
 
     def __init__(
@@ -107,10 +108,13 @@ class Harness:
         on_event: Callable[..., None],
         cost: CostCap,
         stats: Stats,
+        pacer: RatePacer | None = None,
     ) -> None:
         self.stats = stats
         self.limiter = AdaptiveLimiter(settings.concurrency)
         self.stopped_by: str | None = None
+        self.is_spent = False
+        """Whether the cost limit is what stopped it."""
         self.failure: GeospotError | None = None
         self._backend = backend
         self._dataset = dataset
@@ -119,9 +123,7 @@ class Harness:
         self._on_record = on_record
         self._on_event = on_event
         self._cost = cost
-        self._pacer = RatePacer(
-            settings.rpm, settings.tpm, tokens_guess=_tokens_guess(prompt, settings.max_tokens)
-        )
+        self._pacer = pacer or make_pacer(prompt, settings)
         self._stop = asyncio.Event()
         self._given_up_in_a_row = 0
         self._under_way = 0
@@ -201,7 +203,8 @@ class Harness:
             ticket = await self._turn()
             if not self._cost.allows(self._under_way):
                 self.limiter.failed()
-                self.stop(f"the cost limit is reached: {dollars(self._cost.spent_usd)} are spent")
+                self.is_spent = self.is_spent or self.stopped_by is None
+                self.stop(all_spent(self._cost))
                 raise ClosedError
             attempts += 1
             sent = time.monotonic()
@@ -380,6 +383,12 @@ class Harness:
         raise ClosedError
 
 
-def _tokens_guess(prompt: Prompt, max_tokens: int) -> float:
-    """Tokens of a request before any usage is known: text, a photo, and an answer."""
-    return len(prompt.text) / 4.0 + 800.0 + min(max_tokens, 256)
+def all_spent(cost: CostCap) -> str:
+    """Why nothing more is asked, where the cost limit is the reason."""
+    return f"the cost limit is reached: {dollars(cost.spent_usd)} are spent"
+
+
+def make_pacer(prompt: Prompt, settings: Settings) -> RatePacer:
+    """Keeps to the settings' rates; until usage is known a request is text, a photo, and an answer."""
+    guess = len(prompt.text) / 4.0 + 800.0 + min(settings.max_tokens, 256)
+    return RatePacer(settings.rpm, settings.tpm, tokens_guess=guess)

@@ -62,6 +62,15 @@ def test_the_cap_counts_what_is_under_way_at_the_average_cost() -> None:
     assert not cap.allows(under_way=4)
 
 
+def test_before_the_first_answer_the_cap_takes_what_others_have_paid() -> None:
+    cap = CostCap(1.0, price=ten_cents_a_token, expected_usd=0.3)
+    assert cap.allows(under_way=2)
+    assert not cap.allows(under_way=3)
+    cap.spend({"output_tokens": 1})
+    assert cap.average_usd == approx(0.1)
+    assert cap.allows(under_way=8)
+
+
 def test_without_a_cap_everything_is_allowed() -> None:
     cap = CostCap(None, price=ten_cents_a_token)
     cap.spend({"output_tokens": 10**9})

@@ -1,5 +1,6 @@
 """`geospot eval --engine ray`: workers on a real Ray cluster of this machine, asking over real sockets."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +21,13 @@ import pytest
 from geospot.config.evaluation import EvalConfig
 from geospot.config.load import build
 from geospot.errors import UsageError
+from geospot.evaluation.budget import RatePacer
 from geospot.evaluation.fleet import shards
-from geospot.evaluation.fleet_worker import share_of
+from geospot.evaluation.fleet_worker import End, Order, Question, ShardWorker, share_of
 from geospot.evaluation.harness import Settings
+from geospot.evaluation.opening import open_selection
 from geospot.evaluation.results import read_json, read_records
+from geospot.prompts import load_prompt
 from tests.support.evaluating import environment, geospot, wait_for
 from tests.support.vlm_server import Asked, Behaviour, VlmServer
 
@@ -235,27 +240,52 @@ sys.stdin.read()
 """
 
 
-def test_a_cluster_that_runs_already_is_used_and_stays(tmp_path: Path) -> None:
-    cluster = subprocess.Popen(
+@pytest.fixture(scope="module")
+def cluster() -> Generator[str]:
+    """The address of a cluster of two cores that somebody else has started."""
+    process = subprocess.Popen(
         [sys.executable, "-c", _CLUSTER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    assert cluster.stdout is not None
-    address = cluster.stdout.readline().strip()
+    assert process.stdout is not None
+    yield process.stdout.readline().strip()
+    assert process.poll() is None  # nobody has ended it
+    process.communicate("")
+
+
+def _on(
+    address: str, server: VlmServer, out: Path, *more: object
+) -> "subprocess.CompletedProcess[str]":
+    return geospot(
+        *_arguments(server, out, *more, "--ray-address", address),
+        env={"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"},
+    )
+
+
+def test_a_cluster_that_runs_already_is_used_and_stays(tmp_path: Path, cluster: str) -> None:
     with VlmServer(_answers) as server:
-        for out in ("first", "second"):
-            done = geospot(
-                *_arguments(server, tmp_path / out, *_ray(2), "--ray-address", address),
-                env={"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"},
-            )
+        for workers in (2, 4):  # with four, more than it has cores
+            done = _on(cluster, server, tmp_path / str(workers), *_ray(workers))
             assert done.returncode == 0, done.stderr
-            assert f"Starting 2 workers on the Ray cluster at {address}." in done.stderr
-    assert cluster.poll() is None
-    assert _summary(tmp_path / "first") == _summary(tmp_path / "second")
-    cluster.communicate("")
+            assert f"Starting {workers} workers on the Ray cluster at {cluster}." in done.stderr
+    assert _summary(tmp_path / "2") == _summary(tmp_path / "4")
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_the_cost_limit_ends_all_workers(tmp_path: Path, cluster: str, is_counted: bool) -> None:
+    message = {"role": "assistant", "content": "52.5, 13.4"}
+    uncounted = Behaviour(kind="raw", body={"choices": [{"index": 0, "message": message}]})
+    prices = ("--price-in", 1000, "--price-out", 2500, "--max-cost", 20)  # one dollar an answer
+    with VlmServer(lambda _: Behaviour() if is_counted else uncounted) as server:
+        done = _on(cluster, server, tmp_path / "out", *_ray(2), *prices, "--limit", 200)
+    assert done.returncode == 3, done.stderr
+    because = "the cost limit is reached" if is_counted else "the server counts no tokens"
+    assert because in done.stderr
+    # Each worker begins with eight requests, whose cost nobody knows.
+    assert server.log.questions <= (20 + 2 * 8 if is_counted else 2 * 2 * 8)
 
 
 def test_an_address_without_the_engine_makes_no_sense() -> None:
@@ -270,6 +300,55 @@ def test_limits_are_shared() -> None:
     assert {part.rpm for part in parts} == {20.0}
     assert {part.tpm for part in parts} == {None}
     assert share_of(Settings(concurrency=1), 8, 7).concurrency == 1
+
+
+def test_a_worker_keeps_its_rate_from_one_shard_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits_s: list[float] = []
+    is_booked = asyncio.Event()
+    book = RatePacer.book
+
+    def noted(pacer: RatePacer) -> float:
+        waits_s.append(book(pacer))
+        if len(waits_s) == 2:
+            is_booked.set()
+        return waits_s[-1]
+
+    monkeypatch.setattr(RatePacer, "book", noted)
+
+    async def two_shards(worker: ShardWorker) -> None:
+        await worker.prepare()
+        await _end_of(worker, [(0, 0)])
+        second = asyncio.create_task(_end_of(worker, [(1, 0)]))
+        await is_booked.wait()
+        await worker.stop("enough")
+        await second
+
+    with VlmServer(_answers) as server:
+        asyncio.run(two_shards(_worker(server, Settings(rpm=0.01))))
+    assert waits_s[0] == 0.0
+    assert waits_s[1] > 5_000.0  # a request in a hundred minutes
+    assert server.log.questions == 1
+
+
+def test_a_worker_says_whether_its_share_of_the_dollars_was_spent() -> None:
+    async def ends(worker: ShardWorker) -> list[End]:
+        await worker.prepare()
+        shard = [(at, 0) for at in range(_PHOTOS)]
+        return [
+            await _end_of(worker, shard, 3.0),
+            await _end_of(worker, shard, 3.0, 3.5),  # an answer costs more than its share
+            await _end_of(worker, shard[:2]),
+        ]
+
+    prices = {"price_in": 1000.0, "price_out": 2500.0}  # one dollar an answer
+    with VlmServer(_answers) as server:
+        worker = _worker(server, Settings(concurrency=1), max_cost=9.0, **prices)
+        first, second, third = asyncio.run(ends(worker))
+        assert server.log.questions == 3 + 2
+    assert [first.is_spent, second.is_spent, third.is_spent] == [True, True, False]
+    assert third.stopped_by is None
 
 
 def test_shards_hold_every_question_once_and_are_small_at_the_end() -> None:
@@ -313,3 +392,28 @@ def _worker_of(pid: int) -> int:
         if any("ShardWorker" in part for part in _command_of(child)):
             return child.pid
     raise AssertionError("no worker")
+
+
+def _worker(server: VlmServer, settings: Settings, **more: Any) -> ShardWorker:
+    """One in this process."""
+    where = {"model": "some-vlm", "base_url": server.base_url, "dataset": "world", "limit": _PHOTOS}
+    config = build(EvalConfig, where, more)
+    dataset, selection = open_selection(config)
+    dataset.close()
+    return ShardWorker(Order(config, load_prompt("five-lines"), selection.fingerprint, settings))
+
+
+async def _end_of(
+    worker: ShardWorker,
+    shard: Sequence[Question],
+    max_cost_usd: float | None = None,
+    expected_usd: float = 0.0,
+) -> End:
+    """Has a shard answered."""
+    *_, last = [
+        message
+        async for some in worker.answer(shard, max_cost_usd, expected_usd)
+        for message in some
+    ]
+    assert isinstance(last, End)
+    return last
