@@ -115,7 +115,7 @@ def all_facts(one: Result) -> Sequence[tuple[str, str]]:
         (
             "images",
             printable(
-                f"{described.get('name')}, {described.get('split')}: {described.get('n'):,} of"
+                f"{described.get('name')}, {described.get('split')}: {one.summary['n']:,} of"
                 f" {described.get('available') or '?'}, fingerprint {str(one.fingerprint)[:12]}",
                 limit=300,
             ),
@@ -124,8 +124,9 @@ def all_facts(one: Result) -> Sequence[tuple[str, str]]:
     asked = " ".join(str(prompt.get("text") or "–").split())
     said.append(("prompt", printable(asked, limit=400)))
     canary = section(one.summary, "canary") or section(one.manifest, "canary")
-    verdict = {True: "passed: images reach the model", False: "FAILED"}.get(canary.get("passed"))  # pyright: ignore[reportArgumentType]
-    said.append(("canary", verdict or "not asked"))
+    passed = canary.get("passed")
+    verdict = "passed: images reach the model" if passed is True else "not asked"
+    said.append(("canary", "FAILED" if passed is False else verdict))
     made = f"{one.manifest.get('created') or '?'}, geospot {one.manifest.get('geospot_version') or '?'}"
     said.append(("made", printable(made, limit=100)))
     return said
@@ -136,13 +137,14 @@ def countries(one: Result) -> Table | None:
     groups = section(one.summary, "by_country")
     if not groups:
         return None
-    ordered = sorted(groups.items(), key=lambda item: (-item[1]["n"], item[0]))
+    known = ((code, section(groups, code)) for code in groups)
+    ordered = sorted(known, key=lambda item: (-(item[1].get("n") or 0), item[0]))
     rows = [
         [
             printable(country_name(code) or code or "(none)", limit=40),
-            f"{group['n']:,}",
-            f"{group['geoscore']:,.0f}",
-            f"{group['median_km']:,.0f}",
+            _whole(group.get("n")),
+            _whole(group.get("geoscore")),
+            _whole(group.get("median_km")),
             _share(group.get("acc_25km")),
             _share(group.get("acc_200km")),
             _share(group.get("acc_750km")),
@@ -242,6 +244,10 @@ def _difference(title: str, one: Difference) -> list[str]:
         interval,
         f"{one.p:.3g}",
     ]
+
+
+def _whole(value: Any) -> str:
+    return f"{value:,.0f}" if isinstance(value, int | float) else "–"
 
 
 def _share(value: Any) -> str:

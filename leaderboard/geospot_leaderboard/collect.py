@@ -20,6 +20,15 @@ _METRICS: Final = "metrics.jsonl"
 _OF_A_RUN: Final = ("iteration_", "thumbnails")
 """How folders of a run begin that never hold a result, and may be thousands."""
 
+_NUMBERS: Final = {
+    **dict.fromkeys(("samples_per_image", "coverage", "not_asked", "cost_usd", "seconds"), 0),
+    **dict.fromkeys(("all", "answered", "spread", "said", "outcomes", "usage", "collapse"), 1),
+    **dict.fromkeys(("admin", "by_country", "by_continent"), 2),
+}
+"""Keys of a summary under which there are numbers alone, and how many names deep."""
+_PLACE: Final = "top"
+"""But for this one of `collapse`."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -152,7 +161,7 @@ def _summary(path: Path) -> dict[str, Any]:
 
 
 def _check_summary(path: Path, summary: Mapping[str, Any]) -> None:
-    """What ranking rests on must be there; anything else may be missing and is left empty."""
+    """What ranking rests on must be there; anything else may be missing, and is of its kind or not usable."""
     if not isinstance(summary.get("fingerprint"), str):
         raise _not_usable(path, "no fingerprint")
     if not _is_number(summary.get("n")) or summary["n"] < 1:
@@ -161,17 +170,25 @@ def _check_summary(path: Path, summary: Mapping[str, Any]) -> None:
     wrong = [name for name in HEADLINE if not _is_number(over_all.get(name))]
     if wrong:
         raise _not_usable(path, f"no {', '.join(wrong)}")
-    counts = [*section(summary, "outcomes").values(), summary.get("not_asked")]
-    if not all(_is_number_or_none(count) for count in counts):
-        raise _not_usable(path, "counts that are no numbers")
-    if not _is_number_or_none(section(summary, "collapse").get("top_share")):
-        raise _not_usable(path, "a collapse that is no number")
-    if not _is_interval(section(section(summary, "ci"), "all").get("geoscore")):
+    for name, depth in _NUMBERS.items():
+        if not _are_numbers(summary.get(name), depth):
+            raise _not_usable(path, f"something under {name} that is no number")
+    ci = section(summary, "ci")
+    intervals = [*section(ci, "all").values(), *section(ci, "answered").values()]
+    if not all(map(_is_interval, [*intervals, ci.get("coverage")])):
         raise _not_usable(path, "an interval that is none")
+    if not _are_numbers(ci.get("level"), 0):
+        raise _not_usable(path, "a level of intervals that is no number")
 
 
-def _is_number_or_none(value: object) -> bool:
-    return value is None or _is_number(value)
+def _are_numbers(value: object, depth: int) -> bool:
+    """Whether there are numbers, or gaps, so many names deep and nothing else."""
+    if value is None or depth == 0:
+        return value is None or _is_number(value)
+    if not isinstance(value, Mapping):
+        return False
+    named = cast(Mapping[str, object], value)
+    return all(_are_numbers(one, depth - 1) for name, one in named.items() if name != _PLACE)
 
 
 def _is_interval(value: object) -> bool:
