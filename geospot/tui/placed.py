@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from geospot.evaluation.following import OUTCOMES, Answers
 from geospot.geo import HALF_CIRCUMFERENCE_KM
 from geospot.places import country_code, country_name, reverse_geocode
-from geospot.query import Query, Term, Value, parse_query
+from geospot.query import Query, Term, Value
 from geospot.runs.rollouts import RolloutRecord
 
 FloatArray = NDArray[np.float64]
@@ -178,15 +178,6 @@ def kept(placed: Placed, query: Query) -> IntArray:
         ],
         np.int64,
     )
-
-
-def read_query(text: str) -> Query:
-    """Reads a query for answers on the map.
-
-    Raises:
-        UsageError: there is no such field, or a comparison has no number.
-    """
-    return parse_query(text, KEYS)
 
 
 class _Row(Mapping[str, Value]):

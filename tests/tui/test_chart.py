@@ -380,8 +380,7 @@ def test_values_of_curves_with_other_steps_are_read_beside() -> None:
 
     async def steps(pilot: Pilot[None], chart: Chart) -> None:
         await pilot.press("home", *["right"] * 3)
-        readings = dict(chart.values_at(3))
-        near = readings["sparse"]
+        near = sparse.read(3)
         assert near is not None
         assert (near.x, near.value, near.is_exact) == (0, 1.0, False)
         assert "sparse ≈1" in painted(chart)

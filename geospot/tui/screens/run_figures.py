@@ -77,7 +77,6 @@ _BOTH: Final = (
     _one("Steps off policy", "rollouts/steps_off_policy"),
     _one("Cost", "cost/usd", "$"),
 )
-_SFT_LAST: Final = tuple(figure for figure in _REWARD if figure.name != REWARD)
 
 
 def figures_of(columns: Columns, kind: str) -> list[Figure]:

@@ -14,7 +14,7 @@ from geospot.tui.inks import Inks, inks_for
 from geospot.tui.scales import moved_within
 from geospot.tui.widgets.legend import draw_legend, legend_rows
 from geospot.tui.widgets.picture import Body, Picture, crossed, cursor_cell, draw_body, plain_number
-from geospot.tui.widgets.series import Reading, Series
+from geospot.tui.widgets.series import Series
 
 
 class Curves(Widget):
@@ -92,10 +92,6 @@ class Curves(Widget):
         """Smallest and largest x in sight."""
         low, high = self.window or self.extent
         return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-    def values_at(self, x: float) -> list[tuple[str, Reading | None]]:
-        """Name of each curve and what it says at x, or next to it; None where it has nothing there."""
-        return [(one.name, one.read(x)) for one in self.series]
 
     def set_cursor(self, x: float | None) -> None:
         """Puts the cursor at x, or away; tells nobody."""
