@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from geospot.geo import HALF_CIRCUMFERENCE_KM, THRESHOLDS_KM, FloatArray, geoscore, haversine_km
+from geospot.geo import HALF_CIRCUMFERENCE_KM, THRESHOLDS_KM, FloatArray, geoscore
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -63,23 +63,6 @@ def score_distances(distance_km_N: npt.ArrayLike, answered_N: npt.ArrayLike) -> 
     score = np.asarray(geoscore(distance_km))
     score[~answered] = 0.0
     return Scores(distance_km, score, answered)
-
-
-def score_predictions(
-    latitude_N: npt.ArrayLike,
-    longitude_N: npt.ArrayLike,
-    true_latitude_N: npt.ArrayLike,
-    true_longitude_N: npt.ArrayLike,
-) -> Scores:
-    """Scores of N predicted coordinates in degrees against the true ones.
-
-    A prediction that isn't a finite pair within ±90° and ±180° is a failure (NaN stands for none).
-    """
-    latitude = np.asarray(latitude_N, dtype=np.float64)
-    longitude = np.asarray(longitude_N, dtype=np.float64)
-    answered = (np.abs(latitude) <= 90.0) & (np.abs(longitude) <= 180.0)
-    distance_km = haversine_km(latitude, longitude, true_latitude_N, true_longitude_N)
-    return score_distances(distance_km, answered)
 
 
 def figures(distance_km_N: FloatArray, geoscore_N: FloatArray) -> Figures:

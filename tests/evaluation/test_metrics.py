@@ -5,13 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from geospot.evaluation.metrics import (
-    ACCURACIES,
-    HEADLINE,
-    figures,
-    score_distances,
-    score_predictions,
-)
+from geospot.evaluation.metrics import ACCURACIES, HEADLINE, figures, score_distances
 from geospot.geo import HALF_CIRCUMFERENCE_KM
 from tests.support.approx import approx
 
@@ -54,14 +48,8 @@ def test_a_radius_itself_is_too_far(name: str, radius_km: float) -> None:
 
 
 def test_failures_are_at_their_worst_over_all_and_absent_over_answered() -> None:
-    scores = score_predictions(
-        latitude_N=[0.0, math.nan, 91.0, 0.0],
-        longitude_N=[90.0, math.nan, 0.0, -180.5],
-        true_latitude_N=[0.0, 0.0, 0.0, 0.0],
-        true_longitude_N=[0.0, 0.0, 0.0, 0.0],
-    )
     quarter_km = math.pi * 6371.0 / 2
-    assert scores.answered_N.tolist() == [True, False, False, False]
+    scores = score_distances([quarter_km, math.nan, 0.0, 7.0], [True, False, False, False])
     assert scores.coverage == 0.25
     over_all = scores.over_all()
     assert over_all["mean_km"] == approx((quarter_km + 3 * math.pi * 6371.0) / 4)
@@ -71,7 +59,7 @@ def test_failures_are_at_their_worst_over_all_and_absent_over_answered() -> None
 
 
 def test_a_failure_scores_nothing_but_an_answer_from_the_antipode_scores_a_little() -> None:
-    scores = score_predictions([0.0, math.nan], [180.0, math.nan], [0.0, 0.0], [0.0, 0.0])
+    scores = score_distances([HALF_CIRCUMFERENCE_KM, math.nan], [True, False])
     assert scores.distance_km_N.tolist() == approx([HALF_CIRCUMFERENCE_KM] * 2)
     assert scores.geoscore_N[0] > 0.0
     assert scores.geoscore_N[1] == 0.0
