@@ -1,7 +1,9 @@
 """The map in CONTRIBUTING.md is the code as it is: rooms that have a section have all their modules in it."""
 
 import re
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,3 +36,15 @@ def test_the_map_has_every_room() -> None:
     there = {path.stem for path in (ROOT / "geospot").iterdir() if path.suffix in (".py", "")}
     named = set(re.findall(r"(?:^  |, )(\w+)(?:\.py|/)", tree, re.MULTILINE))
     assert {name for name in there if not name.startswith("_")} - named == set()
+
+
+def test_who_may_import_whom_is_the_contract() -> None:
+    project: Any = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contract = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    said = sections()["Who may import whom"].partition(": ")[2].partition(".")[0]
+    layers = [{name.strip() for name in layer.split("|")} for layer in said.split("→")]
+    kept = [
+        {re.sub(r"^geospot[._]", "", name.strip()) for name in layer.split("|")}
+        for layer in contract
+    ]
+    assert layers == kept
