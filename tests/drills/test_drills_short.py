@@ -1,5 +1,6 @@
 """Every drill, a few times: it comes about, and nothing is lost."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,15 @@ def test_nothing_is_lost(drill: Drill, tmp_path: Path) -> None:
     tally = run_drill(drill, session, Record(tmp_path / "record.jsonl"))
     assert not [sentence for trial in tally.lost for sentence in trial.lost]
     assert tally.times >= drill.short
+
+
+def test_the_page_names_every_drill_and_those_that_have_no_short_form() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "drills.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(all_drills())
+    left_out = page.partition("but for")[2].partition("too long for it")[0]
+    without = {drill.name for drill in all_drills().values() if not drill.short}
+    assert set(re.findall(r"`(\w+)`", left_out)) == without
 
 
 def session(folder: Path, times: int, only: int | None = None) -> Session:
