@@ -31,10 +31,16 @@ def modules() -> Iterator[str]:
             yield from (one.name for one in pkgutil.iter_modules(path, f"{name}."))
 
 
-def build(folder: Path) -> None:
-    """Writes the reference as HTML."""
-    import pdoc  # only those who make it need it
+def build(folder: Path, *, sources: bool = True) -> None:
+    """Writes the reference as HTML.
 
+    Args:
+        sources: whether the pages show the code, too. To colour it takes half of the time.
+    """
+    import pdoc  # only those who make it need it
+    import pdoc.render
+
+    pdoc.render.configure(show_source=sources)
     for name in geospot.__all__:  # imported when first used, and pdoc looks without using
         setattr(geospot, name, getattr(geospot, name))
     # Of a package that says what it offers, pdoc takes nothing else unless it is named.
@@ -46,4 +52,4 @@ def build(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]))
+    build(Path(sys.argv[1]), sources="--without-sources" not in sys.argv)
