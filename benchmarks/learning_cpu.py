@@ -26,7 +26,8 @@ _LOOPS: Final = {"ours": "geospot", "bare": "the SDK's calls alone", "cookbook":
 _NOTES: Final = """\
 The client's process alone, service at once, on the same photos in the same order; each value is a step, the
 first two left out. "JPEGs" are of 683 × 512, 65 kB, shrunk to 512 px by all alike; "world" are photos of 96
-px that are drawn when they are asked for. The SDK's calls alone are what no loop on it can go below.
+px that are drawn when they are asked for. The SDK's calls alone are what no loop on it can go below. The
+loops run one after the other: a range is over steps of one run each, and the machine's mood is in the ratio.
 """
 
 

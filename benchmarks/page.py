@@ -17,7 +17,9 @@ by its name, and keeps the rest: `python -m benchmarks scoring`.
 
 **Ratio**: how many times better geospot is than the peer in the same round. Above 1 geospot costs less,
 or does more in the same time; below 1 the peer does. Each cell is the median of the rounds, with the
-range in brackets. Both sides do the same work, in turns, so that a busy machine slows both alike.
+range in brackets. Both sides do the same work, in turns, so that a busy machine slows both alike; where
+a part does otherwise, its notes say so. Peers named "alone", "bare" or "loop" do less on purpose: they are
+what nobody can go below, or what one writes without a library.
 """
 
 

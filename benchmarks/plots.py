@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from typing import Any, Final
 
 _OURS: Final = "geospot"
 _WIDTH, _HEIGHT = 4.2, 3.4
+_LEAST_SPAN: Final = 10.0
+"""So many times the lowest is the highest of an axis at least: what hardly differs looks alike."""
 _ROOT: Final = Path(__file__).parents[1]
 
 Curve = dict[float, float]
@@ -66,11 +69,31 @@ def _draw(path: Path) -> None:
         place.set_title(task, fontsize=9, wrap=True)
         place.set_xlabel(axis)
         place.set_ylabel(unit)
-        place.minorticks_off()
+        _number_axes(place, sorted({size for curve in curves.values() for size in curve}))
         place.grid(visible=True, which="major", alpha=0.3)
         place.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+
+
+def _number_axes(place: Any, sizes: Sequence[float]) -> None:
+    """Numbers at the sizes that were measured, and at 1, 2 and 5 of each power of ten of the cost."""
+    ticker: Any = importlib.import_module("matplotlib.ticker")
+    low, high = place.get_ylim()
+    if high < low * _LEAST_SPAN:
+        middle, reach = math.sqrt(low * high), math.sqrt(_LEAST_SPAN)
+        low, high = middle / reach, middle * reach
+        place.set_ylim(low, high)
+    place.set_xticks(sizes)
+    wide = high > low * _LEAST_SPAN**2
+    place.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    for axis in (place.xaxis, place.yaxis):
+        axis.set_major_formatter(ticker.FuncFormatter(_plain))
+        axis.set_minor_locator(ticker.NullLocator())
+
+
+def _plain(value: float, _place: int) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The benchmarks still run: at tiny sizes, beside those of the peers that are installed already."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from importlib import import_module
@@ -76,6 +77,20 @@ def test_curves_are_what_was_measured_at_two_sizes_or_more(tmp_path: Path) -> No
     assert plots.panels(saved["table"]["figures"]) == {
         ("cost", "s", "rows"): {"geospot": {10: 2.0, 100: 4.0}, "them": {10: 1.0, 100: 4.0}}
     }
+
+
+def test_what_hardly_differs_looks_alike_and_axes_have_numbers(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra report isn't installed")
+    figures = [
+        Figure("sent", "kB", (83.8,), "them", (83.2,), size=250, axis="samples"),
+        Figure("sent", "kB", (83.6,), "them", (83.2,), size=4000, axis="samples"),
+    ]
+    records.save(_record(table=Table(figures)), tmp_path)
+    plots.draw(Path(sys.executable), [tmp_path / "results" / "scoring.json"])
+    svg = (tmp_path / "results" / "scoring.svg").read_text()
+    axes = svg.partition('id="axes_1"')[2].partition('id="legend_1"')[0]
+    texts = [re.sub(r"<[^>]*>", "", one) for one in re.findall(r"<text[^>]*>.*?</text>", axes)]
+    assert texts == ["250", "4,000", "samples", "50", "100", "200", "kB", "sent"]
 
 
 @pytest.fixture
