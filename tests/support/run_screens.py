@@ -19,6 +19,8 @@ from tests.support.written_runs import full_config
 
 SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
 SIZES = [SMALL, MIDDLE, LARGE]
+ENDS = [SMALL, LARGE]
+"""Between these all others lie. How every screen looks at three sizes is kept by test_looks.py."""
 
 
 def rl_row(step: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Histograms over steps: their rows and columns, the heat map's keys and mouse, the step beside it."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from geospot.tui.inks import DARK
 from geospot.tui.widgets.bins import bin_steps, rows_of, step_counts
 from geospot.tui.widgets.heatmap import GUTTER, HEAD, HeatMap
 from geospot.tui.widgets.histogram import StepHistogram
+from tests.support.screens import type_ahead, until
 
 FAILED_KM = 20015.087
 
@@ -39,6 +41,7 @@ def built(rows: Sequence[dict[str, Any]]) -> SpreadsBuilder:
     return builder
 
 
+@functools.cache
 def many(steps: int) -> SpreadsBuilder:
     """Each step has three answers: one that rises with the steps, one of 0.5, a failure."""
     rows = [
@@ -187,6 +190,13 @@ def mapped(
     return host.told
 
 
+async def to_row(pilot: Pilot[None], heat_map: HeatMap, key: str) -> None:
+    """To the last row or the first one, with the arrow held down."""
+    rows = len(heat_map.binned.rows)
+    type_ahead(pilot.app, [key] * rows)
+    await until(pilot, lambda: heat_map.cursor[1] == (rows - 1 if key == "down" else 0), key)
+
+
 def painted(widget: HeatMap | StepHistogram) -> list[str]:
     if isinstance(widget, HeatMap):
         return [widget.render_line(y).text for y in range(widget.size.height)]
@@ -194,7 +204,7 @@ def painted(widget: HeatMap | StepHistogram) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [(60, 12), (80, 24), (200, 60)])
-@pytest.mark.parametrize("count", [1, 2, 30, 5000])
+@pytest.mark.parametrize("count", [1, 2, 30, 1000])
 def test_what_is_there_is_coloured_and_what_is_not_is_not(
     size: tuple[int, int], count: int
 ) -> None:
@@ -248,7 +258,8 @@ def test_arrows_go_over_steps_and_bins_and_enter_opens_exactly_the_cell() -> Non
         assert heat_map.step == 19
         counts = heat_map.binned.counts_C_R
         assert heat_map.cursor == (len(counts) - 1, int(counts[-1].argmax()))  # the fullest cell
-        await pilot.press(*["down"] * 60, "up", "enter", "down", "enter")
+        await to_row(pilot, heat_map, "down")
+        await pilot.press("up", "enter", "down", "enter")
         assert "failures · 1 of 3 (33.3%)" in heat_map.reading
         await pilot.press("left", "left", "enter")
         assert heat_map.step == 17
@@ -273,8 +284,10 @@ def test_a_column_of_several_steps_tells_those_that_have_something_newest_first(
     async def steps(pilot: Pilot[None], heat_map: HeatMap, _beside: StepHistogram) -> None:
         assert heat_map.binned.stride == 10
         assert "10 steps a column" in painted(heat_map)[0]
-        await pilot.press(*["down"] * 60, "home", "enter")
-        await pilot.press(*["up"] * 60, "enter")
+        await to_row(pilot, heat_map, "down")
+        await pilot.press("home", "enter")
+        await to_row(pilot, heat_map, "up")
+        await pilot.press("enter")
         await pilot.press("end", "enter")
 
     told = mapped(steps, many(1000), size=(120, 60))

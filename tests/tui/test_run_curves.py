@@ -13,7 +13,7 @@ from geospot.runs.watch import RunState
 from geospot.tui.screens.run import RunScreen
 from geospot.tui.screens.run_overview import Overview
 from geospot.tui.screens.run_picker import Picker
-from tests.support.run_screens import LARGE, MIDDLE, SIZES, SMALL, chart_of, going, rl_row, shown
+from tests.support.run_screens import ENDS, LARGE, MIDDLE, SMALL, chart_of, going, rl_row, shown
 from tests.support.screens import seen, until, until_seen
 
 
@@ -80,7 +80,7 @@ def test_all_charts_have_the_same_cursor_zoom_and_smoothing(tmp_path: Path) -> N
         shown(tmp_path / "run", steps)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ENDS)
 def test_one_chart_gets_all_the_room_and_gives_it_back(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:

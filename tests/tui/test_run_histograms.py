@@ -12,14 +12,16 @@ from geospot.tui.widgets.heatmap import GUTTER, HEAD
 from geospot.tui.widgets.histogram import StepHistogram
 from geospot.tui.widgets.ridgeline import Ridgeline
 from tests.support.rollouts import rollout, step_rollouts
-from tests.support.run_screens import SIZES, SMALL, calls_of, do_step, going, shown
-from tests.support.screens import seen, until, until_seen
+from tests.support.run_screens import ENDS, SMALL, calls_of, do_step, going, shown
+from tests.support.screens import seen, type_ahead, until, until_seen
 from tests.support.written_runs import write_run
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
+TO_THE_LAST_ROW = ["down"] * 60
+"""More than any screen here has."""
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ENDS)
 def test_a_cell_of_the_heat_map_opens_exactly_its_rollouts(
     tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -32,10 +34,11 @@ def test_a_cell_of_the_heat_map_opens_exactly_its_rollouts(
             await pilot.press("h")
             view = screen.query_one(Histograms)
             assert view.heat_map.has_focus
-            await pilot.press(*["down"] * 60)
+            type_ahead(pilot.app, TO_THE_LAST_ROW)
             await until_seen(pilot, "step 5 · failures · 1 of 4 (25.0%)", "⏎ opens step 5")
             await pilot.press("enter")
-            await pilot.press("left", "enter", "t", *["down"] * 60, "enter")
+            type_ahead(pilot.app, ["left", "enter", "t", *TO_THE_LAST_ROW, "enter"])
+            await until(pilot, lambda: len(opened) == 3, "the third cell")
             assert view.quantity == "distance_km"
             await pilot.press("r")
             assert "distance in km" in seen(screen)
@@ -55,18 +58,20 @@ def test_of_a_column_of_several_steps_those_on_record_are_opened_and_no_others(
     opened = calls_of(monkeypatch, GeospotApp, "open_rollouts")
     folder = tmp_path / "run"
     with going(folder, steps=0) as run:
-        for step in range(1200):
-            do_step(run, step, rollouts=step % 7 == 0)
+        for step in range(300):
+            do_step(run, step, rollouts=step % 2 == 0)
 
         async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
-            await until_seen(pilot, "step 1,200 of 10")
-            await pilot.press("h", *["down"] * 60, "home")
+            await until_seen(pilot, "step 300 of 10")
+            await pilot.press("h")
+            type_ahead(pilot.app, TO_THE_LAST_ROW)
+            await pilot.press("home")
             view = screen.query_one(Histograms)
             stride = view.heat_map.binned.stride
-            assert stride >= 14
+            assert stride >= 4
             await pilot.press("right", "right")
             low, high = 2 * stride, 3 * stride - 1
-            there = [step for step in range(high, low - 1, -1) if step % 7 == 0]
+            there = [step for step in range(high, low - 1, -1) if step % 2 == 0]
             await until_seen(pilot, f"⏎ opens {len(there)} steps")
             await pilot.press("enter")
             assert [call[2] for call in opened] == [max(there)]
@@ -86,7 +91,8 @@ def test_steps_without_rollouts_on_record_open_nothing(
 
         async def steps(pilot: Pilot[None], _screen: RunScreen) -> None:
             await until_seen(pilot, "reward 0.3")
-            await pilot.press("h", *["down"] * 60, "enter")
+            await pilot.press("h")
+            type_ahead(pilot.app, [*TO_THE_LAST_ROW, "enter"])
             await until_seen(pilot, "No rollouts of it are on record.")
             await pilot.press("up", "up", "up", "enter")
             assert opened == []
@@ -120,7 +126,8 @@ def test_a_cell_leaves_out_photos_that_are_shown_again_as_its_count_does(tmp_pat
 
         async def steps(pilot: Pilot[None], _screen: RunScreen) -> None:
             await until_seen(pilot, "reward 0.31")
-            await pilot.press("h", *["down"] * 60)
+            await pilot.press("h")
+            type_ahead(pilot.app, TO_THE_LAST_ROW)
             await until_seen(pilot, "step 1 · failures · 1 of 4")
             await pilot.press("enter")
             await until_seen(pilot, "1 of 6 answers in 1 of 4 groups")
@@ -157,7 +164,7 @@ def test_a_click_on_a_bar_opens_that_bin_of_the_step(
     assert failed[1] == "reward<0"
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ENDS)
 def test_ridges_stand_one_behind_another_and_open_their_steps(
     tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +203,7 @@ def test_ridges_stand_one_behind_another_and_open_their_steps(
     ]
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ENDS)
 def test_a_recorded_run_of_tinker_cookbook_has_its_histograms(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,10 +216,8 @@ def test_a_recorded_run_of_tinker_cookbook_has_its_histograms(
         view = screen.query_one(Histograms)
         await until(pilot, lambda: len(view.heat_map.spreads) > 0)
         rows = len(view.heat_map.binned.rows)
-        for _ in range(rows):
-            await pilot.press("up")
-        for _ in range(rows):
-            await pilot.press("enter", "down")
+        type_ahead(pilot.app, [*["up"] * rows, *["enter", "down"] * rows, "t"])
+        await until(pilot, lambda: view.quantity == "distance_km", "the last key")
         assert opened
         assert {call[2] for call in opened} == {view.heat_map.step}
 

@@ -17,6 +17,7 @@ from geospot.tui.screens.run import VIEWS, RunScreen
 from geospot.tui.widgets.chart import Chart
 from geospot.tui.widgets.confirm import Confirm
 from tests.support.run_screens import (
+    ENDS,
     MIDDLE,
     SIZES,
     SMALL,
@@ -65,48 +66,40 @@ def test_a_step_that_is_done_appears(tmp_path: Path) -> None:
         shown(tmp_path / "run", steps)
 
 
+STATES: list[tuple[dict[str, Any], list[str]]] = [
+    ({"pid": 2**22 + 1, "birth": ""}, ["died", "its process 4194305 is gone"]),
+    ({"ago": 300.0}, ["silent", "no sign of life for 5m"]),
+    ({"state": "failed", "reason": "the disk is full"}, ["failed", "the disk is full"]),
+    ({"state": "stopped", "reason": "asked to"}, ["stopped", "asked to"]),
+    ({"state": "finished"}, ["finished"]),
+    ({"host": "elsewhere"}, ["running", "on elsewhere, read only"]),
+    ({"stopping": True}, ["running", "stopping, as asked"]),
+    ({"phase": "waiting for the service"}, ["running", "waiting for the service"]),
+    ({"ago": -9000.0}, ["running"]),
+]
+"""How heartbeats differ from that of a run that is running here, and what is said then."""
+
+
 @pytest.mark.parametrize("size", [SMALL, MIDDLE])
-@pytest.mark.parametrize(
-    ("beat", "said"),
-    [
-        ({"pid": 2**22 + 1, "birth": ""}, ["died", "its process 4194305 is gone"]),
-        ({"ago": 300.0}, ["silent", "no sign of life for 5m"]),
-        ({"state": "failed", "reason": "the disk is full"}, ["failed", "the disk is full"]),
-        ({"state": "stopped", "reason": "asked to"}, ["stopped", "asked to"]),
-        ({"state": "finished"}, ["finished"]),
-        ({"host": "elsewhere"}, ["running", "on elsewhere, read only"]),
-        ({"stopping": True}, ["running", "stopping, as asked"]),
-        ({"phase": "waiting for the service"}, ["running", "waiting for the service"]),
-        ({"ago": -9000.0}, ["running"]),
-    ],
-    ids=[
-        "died",
-        "silent",
-        "failed",
-        "stopped",
-        "finished",
-        "elsewhere",
-        "stopping",
-        "waiting",
-        "future",
-    ],
-)
-def test_the_state_is_what_the_heartbeat_says(
-    tmp_path: Path, beat: dict[str, Any], said: list[str], size: tuple[int, int]
-) -> None:
+def test_the_state_is_what_the_heartbeat_says(tmp_path: Path, size: tuple[int, int]) -> None:
     folder = tmp_path / "run"
     write_run(folder).close("finished")
-    changed = dict(beat)
-    then = time.time() - changed.pop("ago", 0.0)
-    write_beat(folder, **({"time": then, "started": then - 60} | changed))
 
     async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
-        await pilot.pause()
-        head = "\n".join(seen(screen).split("\n")[1:2])
-        for word in said if size != SMALL else said[:1]:
-            assert word in head
-        others = {"running", "silent", "died", "failed", "stopped", "finished"} - {said[0]}
-        assert not any(f" {other} " in head for other in others)
+        def head() -> str:
+            return seen(screen).split("\n")[1]
+
+        for number, (beat, said) in enumerate(STATES):
+            changed = dict(beat)
+            then = time.time() - changed.pop("ago", 0.0)
+            known = {"time": then, "started": then - 60, "step": 4 + number, "total": 20}
+            write_beat(folder, **(known | changed))
+            step = f"step {4 + number} of 20"  # tells the heartbeats apart
+            await until(pilot, lambda step=step: step in head(), step)
+            for word in said if size != SMALL else said[:1]:
+                assert word in head()
+            others = {"running", "silent", "died", "failed", "stopped", "finished"} - {said[0]}
+            assert not any(f" {other} " in head() for other in others)
 
     shown(folder, steps, size)
 
@@ -172,7 +165,7 @@ def test_a_folder_that_goes_away_is_said_and_what_was_known_stays(tmp_path: Path
         assert run.path == folder
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ENDS)
 def test_a_run_without_rows_says_what_is_to_come(tmp_path: Path, size: tuple[int, int]) -> None:
     folder = tmp_path / "run"
     with going(folder, steps=0):
@@ -220,7 +213,7 @@ def test_one_step_is_a_curve_and_a_histogram(tmp_path: Path) -> None:
         shown(tmp_path / "run", steps)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ENDS)
 def test_every_view_has_a_key_and_a_name_to_click(tmp_path: Path, size: tuple[int, int]) -> None:
     with going(tmp_path / "run"):
 
@@ -338,7 +331,7 @@ def test_the_foot_of_a_supervised_run_that_has_finished_has_no_rollouts(tmp_path
     shown(tmp_path / "run", over)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ENDS)
 @pytest.mark.parametrize("steps_done", [0, 2])
 def test_the_whole_reason_of_a_failed_run_is_shown(
     tmp_path: Path, size: tuple[int, int], steps_done: int
@@ -370,8 +363,7 @@ def test_a_run_that_went_on_says_so_and_knows_its_steps_while_it_starts(tmp_path
     shown(folder, steps)
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_it_resizes_while_it_is_live(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_it_resizes_while_it_is_live(tmp_path: Path) -> None:
     with going(tmp_path / "run") as run:
 
         async def steps(pilot: Pilot[None], screen: RunScreen) -> None:
@@ -379,15 +371,17 @@ def test_it_resizes_while_it_is_live(tmp_path: Path, size: tuple[int, int]) -> N
             step = 6
             for _, _, key in VIEWS:
                 await pilot.press(key)
-                for other in (*SIZES, (250, 70), (60, 10), size):
-                    await pilot.resize_terminal(*other)
+                for width, height in ((60, 10), (250, 70), SMALL, MIDDLE):
+                    await pilot.resize_terminal(width, height)
                     do_step(run, step)
                     step += 1
                     await pilot.pause()
-            await until_seen(pilot, f"step {step} of 10")
-            assert all(len(line) <= size[0] for line in seen(screen).split("\n"))
+                    rows = seen(screen).split("\n")
+                    assert len(rows) == height
+                    assert all(len(row) <= width for row in rows)
+                await until_seen(pilot, f"step {step} of 10")
 
-        shown(tmp_path / "run", steps, size)
+        shown(tmp_path / "run", steps)
 
 
 def test_metrics_that_begin_again_are_read_again(tmp_path: Path) -> None:

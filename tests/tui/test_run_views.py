@@ -13,7 +13,7 @@ from geospot.tui.screens.run_config import ConfigView, defaults_of, settings_of
 from geospot.tui.widgets.logpane import LogPane, read_line
 from tests.support.rollouts import HOSTILE_TEXT
 from tests.support.run_child import checkpoint
-from tests.support.run_screens import SIZES, calls_of, do_step, going, shown
+from tests.support.run_screens import ENDS, calls_of, do_step, going, shown
 from tests.support.screens import seen, until, until_seen
 
 
@@ -26,7 +26,7 @@ def evaluated(folder: Path, step: int, **figures: Any) -> Path:
     return result
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ENDS)
 def test_the_log_follows_its_end_unless_one_has_scrolled(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
@@ -91,7 +91,7 @@ def test_lines_of_other_programs_are_read() -> None:
     assert read_line("Traceback (most recent call last):").level == "error"
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ENDS)
 def test_settings_that_are_not_the_default_are_marked(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
@@ -114,7 +114,7 @@ def test_settings_that_are_not_the_default_are_marked(
         shown(tmp_path / "run", steps, size)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ENDS)
 def test_a_setting_that_does_not_fit_is_read_below_the_table(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
@@ -159,7 +159,7 @@ def test_hostile_configurations_are_shown_safely() -> None:
     assert defaults_of("other") == {}
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ENDS)
 def test_checkpoints_and_evaluations_are_listed_and_opened(
     tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
