@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -69,6 +70,29 @@ def test_the_page_says_what_was_measured_when_where_and_how_busy_it_was(tmp_path
     assert "| alone |  | MB | 5 | – | – | – |" in text
     for part in ("them 1.0", record.conditions.date, "Load average", "results/scoring.svg"):
         assert part in text
+
+
+def test_the_readme_says_what_the_records_say() -> None:
+    folder = Path(page.__file__).parent
+    [evaluated, trained] = records.load(folder, ["evaluation", "trl_peer"])
+
+    def median_of(who: str, task: str) -> float:
+        found = [one for one in evaluated.table.figures if (one.task, one.size) == (task, 1000)]
+        by_peer = {one.peer: one.theirs for one in found} | {evaluation.OURS: found[0].ours}
+        return median(by_peer[who])
+
+    names = {name: name for name in (evaluation.OURS, "inspect_ai", "lmms-eval")}
+    names[evaluation.BARE] = "a bare loop over `AsyncOpenAI`"
+    took = ", ".join(
+        f"{name} {median_of(who, 'whole run'):.1f} s and {median_of(who, 'most memory'):.0f} MB"
+        for who, name in names.items()
+    )
+    [ratio] = [one.ratio for one in trained.table.figures if one.task == "rollouts"]
+    readme = " ".join((folder.parent / "README.md").read_text(encoding="utf-8").split())
+    assert f"1,000 photos took {took}." in readme
+    assert f"made {ratio:.1f} times as many rollouts a second as TRL's" in readme
+    day = readme.partition("Measured on ")[2][:10]
+    assert {evaluated.conditions.date[:10], trained.conditions.date[:10]} == {day}
 
 
 def test_curves_are_what_was_measured_at_two_sizes_or_more(tmp_path: Path) -> None:
