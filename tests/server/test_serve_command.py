@@ -1,16 +1,14 @@
 """`geospot serve` and `geospot checkpoints`, as a person runs them."""
 
 import json
-import os
+import re
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
-import psutil
 import pytest
 import tinker
 from tinker import types
@@ -19,6 +17,7 @@ from tests.support.evaluating import geospot, start_geospot
 from tests.support.serving import serving
 
 pytestmark = [
+    pytest.mark.xdist_group("serve"),  # an interpreter with the engine's imports takes seconds
     pytest.mark.filterwarnings("error::DeprecationWarning"),
     pytest.mark.filterwarnings("error::FutureWarning"),
 ]
@@ -71,24 +70,22 @@ def test_a_terminal_that_closes_ends_the_server_as_ctrl_c_does(tmp_path: Path) -
 def test_what_was_started_with_nohup_outlives_its_terminal(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what a program started now inherits
     try:
-        with serving(tmp_path) as address:
-            signal.signal(signal.SIGHUP, before)
-            [process] = [
-                child  # of this process: others of its children may be ending just now
-                for child in psutil.process_iter(["ppid", "cmdline"])
-                if child.info["ppid"] == os.getpid()
-                and str(tmp_path) in (child.info["cmdline"] or ())
-            ]
-            process.send_signal(signal.SIGHUP)
-            for _ in range(5):
-                assert (
-                    httpx.get(f"{address}/api/v1/healthz", trust_env=False, timeout=60).status_code
-                    == 200
-                )
-                time.sleep(0.1)
-            assert process.status() != psutil.STATUS_ZOMBIE
+        process = start_geospot("serve", "--port", "0", "--state-dir", tmp_path)
     finally:
         signal.signal(signal.SIGHUP, before)
+    with process:
+        assert process.stderr is not None
+        try:
+            while (found := re.search(r"at (http://\S+)", process.stderr.readline())) is None:
+                assert process.poll() is None
+            process.send_signal(signal.SIGHUP)
+            for _ in range(5):
+                health = f"{found[1]}/api/v1/healthz"
+                assert httpx.get(health, trust_env=False, timeout=60).status_code == 200
+                time.sleep(0.1)
+        finally:
+            process.terminate()
+        assert process.wait(timeout=120) == 0
 
 
 def check_checkpoint_commands(state_dir: Path, training: str, sampler: str) -> None:
@@ -248,17 +245,5 @@ def test_a_model_that_cannot_be_fetched_ends_in_a_sentence(tmp_path: Path) -> No
 
 
 def test_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
-    process = start_geospot("serve", "--port", "0", "--state-dir", tmp_path)
-    assert process.stderr is not None
-    while "Serving" not in process.stderr.readline():
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    try:
-        assert process.wait(timeout=120) == 0
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
-    finally:
-        process.stderr.close()
-        if process.stdout:
-            process.stdout.close()
+    with serving(tmp_path, end=signal.SIGINT):
+        pass

@@ -159,6 +159,7 @@ def test_listing_while_others_save_and_delete(
     assert len(seen) > 1
 
 
+@pytest.mark.xdist_group("serve")
 def test_a_server_behind_a_proxy_names_its_public_address(tmp_path: Path) -> None:
     past = datetime.now(UTC) - timedelta(days=1)
     expired = CheckpointPath("run", "weights", "expired")

@@ -23,7 +23,7 @@ from geospot.evaluation.limiter import Gauge
 from geospot.evaluation.records import SampleRecord
 from geospot.evaluation.results import read_records
 from geospot.images import prepare_image
-from tests.support.warm import Warm
+from tests.support.warm import CLIENT, Started, Warm
 
 _READ_BY_IMPORTS = ("PYTHON", "HF_", "RAY_", "LC_", "LANG", "OMP_", "MKL_", "OPENBLAS_", "XDG_")
 _OURS = {k: v for k, v in os.environ.items() if not k.endswith(("_API_KEY", "_TOKEN"))}
@@ -85,7 +85,7 @@ def geospot(
     if _read_by_imports(wanted) != _read_by_imports(_OURS):
         return cold_geospot(*arguments, env=env)
     try:
-        return _warm().run(arguments, Path.cwd(), wanted)
+        return _warm(CLIENT).run(arguments, Path.cwd(), wanted)
     except BaseException:
         _warm.cache_clear()  # a test whose time is over leaves its command behind, with its answer
         raise
@@ -118,6 +118,19 @@ def start_geospot(
     )
 
 
+def begin_geospot(
+    *arguments: str | Path, env: Mapping[str, str] | None = None, imports: tuple[str, ...] = CLIENT
+) -> Started:
+    """The same, from an interpreter that has its imports behind it.
+
+    Args:
+        imports: which ones.
+    """
+    wanted = environment(env)
+    assert _read_by_imports(wanted) == _read_by_imports(_OURS)
+    return _warm(imports).start(arguments, Path.cwd(), wanted)
+
+
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without anybody's keys."""
     kept = {k: v for k, v in os.environ.items() if not k.endswith(("_API_KEY", "_TOKEN"))}
@@ -129,9 +142,9 @@ def _read_by_imports(env: Mapping[str, str]) -> dict[str, str]:
 
 
 @cache
-def _warm() -> Warm:
+def _warm(imports: tuple[str, ...]) -> Warm:
     """One for all tests of this process; it goes when the process does."""
-    return Warm(_OURS)
+    return Warm(_OURS, imports)
 
 
 def records(out: Path) -> dict[str, SampleRecord]:

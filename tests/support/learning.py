@@ -11,6 +11,8 @@ from typing import Any
 
 from geospot.config.recipes import TINY_SCRATCH
 from geospot.services import ServiceOptions, open_service
+from geospot_backends.local.embedded import make_engine
+from geospot_backends.local.server import EmbeddedServer
 
 
 @contextmanager
@@ -21,6 +23,14 @@ def embedded_url(folder: Path) -> Generator[str]:
         yield service.endpoint.base_url
     finally:
         service.close()
+
+
+@contextmanager
+def engine_url(folder: Path) -> Generator[str]:
+    """The address of the same engine in this process, whose imports all tests here share."""
+    engine = make_engine(folder)
+    with EmbeddedServer(engine, engine.checkpoints) as server:
+        yield server.base_url
 
 
 def small(url: str, log_path: Path, **changed: Any) -> dict[str, Any]:

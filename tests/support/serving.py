@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.evaluating import start_geospot
+from tests.support.evaluating import begin_geospot
+from tests.support.warm import ENGINE
 
 
 @contextmanager
@@ -16,11 +17,11 @@ def serving(
     state: Path, *options: str, env: dict[str, str] | None = None, end: int = signal.SIGTERM
 ) -> Generator[str]:
     """A server in a process of its own; its address."""
-    process = start_geospot("serve", "--port", "0", "--state-dir", state, *options, env=env)
-    assert process.stderr is not None
+    words = ("serve", "--port", "0", "--state-dir", state, *options)
+    process = begin_geospot(*words, env=env, imports=ENGINE)
     lines: list[str] = []
     try:
-        for line in process.stderr:
+        for line in process.error_lines():
             lines.append(line)
             if found := re.search(r"at (http://\S+)", line):
                 yield found[1]
@@ -29,7 +30,6 @@ def serving(
             pytest.fail(f"the server didn't start: {''.join(lines)}")
     finally:
         process.send_signal(end)
-        rest = process.communicate(timeout=120)[1]
-    assert "tml-secret" not in "".join(lines) + rest
-    if end in (signal.SIGTERM, signal.SIGHUP):
-        assert process.returncode == 0
+        said = "".join(process.communicate(timeout=120))
+    assert "tml-secret" not in said
+    assert process.returncode == (-end if end == signal.SIGKILL else 0)

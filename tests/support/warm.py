@@ -9,27 +9,106 @@ import atexit
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final
 
-_IMPORTS: Final = ("tinker", "openai", "geospot.sft", "geospot.train", "geospot.cli.eval")
+CLIENT: Final = (
+    "tinker",
+    "openai",
+    "geospot.sft",
+    "geospot.train",
+    "geospot.cli.eval",
+    "geospot.data.world.render",
+    "geospot_backends.tinker_sampler",
+    "pandas",  # pyarrow imports it with the first array that it makes
+    "scipy.spatial",
+    "transformers.models.auto.tokenization_auto",
+)
+"""What commands import that speak to a service, some of it late."""
+ENGINE: Final = (
+    "geospot.cli.serve",
+    "geospot_backends.local.engine",
+    "geospot_backends.local.server",
+    "peft",
+    "transformers.models.qwen3_vl.modeling_qwen3_vl",
+)
+"""What `geospot serve` imports, with all that the tiny model needs of transformers."""
+
+
+class Started:
+    """A command under way, with the parts of `subprocess.Popen` that tests use; what it says is in files.
+
+    It isn't this process's child, so its end is told by whoever waits for it, in one more file.
+    """
+
+    def __init__(self, pid: int, files: Mapping[str, Path]) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._files = files
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it is there."""
+        if self.returncode is None and self._files["end"].exists():
+            self.returncode = int(self._files["end"].read_text())
+        return self.returncode
+
+    def wait(self, timeout: float = 600.0) -> int:
+        """Its exit code, once it has ended; raises TimeoutExpired where it doesn't in time."""
+        end_s = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > end_s:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+            time.sleep(0.01)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal; nothing if it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float = 600.0) -> tuple[str, str]:
+        """Waits for its end; all that it said, on its output and its standard error."""
+        self.wait(timeout)
+        out, err = (self._files[name].read_text(errors="replace") for name in ("out", "err"))
+        return out, err
+
+    def error_lines(self) -> Generator[str]:
+        """Lines of its standard error as they come, until it ends."""
+        with self._files["err"].open(errors="replace") as file:
+            while True:
+                is_over = self.poll() is not None
+                yield from iter(file.readline, "")  # the program writes whole lines
+                if is_over:
+                    return
+                time.sleep(0.01)
 
 
 class Warm:
-    """Runs commands. Its environment, and each command's, are the person's; keys are given by name."""
+    """Runs commands. Its environment, and each command's, are the person's; keys are given by name.
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    Args:
+        imports: what is imported beforehand.
+    """
+
+    def __init__(self, env: Mapping[str, str], imports: Sequence[str] = CLIENT) -> None:
         self._files = tempfile.TemporaryDirectory()
+        self._asking = threading.Lock()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-m", __name__, *imports],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=env,
@@ -58,18 +137,27 @@ class Warm:
         Args:
             given: what it reads at its standard input.
         """
-        files = {name: Path(self._files.name) / name for name in ("in", "out", "err")}
-        for path in files.values():
-            path.write_text("")
+        started = self.start(words, cwd, env, given=given)
+        out, err = started.communicate()
+        return subprocess.CompletedProcess(["geospot", *map(str, words)], started.wait(), out, err)
+
+    def start(
+        self, words: Sequence[str | Path], cwd: Path, env: Mapping[str, str], *, given: str = ""
+    ) -> Started:
+        """The same, running on."""
+        place = Path(tempfile.mkdtemp(dir=self._files.name))
+        files = {name: place / name for name in ("in", "out", "err", "end")}
+        for name in ("in", "out", "err"):
+            files[name].write_text("")
         files["in"].write_text(given)
         order = {"words": [*map(str, words)], "cwd": str(cwd), "env": dict(env)}
         order |= {name: str(path) for name, path in files.items()}
         told = _pipe(self._process.stdin)
-        told.write(json.dumps(order) + "\n")
-        told.flush()
-        code = int(_pipe(self._process.stdout).readline())
-        out, err = (files[name].read_text(errors="replace") for name in ("out", "err"))
-        return subprocess.CompletedProcess(["geospot", *map(str, words)], code, out, err)
+        with self._asking:
+            told.write(json.dumps(order) + "\n")
+            told.flush()
+            pid = int(_pipe(self._process.stdout).readline())
+        return Started(pid, files)
 
 
 def _pipe(end: IO[str] | None) -> IO[str]:
@@ -78,18 +166,33 @@ def _pipe(end: IO[str] | None) -> IO[str]:
 
 
 def main() -> None:
-    """Forks for each line that comes, and answers with the exit code."""
-    for name in _IMPORTS:
+    """Forks for each line that comes, and answers with the new process's number."""
+    for name in sys.argv[1:]:
         import_module(name)
     assert threading.active_count() == 1
     gc.freeze()  # a child's collector would copy every page
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # those who wait are not waited for
     for line in sys.stdin:
         order = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            os._exit(_run(order))
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201
+        if os.fork() == 0:
+            _wait_for_one(order)
+            os._exit(0)
+
+
+def _wait_for_one(order: Mapping[str, Any]) -> None:
+    """Starts the command, says which process it is, and writes down how it ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    child = os.fork()
+    if child == 0:
+        os._exit(_run(order))
+    print(child, flush=True)  # noqa: T201
+    # Written down first, then collected: while it isn't known to have ended, its number is nobody else's.
+    ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert ended is not None
+    code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+    draft = Path(order["end"]).with_suffix(".draft")
+    draft.write_text(str(code))
+    draft.replace(order["end"])
 
 
 def _run(order: Mapping[str, Any]) -> int:
