@@ -3,14 +3,19 @@
 Images are left as they were stored (`Image(decode=False)`), so that their original bytes survive.
 """
 
+import threading
 from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 from geospot.data.columns import flatten
 from geospot.data.remote import TRANSPORT_ERROR, HubRepo
 from geospot.errors import DataError, SourceUnavailableError
 from geospot.textsafe import printable
+
+_ONE_AT_A_TIME: Final = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +60,31 @@ def open_rows(repo: HubRepo, split: str) -> HubRows:
         DataError: no such split, several configurations, or a format that `datasets` can't read.
         SourceUnavailableError: the hub doesn't answer.
     """
-    import datasets
+    datasets: Any = import_module("datasets")  # half of it has no types
+    datasets.logging.set_verbosity_error()
+    with _without_torch(datasets.config):
+        return _open(datasets, repo, split)
 
-    quiet: Any = datasets.logging
-    quiet.set_verbosity_error()
-    load: Any = datasets.load_dataset  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+@contextmanager
+def _without_torch(config: Any) -> Generator[None]:
+    """`datasets` is told that there is no torch, which it would import: 1 s and 200 MB.
+
+    It keeps the number of an epoch in a tensor, for workers of torch that nobody starts here.
+    """
+    with _ONE_AT_A_TIME:  # the setting is the whole process's
+        before = config.TORCH_AVAILABLE
+        config.TORCH_AVAILABLE = False
+        try:
+            yield
+        finally:
+            config.TORCH_AVAILABLE = before
+
+
+def _open(datasets: Any, repo: HubRepo, split: str) -> HubRows:
     name = printable(repo.repo_id)
     try:
-        splits = load(repo.repo_id, revision=repo.commit, streaming=True)
+        splits = datasets.load_dataset(repo.repo_id, revision=repo.commit, streaming=True)
     except (OSError, TRANSPORT_ERROR) as error:
         if isinstance(error, FileNotFoundError):
             raise DataError(
@@ -84,7 +106,8 @@ def open_rows(repo: HubRepo, split: str) -> HubRows:
         if isinstance(feature, datasets.Image):
             stream = stream.cast_column(column, datasets.Image(decode=False))
         elif isinstance(feature, datasets.ClassLabel):
-            classes[column] = dict(enumerate(feature.names))
+            names: list[str] = feature.names
+            classes[column] = dict(enumerate(names))
     columns = flatten(dict(stream.features))
     return HubRows(list(columns), stream, classes, repo)
 

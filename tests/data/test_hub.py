@@ -5,9 +5,6 @@ import io
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +18,7 @@ import pytest
 from geospot.data.hub import open_hub
 from geospot.data.spool import Spool, read_spooled
 from geospot.errors import SourceUnavailableError
+from tests.support.hub_child import Child, answer_requests
 from tests.support.hub_server import Fault, HubServer, Repo, serving
 from tests.support.osv_repo import repo_of
 from tests.support.osv_tree import make_osv_tree
@@ -36,7 +34,6 @@ FEATURES = {
     "country": {"dtype": "string", "_type": "Value"},
 }
 PLANTED = "hf_planted"
-CHILD = [sys.executable, "-m", "tests.support.hub_child"]
 
 
 def environment(server: HubServer, home: Path, **more: str) -> dict[str, str]:
@@ -57,25 +54,13 @@ def ask(
     variables = environment(server, home, **more)
     key = json.dumps(variables, sort_keys=True)
     if key not in children:
-        children[key] = subprocess.Popen(
-            CHILD, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-    return answer_of(
-        children[key], [repo, split, limit, str(home / "cache"), json.dumps(dict(columns or {}))]
-    )
+        children[key] = Child(answer_requests, environment=variables)
+    pipe = children[key].pipe
+    pipe.send((repo, split, limit, home / "cache", dict(columns or {})))
+    return pipe.recv()
 
 
-def answer_of(child: subprocess.Popen[str], request: list[str]) -> dict[str, Any]:
-    assert child.stdin is not None
-    assert child.stdout is not None
-    child.stdin.write(json.dumps(request) + "\n")
-    child.stdin.flush()
-    line = child.stdout.readline()
-    assert line, "the child died; what it said stands above"
-    return json.loads(line)
-
-
-children: dict[str, subprocess.Popen[str]] = {}
+children: dict[str, Child] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -87,8 +72,7 @@ def no_child_outlives_its_test() -> Iterator[None]:
 def end_children() -> None:
     """Ends every child, so that what is asked next is asked of a new process."""
     for child in children.values():
-        with child:
-            child.kill()
+        child.kill()
     children.clear()
 
 
@@ -148,6 +132,7 @@ def test_the_first_valid_rows_of_a_parquet_stream(tmp_path: Path, features: bool
         assert {row["country"] for row in got["rows"]} == {"NA"}
         assert got["dropped"] == {"missing_coordinates": 2}
         assert (got["order"], got["name"], got["available"]) == ("stream", "o/photos", None)
+        assert not got["has torch"]  # it is here, and took a second of importing
         ids = [row["id"] for row in got["rows"]]
         lines = "\n".join(["o/photos", "test", *sorted(ids)]).encode()
         assert got["fingerprint"] == f"order=stream:{hashlib.sha256(lines).hexdigest()}"
@@ -290,24 +275,17 @@ def test_kill_9_while_streaming_loses_and_repeats_nothing(tmp_path: Path) -> Non
         killed = 0
         for count in (1, 9, 20, 33):
             server.faults[:] = [Fault(f"0000{count // 10 + 1}-of", times=99, delay_s=20.0)]
-            request = json.dumps(["o/photos", "test", "all", str(tmp_path / "cache"), "{}"])
-            child = subprocess.Popen(
-                CHILD, env=environment(server, tmp_path), stdin=subprocess.PIPE, text=True
-            )
-            assert child.stdin is not None
-            child.stdin.write(request + "\n")
-            child.stdin.close()
+            child = Child(answer_requests, environment=environment(server, tmp_path))
+            child.pipe.send(("o/photos", "test", "all", tmp_path / "cache", {}))
             deadline = time.monotonic() + 120
-            while time.monotonic() < deadline and child.poll() is None:
+            while time.monotonic() < deadline and child.process.is_alive():
                 lines = sum(path.read_bytes().count(b"\n") for path in tmp_path.rglob("rows.jsonl")
                             if "undisturbed" not in str(path))  # fmt: skip
                 if lines >= count:
-                    child.send_signal(signal.SIGKILL)
                     killed += 1
                     break
                 time.sleep(0.02)
             child.kill()
-            child.wait()
             [rows] = (tmp_path / "cache").rglob("rows.jsonl")
             with rows.open("ab") as file:
                 file.write(b'{"fields": {"id": "torn')

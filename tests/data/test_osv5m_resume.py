@@ -1,8 +1,6 @@
 """Preparing a split that is killed again and again ends where an undisturbed one does."""
 
-import signal
-import subprocess
-import sys
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,59 +9,53 @@ import pyarrow.parquet as pq
 import pytest
 
 from geospot.data.osv5m import open_hub_osv5m, prepare
-from tests.support.hub_server import Fault, HubServer, serving
+from tests.support.hub_child import Child, prepare_test_split
+from tests.support.hub_server import Fault, HubServer, Repo, serving
 from tests.support.osv_repo import OSV5M, make_noise_split, repo_of
 from tests.support.osv_tree import make_osv_tree
 
-CHILD = """
-import sys
-import time
-from pathlib import Path
-from geospot.data.osv5m import prepare
-
-def tell(what, done, total):
-    print(what, done, flush=True)
-
-prepare("test", cache_dir=Path(sys.argv[1]), progress=tell)
-"""
 ZIPS = 12
 
 
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    """A hub whose CSV (1.9 MB) takes several ranges and whose images are in twelve zips."""
-    noise, tree = tmp_path / "noise", tmp_path / "tree"
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    """A CSV (1.9 MB) that takes several ranges, and images in twelve zips."""
+    root = tmp_path_factory.mktemp("repo")
+    noise, tree = root / "noise", root / "tree"
     make_noise_split(noise, images=20_000, image_bytes=8)
     make_osv_tree(tree, images=60, zips=ZIPS)
     repo = repo_of(tree)
     repo.files["test.csv"] = noise / "test.csv"
     repo.files["images/test/99.zip"] = noise / "images/test/00.zip"
+    return repo
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, repo: Repo) -> Iterator[HubServer]:
     with serving({OSV5M: repo}) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         monkeypatch.delenv("HF_TOKEN", raising=False)
         yield server
 
 
-def run_until(cache: Path, lines: int) -> bool:
-    """Prepares in a process of its own, killed after so many lines; whether it ended by itself."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(cache)], stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    for _ in range(lines):
-        if not child.stdout.readline():
-            return child.wait() == 0
-    child.send_signal(signal.SIGKILL)
-    child.stdout.close()
-    return child.wait() == 0
+def run_until(cache: Path, steps: int) -> bool:
+    """Prepares in a process of its own, killed after so many steps; whether it ended by itself."""
+    child = Child(prepare_test_split, cache, environment=os.environ)
+    try:
+        for _ in range(steps):
+            child.pipe.recv()
+    except EOFError:
+        child.process.join()
+    child.kill()
+    return child.process.exitcode == 0
 
 
 def test_killed_at_every_step_it_ends_as_if_undisturbed(hub: HubServer, tmp_path: Path) -> None:
     undisturbed = prepare("test", cache_dir=tmp_path / "once")
     cache = tmp_path / "killed"
     kills = 0
-    for lines in (1, 2, 3, 4, 6, 9, 14, 16, 17, 18, 19, 20):
-        if run_until(cache, lines):
+    for steps in (1, 2, 3, 4, 6, 9, 14, 16, 17, 18, 19, 20):
+        if run_until(cache, steps):
             break
         kills += 1
     assert kills >= 5
@@ -100,12 +92,11 @@ def test_a_killed_download_goes_on_where_it_stopped(hub: HubServer, tmp_path: Pa
     size = hub.repos[OSV5M].size("test.csv")
     hub.faults.append(Fault("test.csv?signature", reset_after=700_000, stall_s=25.0))
     cache = tmp_path / "cache"
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(cache)], stdout=subprocess.DEVNULL)
+    child = Child(prepare_test_split, cache, environment=os.environ)
     while not any(path.stat().st_size >= 600_000 for path in cache.rglob("*.csv.part")):
-        assert child.poll() is None
+        assert child.process.is_alive()
         time.sleep(0.02)
     child.kill()
-    child.wait()
     [part] = cache.rglob("*.csv.part")
     kept = part.stat().st_size
     hub.faults.clear()
