@@ -5,6 +5,7 @@ from typing import Any
 
 from textual.events import Key
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from geospot.tui.app import GeospotApp
 from geospot.tui.screens.launch import LaunchScreen
@@ -46,19 +47,22 @@ async def ready(pilot: Pilot[None]) -> LaunchScreen:
 
 
 async def go_to(pilot: Pilot[None], name: str) -> None:
-    """Moves the cursor to a field with the keys that a person has."""
+    """Moves the cursor to a field with the keys that a person has, held down."""
     table = on(pilot).fields
-    await pilot.press("home")
-    while table.field != name:
-        before = table.cursor
-        await pilot.press("down")
-        assert table.cursor != before, f"{name} isn't among the fields"
+    stops = [row.name for row in table.lines if row.what != "heading"]
+    assert name in stops, f"{name} isn't among the fields"
+    burst(pilot, "home", *["down"] * stops.index(name))
+    await until(pilot, lambda: table.field == name, name)
+    await pilot.pause()
 
 
 async def fill(pilot: Pilot[None], name: str, text: str, end: str = "enter") -> None:
-    """Types a value into a field."""
+    """Types a value into a field, fast."""
     await go_to(pilot, name)
-    await pilot.press("enter", "ctrl+u", *text)
+    await pilot.press("enter", "ctrl+u")
+    line = on(pilot).editor.query_one(Input)
+    burst(pilot, *text)
+    await until(pilot, lambda: line.value == text, text)
     if end:
         await pilot.press(end)
 

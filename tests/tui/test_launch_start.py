@@ -20,7 +20,6 @@ from tests.support.launch_form import (
     LARGE,
     MIDDLE,
     SMALL,
-    WORLD,
     fill,
     form_app,
     go_to,
@@ -32,6 +31,9 @@ from tests.support.screens import drive, opened, seen, until, until_seen
 from tests.support.vlm_server import VlmServer
 
 pytestmark = pytest.mark.usefixtures("no_keys")
+
+HUB = {"dataset": "a/b"}
+"""Photos that nobody counts unasked, as they aren't on this machine."""
 
 
 def test_models_that_a_server_has_are_offered_and_another_is_refused(tmp_path: Path) -> None:
@@ -51,10 +53,8 @@ def test_models_that_a_server_has_are_offered_and_another_is_refused(tmp_path: P
             await until(pilot, lambda: screen.form.said.get("model") == "some-vision-vlm")
             await until(pilot, lambda: not screen.wrong, "nothing is wrong")
 
-        app = form_app(
-            tmp_path, "eval", backend="openai", base_url=server.base_url, model="some-vision-vlmm"
-        )
-        drive(app, steps, LARGE)
+        settings = {"base_url": server.base_url, "model": "some-vision-vlmm", **HUB}
+        drive(form_app(tmp_path, "eval", backend="openai", **settings), steps, LARGE)
 
 
 def test_a_backend_that_needs_a_model_says_so_at_the_model(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_backend_that_needs_a_model_says_so_at_the_model(tmp_path: Path) -> No
             await pilot.press("enter", "ctrl+u", *"prior", "enter")
             await until(pilot, lambda: screen.look is not None and not screen.wrong, "no reason")
 
-        app = form_app(tmp_path, "eval", backend="openai", base_url=server.base_url)
+        app = form_app(tmp_path, "eval", backend="openai", base_url=server.base_url, **HUB)
         drive(app, steps, SMALL)
 
 
@@ -88,10 +88,8 @@ def test_a_missing_key_is_named_by_its_variable_and_one_that_is_pasted_is_not_sh
             await until(pilot, lambda: "api_key_env" in screen.wrong)
             assert "very-secret-value" not in seen(screen)
 
-        app = form_app(
-            tmp_path, "eval", backend="openai", base_url=server.base_url, model="some-vlm"
-        )
-        drive(app, steps, LARGE)
+        settings = {"base_url": server.base_url, "model": "some-vlm", **HUB}
+        drive(form_app(tmp_path, "eval", backend="openai", **settings), steps, LARGE)
 
 
 def test_what_an_evaluation_takes_is_counted_anew_for_every_change(tmp_path: Path) -> None:
@@ -138,7 +136,7 @@ def test_data_on_the_hub_is_counted_when_somebody_asks(
         await until_seen(pilot, "u counts photos and tokens")
         assert len(asked) == 1
 
-    drive(form_app(tmp_path, "eval", backend="prior", dataset="a/b", limit=8), steps, MIDDLE)
+    drive(form_app(tmp_path, "eval", backend="prior", **HUB, limit=8), steps, MIDDLE)
 
 
 def test_a_place_that_is_taken_back_is_named_when_it_is_started(
@@ -154,18 +152,18 @@ def test_a_place_that_is_taken_back_is_named_when_it_is_started(
 
     async def steps(pilot: Pilot[None]) -> None:
         screen = await ready(pilot)
-        for kind, name in (("s", "log_path"), ("e", "out")):
+        for kind, name in (("e", "out"), ("s", "log_path")):
             await pilot.press(kind)
             await until(pilot, lambda name=name: name in screen.form.by_name)
-            if kind == "e":
-                await fill(pilot, "backend", "prior")
+            if kind == "s":
+                await fill(pilot, "service", "local")
             await go_to(pilot, name)
             await pilot.press("backspace", "ctrl+s")
             await until_seen(pilot, "Not in this test.")
             screen.trouble = ""
-        assert launched == [("sft", Path("runs/sft")), ("eval", tmp_path / "results" / "eval")]
+        assert launched == [("eval", tmp_path / "results" / "eval"), ("sft", Path("runs/sft"))]
 
-    drive(form_app(tmp_path, **WORLD), steps, SMALL)
+    drive(form_app(tmp_path, "eval", backend="prior", **HUB), steps, SMALL)
 
 
 def test_an_evaluation_is_started_detached_and_its_result_is_opened(
