@@ -56,10 +56,13 @@ def open_local_osv5m(
         )
     zips = {path.name: LocalFile(path) for path in sorted(images.glob("*.zip"))}
     folder = cache_dir / "osv5m" / f"local-{_identity([csv, *(z.path for z in zips.values())])}"
-    with prepared.locked(folder):
-        table = prepared.build(folder, csv, list(zips.items()), progress)
+    if not prepared.is_finished(folder):
+        with prepared.locked(folder):
+            prepared.build(folder, csv, list(zips.items()), progress)
     folders = sorted(path for path in images.iterdir() if path.is_dir())
-    return Osv5mDataset(NAME, split, table, _LocalImages(zips, [*folders, images]))
+    return Osv5mDataset(
+        NAME, split, folder / prepared.PREPARED, _LocalImages(zips, [*folders, images])
+    )
 
 
 def _splits_of(root: Path) -> list[str]:
@@ -99,10 +102,18 @@ def prepare(
     Raises:
         DataError, SourceUnavailableError: as `open_hub_osv5m` and `open_local_osv5m`.
     """
-    if spec == HUB_NAME:
-        dataset = open_hub_osv5m(split, revision=revision, cache_dir=cache_dir, progress=progress)
-    else:
-        dataset = open_local_osv5m(Path(spec), split, cache_dir=cache_dir, progress=progress)
+    try:
+        if spec == HUB_NAME:
+            dataset = open_hub_osv5m(
+                split, revision=revision, cache_dir=cache_dir, progress=progress
+            )
+        else:
+            dataset = open_local_osv5m(Path(spec), split, cache_dir=cache_dir, progress=progress)
+    except PermissionError as error:
+        where = printable(os.fsdecode(error.filename or spec))
+        raise DataError(
+            f"{where} can't be read ({error.strerror}).", "Mend its permissions."
+        ) from error
     dataset.close()
     return dataset.prepared
 

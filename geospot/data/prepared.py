@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from csv import Error as CsvError
 from csv import reader as csv_reader
 from pathlib import Path
@@ -51,6 +51,7 @@ that doesn't fit into two of them needs larger ones."""
 
 _ROW_GROUP: Final = 1 << 16
 _READERS: Final = 2
+_REFUSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 _DROPPED: Final = "geospot.dropped"
 
 Column = Any  # arrays and chunked arrays; the stubs leave half of their types unknown
@@ -92,10 +93,13 @@ def is_finished(folder: Path) -> bool:
 
 
 def tidy(folder: Path) -> None:
-    """Removes the steps towards a prepared split; what is needed of them is in its file."""
+    """Removes the steps towards a prepared split, where that is allowed; what is needed of them is in its
+    file.
+    """
     rmtree(folder / _MEMBERS, ignore_errors=True)
     for name in (ROWS, FETCHED):
-        (folder / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            (folder / name).unlink()
 
 
 @contextmanager
@@ -105,21 +109,35 @@ def locked(folder: Path) -> Generator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = (folder / "lock").open("a")
     except OSError as error:
-        raise DataError(
-            f"The cache folder {printable(str(folder))} can't be written ({error.strerror}).",
-            "Name another one with GEOSPOT_CACHE.",
-        ) from error
+        raise _unwritable(folder, error) from error
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         try:
             yield
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise DataError(
-                f"The disk of the cache folder {printable(str(folder))} is full.",
-                "Make room or name another folder with GEOSPOT_CACHE; finished parts are kept.",
-            ) from error
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DataError(
+                    f"The disk of the cache folder {printable(str(folder))} is full.",
+                    "Make room or name another folder with GEOSPOT_CACHE; finished parts are kept.",
+                ) from error
+            if error.errno in _REFUSED and _is_within(folder, error.filename):
+                raise _unwritable(folder, error) from error
+            raise
+
+
+def _unwritable(folder: Path, error: OSError) -> DataError:
+    why = os.strerror(error.errno) if error.errno else error
+    return DataError(
+        f"The cache folder {printable(str(folder))} can't be written ({why}).",
+        "Name another one with GEOSPOT_CACHE.",
+    )
+
+
+def _is_within(folder: Path, name: object) -> bool:
+    """Whether a file that was refused is the cache's, and none of the data set; pyarrow, which writes only
+    here, gives no name.
+    """
+    return name is None or Path(str(name)).is_relative_to(folder)
 
 
 def index_members(

@@ -3,10 +3,12 @@
 import os
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geospot.durable import WriteError, unwritable
 from geospot.errors import ResultFormatError
 from geospot.evaluation.judge import reread
 from geospot.evaluation.results import EVAL, SAMPLES, ResultDirectory, read_records
@@ -36,6 +38,7 @@ def rescore(path: Path) -> Rescored:
     Raises:
         ResultFormatError: not a result directory, or a damaged one.
         BusyError: an evaluation is writing into it.
+        WriteError: it can't be written; the old samples are there still.
     """
     if not (path / EVAL).is_file():
         raise ResultFormatError(
@@ -55,7 +58,7 @@ def _rescore(directory: ResultDirectory) -> Rescored:
     moved = altered = 0
     samples = directory.path / SAMPLES
     fresh = directory.path / f".{SAMPLES}.fresh"
-    fresh.unlink(missing_ok=True)  # of a rescoring that was killed: the lock is ours
+    _remove(fresh)  # of a rescoring that was killed: the lock is ours
     try:
         with directory.writing_to(fresh):
             for old in read_records(samples):
@@ -68,7 +71,8 @@ def _rescore(directory: ResultDirectory) -> Rescored:
                 directory.append(new)
         kept = _exchange(samples, fresh) if altered else None
     finally:
-        fresh.unlink(missing_ok=True)
+        with suppress(WriteError):  # a folder that can't be written has said so already
+            _remove(fresh)
     summary = _summary(directory, manifest)
     manifest["rescored"] = {"versions": versions(), "at": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
     directory.write_manifest(manifest)
@@ -82,10 +86,20 @@ def _exchange(samples: Path, fresh: Path) -> Path:
     At no moment is there a directory without its samples.
     """
     kept = samples.with_name(f"samples.before-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
-    kept.unlink(missing_ok=True)
-    os.link(samples, kept)
-    fresh.replace(samples)
+    _remove(kept)
+    try:
+        os.link(samples, kept)
+        fresh.replace(samples)
+    except OSError as error:
+        raise unwritable(kept, error) from error
     return kept
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def _summary(directory: ResultDirectory, manifest: dict[str, Any]) -> dict[str, Any]:

@@ -29,10 +29,12 @@ def delete_and_forget(
 
     Raises:
         BusyError: a process is writing into the run; nothing was deleted.
+        WriteError: the record can't be written; nothing was deleted.
     """
     lock = take_lock(run, "Stop it first, or delete by the tinker:// path.")
     gone = set(gone_before)
     try:
+        _forget(run, gone)  # a row that can't be taken out would name what is gone for ever
         for path in paths:
             delete(path)
             gone.add(path)

@@ -1,6 +1,7 @@
 """OSV-5M in a folder: zips, extracted images, both, and what can be wrong with them."""
 
 import csv
+import errno
 import io
 import os
 import shutil
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from geospot.data.osv5m import open_local_osv5m, prepare
+from geospot.data.osv5m import LocalFile, open_local_osv5m, prepare
+from geospot.data.prepared import ROWS
 from geospot.errors import ColumnsError, DataError, ImageError
 from tests.support.osv_tree import BAD_ROWS, HEADER, make_osv_tree
 
@@ -278,6 +280,43 @@ def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match="GEOSPOT_CACHE"):
         open_local_osv5m(tmp_path, "test", cache_dir=tmp_path / "file")
+
+
+@pytest.mark.parametrize("refused", ["cache", "images"])
+def test_whose_permissions_are_to_be_mended_is_said(
+    tmp_path: Path, refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_osv_tree(tmp_path, images=2)
+
+    def refuse(place: Path | LocalFile, _: object = None) -> int:
+        path = place if isinstance(place, Path) else place.path
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    if refused == "cache":  # root is refused nothing
+        monkeypatch.setattr(Path, "replace", refuse)
+        said = r"cache folder .* can't be written \(Permission denied\)\. .*GEOSPOT_CACHE"
+    else:
+        monkeypatch.setattr(LocalFile, "size", property(refuse))
+        said = r"00\.zip can't be read \(Permission denied\)\. Mend its permissions"
+    with pytest.raises(DataError, match=said):
+        prepare("test", spec=str(tmp_path), cache_dir=tmp_path / "cache")
+    assert not [*(tmp_path / "cache").rglob("*.part")]
+
+
+def test_what_is_prepared_is_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_osv_tree(tmp_path, images=2)
+    path = prepare("test", spec=str(tmp_path), cache_dir=tmp_path / "cache")
+    (path.parent / "lock").unlink()
+    (path.parent / "lock").mkdir()  # so that it can't be opened, by root either
+    (path.parent / ROWS).touch()
+
+    def no_access(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(os, "access", no_access)
+    assert len(open_local_osv5m(tmp_path, "test", cache_dir=tmp_path / "cache").table) == 2
 
 
 def test_all_real_images_open(tmp_path: Path) -> None:

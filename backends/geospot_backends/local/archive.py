@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from geospot.durable import WriteError
 from geospot.errors import UsageError
 from geospot.services.archive import ArchivedCheckpoint
 from geospot.services.endpoint import ServiceOptions
 from geospot_backends.local import tiny_vlm
-from geospot_backends.local.api import EngineUserError
+from geospot_backends.local.api import EngineError, EngineUserError
 from geospot_backends.local.checkpoints import OPTIMIZER, TYPE_OF, Checkpoint, CheckpointStore
 from geospot_backends.local.durable import DESCRIPTION
 from geospot_backends.local.embedded import check_packages, default_state_dir
@@ -82,11 +83,20 @@ class LocalArchive:
             ) from error
 
     def delete(self, path: str) -> None:
-        """Removes the folder."""
+        """Removes the folder.
+
+        Raises:
+            WriteError: it may not be removed.
+        """
         try:
             self._store.delete(path)
         except EngineUserError as error:
             raise self._missing(error) from error
+        except EngineError as error:
+            raise WriteError(
+                f"{error.message[0].upper()}{error.message[1:]}.",
+                f"Mend the permissions of {self._state}, and run the same command again.",
+            ) from error
 
     def close(self) -> None:
         """Nothing is open."""

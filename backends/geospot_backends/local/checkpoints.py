@@ -176,9 +176,10 @@ class CheckpointStore:
         Raises:
             EngineUserError: there is none of this path, or a time that isn't between an hour and ten
                 years.
+            EngineError: the disk is full or read-only.
         """
         check_life(after_s)
-        with self._alone():
+        with _explained(text), self._alone():
             place = self._place(self.find(text).path)
             ends = None if after_s is None else self._now() + timedelta(seconds=after_s)
             content = described(place)
@@ -190,8 +191,9 @@ class CheckpointStore:
 
         Raises:
             EngineUserError: there is none of this path.
+            EngineError: the disk is read-only; it is there still.
         """
-        with self._alone():
+        with _explained(text, "deleted"), self._alone():
             remove(self._place(self.find(text).path))
 
     def tidy(self) -> None:
@@ -265,12 +267,12 @@ class CheckpointStore:
 
 
 @contextmanager
-def _explained(path: CheckpointPath) -> Generator[None]:
+def _explained(path: CheckpointPath | str, what: str = "written") -> Generator[None]:
     try:
         yield
     except OSError as error:
         why = error.strerror or error
-        raise EngineError(f"the checkpoint {path} can't be written: {why}") from error
+        raise EngineError(f"the checkpoint {path} can't be {what}: {why}") from error
 
 
 def check_life(seconds: int | None) -> None:
