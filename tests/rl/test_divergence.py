@@ -27,7 +27,7 @@ from geospot.rl.types import Transition
 from geospot.runs.checkpoints import RunCheckpoint
 from tests.support.approx import approx
 from tests.support.geo_rollouts import group_of, located
-from tests.support.learning import embedded_url
+from tests.support.learning import engine_url
 
 COEFFICIENT = 0.5
 
@@ -95,7 +95,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
     folder = tmp_path_factory.mktemp("divergence")
-    with embedded_url(folder / "state") as url:
+    with engine_url(folder / "state") as url:
         fast = {"learning_rate": 5e-3, "lr_schedule": "constant", "warmup_steps": 0}
         _, moved = asyncio.run(one_step(url, folder / "first", **fast))
         yield World(url, moved, folder)
@@ -112,13 +112,13 @@ def by_hand(client: tinker.SamplingClient, turn: Transition) -> float:
 def test_a_rollout_loses_what_its_answer_is_likelier_than_under_the_base(world: World) -> None:
     report = world.step("base")
 
-    service = tinker.ServiceClient(base_url=world.url, api_key="tml-no-key-needed")
-    policy = service.create_sampling_client(model_path=world.moved.sampler_path).result()
-    base = service.create_sampling_client(base_model=TINY_MODEL).result()
+    turns_of = [[one.transitions[0] for one in g.trajectories] for g in report.sampled.groups]
+    with tinker.ServiceClient(base_url=world.url, api_key="tml-no-key-needed") as service:
+        policy = service.create_sampling_client(model_path=world.moved.sampler_path).result()
+        base = service.create_sampling_client(base_model=TINY_MODEL).result()
+        apart_of = [[by_hand(policy, t) - by_hand(base, t) for t in turns] for turns in turns_of]
     nats: list[float] = []
-    for number, group in enumerate(report.sampled.groups):
-        turns = [one.transitions[0] for one in group.trajectories]
-        apart = [by_hand(policy, turn) - by_hand(base, turn) for turn in turns]
+    for number, (turns, apart) in enumerate(zip(turns_of, apart_of, strict=True)):
         penalised = [
             turn.reward - COEFFICIENT * value for turn, value in zip(turns, apart, strict=True)
         ]

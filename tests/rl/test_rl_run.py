@@ -1,12 +1,10 @@
 """Whole RL runs on the embedded engine: what they leave, how they go on, how they end."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +14,18 @@ from geospot.runs.checkpoints import read_checkpoints
 from geospot.runs.histograms import HISTOGRAMS
 from geospot.runs.rollouts import RolloutReader
 from tests.support.approx import approx
+from tests.support.evaluating import begin_geospot
+from tests.support.learning import engine_url
+from tests.support.warm import Started
 
-pytestmark = pytest.mark.timeout(900)  # a run takes 20 s, or two minutes in a crowd
+pytestmark = pytest.mark.timeout(900)  # a run takes seconds, or two minutes in a crowd
 
 STEPS = 6
 _SETTINGS = (
-    "service=local",
     "model_name=geospot/tiny-vlm",
     "hf_repo=world",
     "coord_tau=2000",
-    f"max_steps={STEPS}",
+    f"max_samples={3 * STEPS}",
     "batch_size=3",
     "group_size=4",
     "save_every=2",
@@ -36,28 +36,21 @@ _SETTINGS = (
 )
 
 
-def _start(tmp_path: Path, *settings: str) -> subprocess.Popen[str]:
-    """`geospot rl` in a process of its own, with a state folder of its own."""
-    return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "geospot",
-            "rl",
-            f"log_path={tmp_path / 'run'}",
-            *_SETTINGS,
-            *settings,
-        ],
-        env=os.environ | {"GEOSPOT_STATE_DIR": str(tmp_path / "state")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """The address of an engine for all of them."""
+    with engine_url(tmp_path_factory.mktemp("state")) as address:
+        yield address
 
 
-def _finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+def _start(url: str, run: Path, *settings: str) -> Started:
+    """`geospot rl` in a process of its own."""
+    return begin_geospot("rl", f"service={url}", f"log_path={run}", *_SETTINGS, *settings)
+
+
+def _finish(process: Started) -> tuple[int, str]:
     out, err = process.communicate(timeout=300)
-    return process.returncode, out + err
+    return process.wait(), out + err
 
 
 def _rows(run: Path) -> dict[int, dict[str, Any]]:
@@ -73,12 +66,12 @@ def _rows(run: Path) -> dict[int, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nobody interrupted."""
-    folder = tmp_path_factory.mktemp("whole")
-    code, said = _finish(_start(folder))
+    run = tmp_path_factory.mktemp("whole") / "run"
+    code, said = _finish(_start(url, run))
     assert code == 0, said
-    return folder / "run"
+    return run
 
 
 def test_a_run_leaves_everything_that_a_reader_looks_for(whole: Path) -> None:
@@ -117,28 +110,26 @@ def test_the_rewards_on_record_are_those_of_the_rollouts(whole: Path) -> None:
             assert sum(known) == approx(0.0, abs=1e-5)
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_been(whole: Path, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_as_if_nothing_had_been(whole: Path, url: str, tmp_path: Path) -> None:
     rng = random.Random(4)
     run = tmp_path / "run"
     kills = 0
     for _ in range(12):
-        process = _start(tmp_path)
+        process = _start(url, run)
         began = time.monotonic()
         seen = len(_lines(run))
         # Somewhere after it has got on by at least one row, so that the test comes to an end.
         while len(_lines(run)) <= seen and process.poll() is None and time.monotonic() - began < 90:
             time.sleep(0.05)
-        time.sleep(rng.uniform(0.0, 1.5))
-        if process.poll() is not None:
+        time.sleep(rng.uniform(0.0, 0.5))
+        process.kill()
+        if process.wait() != -signal.SIGKILL:
             break
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.communicate()
         kills += 1
         if kills == 2:
             break
     assert kills
-    code, said = _finish(_start(tmp_path))
+    code, said = _finish(_start(url, run))
     assert code == 0, said
     expected, found = _rows(whole), _rows(run)
     assert sorted(found) == sorted(expected)
@@ -159,9 +150,11 @@ def _lines(run: Path) -> list[str]:
     return path.read_text().splitlines() if path.is_file() else []
 
 
-def test_a_run_that_is_asked_to_stop_saves_and_goes_on(whole: Path, tmp_path: Path) -> None:
-    process = _start(tmp_path, "save_every=100")
+def test_a_run_that_is_asked_to_stop_saves_and_goes_on(
+    whole: Path, url: str, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
+    process = _start(url, run, "save_every=100")
     while not _lines(run) and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
@@ -173,7 +166,7 @@ def test_a_run_that_is_asked_to_stop_saves_and_goes_on(whole: Path, tmp_path: Pa
     assert saved.batch is not None
     assert 0 < saved.batch < STEPS
     assert beat["step"] == saved.batch
-    code, said = _finish(_start(tmp_path, "save_every=100"))
+    code, said = _finish(_start(url, run, "save_every=100"))
     assert code == 0, said
     rewards = [_rows(run)[step]["env/all/reward/total"] for step in range(STEPS)]
     expected = [_rows(whole)[step]["env/all/reward/total"] for step in range(STEPS)]

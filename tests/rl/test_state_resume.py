@@ -1,9 +1,6 @@
 """What a run carries from step to step outlives a kill: hard photos shown again, a tau that follows it."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -15,6 +12,7 @@ from geospot.learning.order import SampleOrder
 from geospot.rl.replay import REST_STEPS, HardReplay
 from geospot.runs.tail import StepTail
 from tests.support.approx import approx
+from tests.support.evaluating import begin_geospot, geospot
 
 STEPS = 18
 SAVED = 10
@@ -40,15 +38,16 @@ SETTINGS = (
 @pytest.mark.timeout(900)
 def test_a_killed_run_goes_on_with_the_same_photos_and_the_same_tau(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "geospot", "rl", *SETTINGS, f"log_path={run}"]
-    state = os.environ | {"GEOSPOT_STATE_DIR": str(tmp_path / "state")}
+    command = ["rl", *SETTINGS, f"log_path={run}"]
+    state = {"GEOSPOT_STATE_DIR": str(tmp_path / "state")}
     saved = run / "checkpoints.jsonl"
-    first = subprocess.Popen(command, env=state, stdout=subprocess.DEVNULL)
+    first = begin_geospot(*command, env=state)
     while first.poll() is None and not (saved.is_file() and f"{SAVED:06}" in saved.read_text()):
         time.sleep(0.02)
     first.kill()
     assert first.wait() == -signal.SIGKILL
-    subprocess.run(command, env=state, check=True, capture_output=True, timeout=400)
+    resumed = geospot(*command, env=state)
+    assert resumed.returncode == 0, resumed.stderr
 
     shown, metrics = StepTail(run / "photos.jsonl"), StepTail(run / "metrics.jsonl")
     shown.look()

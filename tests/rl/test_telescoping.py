@@ -2,9 +2,6 @@
 
 import asyncio
 import math
-import os
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -21,7 +18,9 @@ from geospot.rl.telescoping import DECIDE, LOOK_AGAIN, TelescopingGeoEnv, stage_
 from geospot.rl.types import StepResult
 from geospot.runs.rollouts import RolloutReader, RolloutRecord
 from tests.support.approx import approx
+from tests.support.evaluating import geospot
 from tests.support.geo_rollouts import located
+from tests.support.learning import engine_url
 from tests.support.tiny_chat import TINY_PROMPT, spoken, tiny_renderer, tiny_tokenizer
 
 REWARD = GeoReward((20.0,), {"coord": 3.0, "country": 1.0}, 0.1)
@@ -134,20 +133,13 @@ def test_tau_falls_over_the_turns_and_never_below_the_final_one() -> None:
     ]
 
 
-@pytest.mark.timeout(900)
 def test_a_run_plays_three_turns_on_the_embedded_engine(tmp_path: Path) -> None:
     said = [
-        *("service=local", "model_name=geospot/tiny-vlm", "hf_repo=world", "max_samples=2"),
+        *("model_name=geospot/tiny-vlm", "hf_repo=world", "max_samples=2"),
         *("env=telescoping", "coord_tau=2000", "batch_size=2", "group_size=3", "eval_every=0"),
     ]
-    done = subprocess.run(
-        [sys.executable, "-m", "geospot", "rl", f"log_path={tmp_path / 'run'}", *said],
-        env=os.environ | {"GEOSPOT_STATE_DIR": str(tmp_path / "state")},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    with engine_url(tmp_path / "state") as url:
+        done = geospot("rl", f"service={url}", f"log_path={tmp_path / 'run'}", *said)
     assert done.returncode == 0, done.stderr
 
     reader = RolloutReader(tmp_path / "run")
