@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -18,11 +19,24 @@ from geospot_backends.population import best_constant, population
 
 
 def _ask(backend: Backend, sample_id: str, draw: int = 0) -> tuple[float, float]:
-    question = Question(sample_id, draw, load_prompt("coordinates"), image=None)
-    reply = asyncio.run(backend.ask(question))
-    assert reply.text == ""
-    assert reply.coordinates is not None
-    return reply.coordinates
+    return _ask_all(backend, [sample_id], draw)[0]
+
+
+def _ask_all(
+    backend: Backend, sample_ids: Sequence[str], draw: int = 0
+) -> list[tuple[float, float]]:
+    prompt = load_prompt("coordinates")
+
+    async def ask(sample_id: str) -> tuple[float, float]:
+        reply = await backend.ask(Question(sample_id, draw, prompt, image=None))
+        assert reply.text == ""
+        assert reply.coordinates is not None
+        return reply.coordinates
+
+    async def asked() -> list[tuple[float, float]]:
+        return [await ask(sample_id) for sample_id in sample_ids]
+
+    return asyncio.run(asked())
 
 
 def test_neither_needs_an_image_or_a_server() -> None:
@@ -80,7 +94,7 @@ def test_the_seed_of_an_evaluation_is_the_one_that_draws() -> None:
 
 def test_prior_draws_where_people_are() -> None:
     backend = create_prior(BackendOptions())
-    points = np.array([_ask(backend, f"photo-{number}") for number in range(4000)])
+    points = np.array(_ask_all(backend, [f"photo-{number}" for number in range(4000)]))
     assert all(is_on_globe(*point) for point in points.tolist())
     found = reverse_geocode(points[:, 0], points[:, 1])
     shares = Counter(continent(code) for code in found.country_N.tolist())

@@ -14,8 +14,11 @@ from geospot.services.archive import new_folder
 from geospot_backends.local.api import LoraSpec
 from geospot_backends.local.checkpoints import CheckpointPath, CheckpointStore
 from geospot_backends.local.engine import LocalEngine
+from geospot_backends.local.server import EmbeddedServer
 from geospot_backends.tinker_target import parse_target
 from tests.support.evaluating import geospot, records
+from tests.support.evaluating import run as evaluated
+from tests.support.scripted_engine import ScriptedEngine
 
 TINY = "geospot/tiny-vlm"
 RUN = "0a1b2c:train:0"
@@ -86,11 +89,14 @@ def test_an_exported_model_is_asked_as_its_run_was(
     assert asked.trained.prompt is not None
     assert asked.trained.prompt.name == "tiny"
     assert (asked.trained.renderer_name, asked.trained.max_image_size) == ("qwen3_vl_instruct", 96)
-    common = ("eval", "--backend", "local", "--dataset", "world", "--split", "test", "--limit", "4")
-    greedy = ("--temperature", "0", "--max-tokens", "64")
-    for model, out in ((str(folder), "exported"), (TINY, "shipped")):
-        ran = geospot(*common, *greedy, "--model", model, "--out", tmp_path / out)
-        assert ran.returncode == 0, ran.stderr
+    photos = ("--dataset", "world", "--split", "test", "--limit", "4")
+    told = ("--temperature", "0", "--max-tokens", "64", "--out", tmp_path / "exported")
+    ran = geospot("eval", "--backend", "local", "--model", folder, *photos, *told)
+    assert ran.returncode == 0, ran.stderr
+    engine = LocalEngine(tmp_path / "state", device="cpu")
+    with EmbeddedServer(engine, engine.checkpoints) as server:
+        where = (server.base_url, tmp_path / "shipped")
+        evaluated("world", *where, backend="tinker", model=TINY, limit=4, max_tokens=64)
     manifest = json.loads((tmp_path / "exported" / "eval.json").read_text())
     assert manifest["prompt"]["name"] == "tiny"
     assert manifest["backend"]["exported"]["model_name"] == TINY
@@ -201,9 +207,6 @@ def test_what_a_run_saved_is_deleted_and_forgotten(tmp_path: Path) -> None:
 def test_over_the_wire_base_models_are_listed_and_advice_names_the_service(
     whole: tuple[Path, Path],
 ) -> None:
-    from geospot_backends.local.server import EmbeddedServer
-    from tests.support.scripted_engine import ScriptedEngine
-
     state, run = whole
     path = parse_target(str(run)).path or ""
     with EmbeddedServer(ScriptedEngine(), CheckpointStore(state)) as server:

@@ -12,12 +12,12 @@ import pytest
 
 from geospot.evaluation.results import read_records
 from tests.support.evaluating import (
+    begin_geospot,
     environment,
     geospot,
     records,
     run,
     sent_digests,
-    start_geospot,
     summary,
     timeless,
     wait_for,
@@ -56,7 +56,7 @@ def read_if_there(file: Path) -> bytes:
 def kill_after(arguments: list[str | Path], server: VlmServer, questions: int) -> None:
     """Starts the command and kills it once the server was asked so many more questions."""
     target = server.log.per_image.total() + questions
-    process = start_geospot(*arguments)
+    process = begin_geospot(*arguments)
     wait_for(lambda: server.log.per_image.total() >= target or process.poll() is not None)
     process.kill()
     process.communicate()
@@ -79,17 +79,17 @@ def test_started_to_outlive_its_terminal_it_goes_on_without(tmp_path: Path) -> N
 
 
 def test_killed_again_and_again_nothing_is_lost_or_asked_twice(tmp_path: Path) -> None:
-    truth = make_osv_tree(tmp_path / "osv", images=120)
+    truth = make_osv_tree(tmp_path / "osv", images=80)
     digests = sent_digests(tmp_path / "osv")
     lines = tmp_path / "out" / "samples.jsonl"
     with VlmServer(by_image) as server:
         whole = run(tmp_path / "osv", server.base_url, tmp_path / "whole")
         dice, server.log = random.Random(7), Log()
         arguments = command(tmp_path / "osv", server.base_url, tmp_path / "out")
-        for _ in range(4):
+        for _ in range(3):
             settled = {record.id for record in read_records(lines)}
             asked_before = {id_: server.log.per_image[digests[id_]] for id_ in settled}
-            kill_after(arguments, server, dice.randrange(5, 30))
+            kill_after(arguments, server, dice.randrange(5, 20))
             asked_now = {id_: server.log.per_image[digests[id_]] for id_ in settled}
             assert asked_now == asked_before
             assert settled <= {record.id for record in read_records(lines)}
@@ -111,7 +111,7 @@ def test_ctrl_c_lets_requests_under_way_end_and_keeps_everything(tmp_path: Path)
 
     with VlmServer(slower) as server:
         arguments = command(tmp_path / "osv", server.base_url, tmp_path / "out")
-        process = start_geospot(*arguments)
+        process = begin_geospot(*arguments)
         wait_for(lambda: server.log.per_image.total() >= 10)
         process.send_signal(signal.SIGINT)
         output, said = process.communicate(timeout=240)

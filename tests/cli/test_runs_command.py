@@ -15,22 +15,10 @@ from geospot.evaluation.results import EVENTS
 from geospot.runs import processes
 from geospot.runs.heartbeat import read_heartbeat
 from geospot.runs.processes import birth_of, this_host
+from tests.support.evaluating import geospot
 from tests.support.result_dirs import answered, write_result
 from tests.support.vlm_server import dead_port
 from tests.support.written_runs import foreign_run, write_beat, write_run
-
-
-def geospot(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """The program in a process of its own, without a terminal."""
-    return subprocess.run(
-        [sys.executable, "-m", "geospot", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        env=os.environ | environment,
-    )
 
 
 def told(*arguments: str) -> str:

@@ -3,7 +3,7 @@
 import csv
 import io
 import subprocess
-import sys
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from geospot_leaderboard.collect import Broken, collect
 from geospot_leaderboard.export import to_csv, to_markdown
 from geospot_leaderboard.ranking import rank
 from geospot_leaderboard.show import as_renderable
+from tests.support.evaluating import geospot
 from tests.support.result_dirs import answered, failed, write_result
 
 BERN = (46.94809, 7.44744)
@@ -161,14 +162,8 @@ def test_terminal_shows_the_same_rows_and_what_is_broken(tmp_path: Path) -> None
 
 
 def _geospot(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "geospot", "leaderboard", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    with chdir(cwd):
+        return geospot("leaderboard", *arguments)
 
 
 def test_command_exports_shows_and_compares(tmp_path: Path) -> None:

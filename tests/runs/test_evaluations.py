@@ -11,7 +11,7 @@ from geospot.errors import UsageError
 from geospot.evaluation.results import EVENTS, read_records
 from geospot.runs.evaluations import stop_evaluation, this_process
 from geospot.runs.processes import this_host
-from tests.support.evaluating import geospot, start_geospot, summary, wait_for
+from tests.support.evaluating import begin_geospot, geospot, summary, wait_for
 from tests.support.result_dirs import answered, write_result
 from tests.support.vlm_server import Behaviour, VlmServer
 
@@ -27,7 +27,7 @@ def slower(server: VlmServer) -> Behaviour:
 def slow_evaluation(out: Path, url: str) -> list[str | Path]:
     return [
         *("eval", "--backend", "openai", "--base-url", url, "--model", "some-vlm", "--no-canary"),
-        *("--dataset", "world", "--limit", "500", "--concurrency", "4", "--out", out),
+        *("--dataset", "world", "--limit", "140", "--concurrency", "4", "--out", out),
     ]
 
 
@@ -35,13 +35,13 @@ def test_it_finishes_what_is_under_way_and_the_same_command_goes_on(tmp_path: Pa
     out = tmp_path / "out"
     with VlmServer() as server:
         server.plan = lambda _: slower(server)
-        process = start_geospot(*slow_evaluation(out, server.base_url))
+        process = begin_geospot(*slow_evaluation(out, server.base_url))
         wait_for(lambda: (out / "samples.jsonl").is_file() and server.log.per_image.total() > 20)
         done = geospot("runs", "stop", out, "--wait")
         assert f"Asked process {process.pid} of {out}" in done.stdout, done.stderr
         assert process.wait(120) == 130
         kept = {record.id for record in read_records(out / "samples.jsonl")}
-        assert summary(out)["not_asked"] == 500 - len(kept) > 0
+        assert summary(out)["not_asked"] == 140 - len(kept) > 0
         assert len(kept) == server.log.per_image.total()  # what was under way was waited for
         with pytest.raises(UsageError, match=r"is over\. There is nothing to stop"):
             stop_evaluation(out)
@@ -49,14 +49,14 @@ def test_it_finishes_what_is_under_way_and_the_same_command_goes_on(tmp_path: Pa
         done = geospot(*slow_evaluation(out, server.base_url))
         assert done.returncode == 0, done.stderr
         assert summary(out)["not_asked"] == 0
-        assert server.log.per_image.total() == 500
+        assert server.log.per_image.total() == 140
 
 
 def test_it_is_ended_at_once_and_what_was_answered_stays(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with VlmServer() as server:
         server.plan = lambda _: slower(server)
-        process = start_geospot(*slow_evaluation(out, server.base_url))
+        process = begin_geospot(*slow_evaluation(out, server.base_url))
         wait_for(lambda: (out / "samples.jsonl").is_file() and server.log.per_image.total() > 20)
         done = geospot("runs", "stop", "--now", out)
         assert f"Ended process {process.pid}" in done.stdout, done.stderr
