@@ -2,12 +2,15 @@
 
 import asyncio
 import math
+import threading
 from pathlib import Path
 
 import pytest
 
+from geospot.query import Query
 from geospot.runs.rollouts import RolloutRecord
 from geospot.tui.reading import Watching
+from geospot.tui.rollout_groups import StepView
 from geospot.tui.widgets.answer import AnswerColumn
 from geospot.tui.widgets.answer_list import AnswerList
 from tests.support.rollout_screens import (
@@ -18,12 +21,14 @@ from tests.support.rollout_screens import (
     write_rollouts,
 )
 from tests.support.rollouts import rollout
+from tests.support.screens import type_ahead
 
 
 def test_a_filter_counts_and_puts_what_it_lets_through_first(tmp_path: Path) -> None:
     async def look(shown: Shown) -> None:
         await shown.at(2)
-        await shown.press("slash", *"reward>0.5 group<2", "enter")
+        await shown.press("slash")
+        type_ahead(shown.app, [*"reward>0.5 group<2", "enter"])
         await shown.until(lambda: "2 of 16 answers in 2 of 4 groups" in shown.status)
         assert shown.place == (2, 0, 3)
         assert "group 1/2" in shown.strip
@@ -53,6 +58,31 @@ def test_a_filter_that_cannot_be_read_says_so_and_hides_nothing(tmp_path: Path) 
         assert "rewrd" in shown.painted
 
     show_rollouts(run_with_rollouts(tmp_path), look, query="rewrd>1")
+
+
+def test_a_filter_typed_while_countries_are_judged_holds_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filtered, is_judging, goes_on = StepView.filtered, threading.Event(), threading.Event()
+
+    def held(view: StepView, query: Query) -> StepView:
+        judged = all(answer.right_country for group in view.groups for answer in group.answers)
+        if judged and not is_judging.is_set():
+            is_judging.set()
+            goes_on.wait()
+        return filtered(view, query)
+
+    monkeypatch.setattr(StepView, "filtered", held)
+
+    async def look(shown: Shown) -> None:
+        await shown.until(is_judging.is_set)
+        await shown.filter("index>1")
+        await shown.until(lambda: "8 of 16 answers" in shown.status)
+        goes_on.set()
+        await shown.until(lambda: shown.screen.view and shown.screen.view.groups[0].answers[0].right_country)
+        assert "8 of 16 answers" in shown.status
+
+    show_rollouts(run_with_rollouts(tmp_path, [0]), look)
 
 
 def test_a_word_is_marked_and_brought_into_sight(tmp_path: Path) -> None:
@@ -101,14 +131,15 @@ def test_without_a_match_other_steps_can_be_searched(tmp_path: Path) -> None:
 
 
 def test_a_search_is_ended_by_escape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = run_with_rollouts(tmp_path, range(400))
+    folder = run_with_rollouts(tmp_path)
     read = Watching.rollouts
 
-    async def read_slowly(self: Watching, step: int) -> list[RolloutRecord]:
-        await asyncio.sleep(0.05)
+    async def read_one(self: Watching, step: int) -> list[RolloutRecord]:
+        if step:
+            await asyncio.Event().wait()  # for ever
         return await read(self, step)
 
-    monkeypatch.setattr(Watching, "rollouts", read_slowly)
+    monkeypatch.setattr(Watching, "rollouts", read_one)
 
     async def look(shown: Shown) -> None:
         await shown.at(0)

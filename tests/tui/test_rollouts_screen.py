@@ -22,6 +22,7 @@ from tests.support.rollout_screens import (
     write_rollouts,
 )
 from tests.support.rollouts import HOSTILE_TEXT, rollout, step_rollouts
+from tests.support.screens import type_ahead
 
 
 @pytest.mark.parametrize(("size", "columns"), [(SMALL, 1), (MIDDLE, 4), (LARGE, 4)])
@@ -102,7 +103,7 @@ def test_another_step_keeps_the_place_unless_there_is_a_filter(tmp_path: Path) -
 def test_an_arrow_held_down_ends_where_it_was_let_go(tmp_path: Path) -> None:
     async def look(shown: Shown) -> None:
         await shown.at(39)
-        await shown.press(*["left_square_bracket"] * 30)
+        type_ahead(shown.app, ["left_square_bracket"] * 30)
         await shown.at(9)
 
     show_rollouts(run_with_rollouts(tmp_path, range(40)), look)
