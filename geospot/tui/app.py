@@ -17,6 +17,7 @@ from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
+from textual.widgets import Input
 
 from geospot.errors import GeospotError
 from geospot.textsafe import printable
@@ -179,12 +180,13 @@ class GeospotApp(App[None]):
         """Waits until the last key is done with: a screen that it opens is drawn, and all parts know.
 
         Parts tell one another by messages. A key that is typed fast would be ahead of them, and be for
-        the screen that is just being left, or for the row where the cursor was.
+        the screen that is just being left, or for the row where the cursor was. A thread that sorts or
+        filters a list is waited for, too, unless the key is typed into a line.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(_CATCHES_UP_S):
                 before = None, None
-                while before != (now := (self.screen, self.focused)):
+                while before != (now := (self.screen, self.focused)) or await self._in_order():
                     before = now
                     for part in (self.focused or self.screen).ancestors_with_self:
                         if part is not self:
@@ -192,6 +194,12 @@ class GeospotApp(App[None]):
                     if self._typed_on is not self.screen:
                         await _heard(self.screen.call_after_refresh)
                         self._typed_on = self.screen
+
+    async def _in_order(self) -> bool:
+        """Waits for the list of the screen, where a key may be for a row of it; whether it had to."""
+        if isinstance(self.focused, Input) or not isinstance(self.screen, GeoScreen):
+            return False
+        return await self.screen.in_order(_CATCHES_UP_S)
 
     async def _done_at_once(self, event: events.Key | events.Paste) -> bool:
         screen = self.screen

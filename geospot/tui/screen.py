@@ -1,6 +1,9 @@
 """What all screens have in common: a title, a body, a line that says what is waited for, and the keys."""
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from rich.text import Text
@@ -10,6 +13,7 @@ from textual.await_remove import AwaitRemove
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Input, Static
+from textual.worker import WorkerCancelled, WorkerFailed
 
 from geospot.textsafe import printable
 from geospot.tui.widgets.keyline import KeyLine
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
     from geospot.tui.app import GeospotApp
 
 
+_ORDER: Final = "order"
+"""Group of the workers that put a list in order."""
 LEAST_WIDTH: Final = 80
 LEAST_HEIGHT: Final = 23
 """Of a terminal with 24 lines tmux takes one for itself."""
@@ -48,6 +54,9 @@ class GeoScreen(Screen[None]):
             "shift+tab", "app.focus_previous", "Part before", show=False, tooltip="Of the screen"
         ),
     ]
+
+    _ordered_s = 0.0
+    """When an order of the list was wanted last."""
 
     @property
     def first_keys(self) -> Sequence[str]:
@@ -117,6 +126,25 @@ class GeoScreen(Screen[None]):
     def attempt(self, work: Awaitable[object]) -> None:
         """Does something that takes a while, beside the screen; a `GeospotError` is shown as a sentence."""
         self.run_worker(self.geospot.attempted(work), group="attempts")
+
+    def order_anew(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Sorts or filters the list beside the screen; an order that was wanted before is given up."""
+        self._ordered_s = time.monotonic()
+        self.run_worker(work, exclusive=True, group=_ORDER)
+
+    async def in_order(self, within_s: float) -> bool:
+        """Waits for the order that was wanted last, unless that was longer ago; whether it had to."""
+        if time.monotonic() - self._ordered_s > within_s:
+            return False
+        going = [
+            worker
+            for worker in self.workers
+            if worker.node is self and worker.group == _ORDER and not worker.is_finished
+        ]
+        for worker in going:
+            with suppress(WorkerCancelled, WorkerFailed):
+                await asyncio.shield(worker.wait())  # who waits no longer leaves it at work
+        return bool(going)
 
     def on_resize(self, event: events.Resize) -> None:
         """A terminal that is too small is told so: nothing would stand where it belongs."""

@@ -79,7 +79,9 @@ def test_a_filter_typed_while_countries_are_judged_holds_after_it(
         await shown.filter("index>1")
         await shown.until(lambda: "8 of 16 answers" in shown.status)
         goes_on.set()
-        await shown.until(lambda: shown.screen.view and shown.screen.view.groups[0].answers[0].right_country)
+        await shown.until(
+            lambda: shown.screen.view and shown.screen.view.groups[0].answers[0].right_country
+        )
         assert "8 of 16 answers" in shown.status
 
     show_rollouts(run_with_rollouts(tmp_path, [0]), look)

@@ -3,22 +3,30 @@
 They come in one go here. Each is for what a person would see had the one before been waited for.
 """
 
+import asyncio
+import pkgutil
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.app import App
 from textual.command import CommandList
 from textual.pilot import Pilot
-from textual.widgets import OptionList
+from textual.widgets import Input, OptionList
 
 from geospot.tui.app import GeospotApp
 from geospot.tui.screens import launch_choices, launch_dialogs, launch_form
+from geospot.tui.screens.answers import AnswersDialog
 from geospot.tui.screens.launch import LaunchScreen
 from geospot.tui.screens.launch_list import FieldTable
 from geospot.tui.screens.result import ResultScreen
 from geospot.tui.screens.run import RunScreen
 from geospot.tui.screens.runs import RunsScreen
+from geospot.tui.widgets.filterbar import FilterBar
 from tests.support.result_dirs import answered, write_result
+from tests.support.rollout_screens import Shown, run_with_rollouts, show_rollouts
 from tests.support.runs_screens import app_on, folder_of_runs, on_cursor, rows, until_read
 from tests.support.screens import drive, opened, seen, type_ahead, until, until_seen
 from tests.support.written_runs import write_run
@@ -229,3 +237,96 @@ def test_an_offer_for_a_field_is_no_answer_to_what_is_typed_since(
         assert form.form.said["log_path"] == "abzzz"
 
     drive(app, steps)
+
+
+@pytest.fixture
+def goes_on() -> Iterator[threading.Event]:
+    """Is set, and at the end for certain: no thread waits for ever."""
+    event = threading.Event()
+    event.set()
+    yield event
+    event.set()
+
+
+@pytest.mark.parametrize(
+    ("opens", "filters", "before", "behind"),
+    [
+        (GeospotApp.open_result, "geospot.tui.screens.result.order_of", "l", "enter"),
+        (GeospotApp.open_result_map, "geospot.tui.screens.map.kept", "f", "n"),
+    ],
+    ids=["result", "map"],
+)
+def test_behind_a_filter_a_key_is_for_what_it_keeps(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    opens: Callable[[GeospotApp, Path], None],
+    goes_on: threading.Event,
+    filters: str,
+    before: str,
+    behind: str,
+) -> None:
+    """A thread filters. The answer that is farthest off comes first before, and none is chosen by itself."""
+    records = [answered(name, (1.0, 1.0), (to, 1.0)) for name, to in (("near", 2.0), ("far", 60.0))]
+    result = write_result(tmp_path / "r", records)
+    hold(monkeypatch, filters, goes_on)
+    app = opened(lambda app: opens(app, result))
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_seen(pilot, "2 answers")
+        await pilot.press(before)
+        goes_on.clear()
+        type_ahead(app, ["slash", *"id:near", "enter", behind])
+        await kept(app, "id:near")
+        goes_on.set()
+        await until(pilot, lambda: is_about_near(app), "the near one")
+
+    drive(app, steps)
+
+
+def is_about_near(app: GeospotApp) -> bool:
+    """Whether the answer is opened, or the only one on the map and chosen."""
+    if not isinstance(app.screen, AnswersDialog):
+        return "1 of 1 " in seen(app.screen)
+    return seen(app.screen.query_one("#answers-title")).strip() == "near"
+
+
+def test_behind_a_filter_of_rollouts_a_key_is_for_what_it_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes_on: threading.Event
+) -> None:
+    folder = run_with_rollouts(tmp_path, [0])
+    hold(monkeypatch, "geospot.tui.rollout_groups.StepView.filtered", goes_on)
+
+    async def look(shown: Shown) -> None:
+        await shown.at(0, 0)
+        goes_on.clear()
+        type_ahead(shown.app, ["slash", *"index>1", "enter", "down"])
+        await kept(shown.app, "index>1")
+        goes_on.set()
+        await shown.until(lambda: "8 of 16 answers" in shown.status)
+        await shown.at(0, 0, 3)
+
+    show_rollouts(folder, look)
+
+
+def hold(monkeypatch: pytest.MonkeyPatch, name: str, goes_on: threading.Event) -> None:
+    """A function that a thread calls is done while this is set; keys wait for it however long it takes."""
+    function = pkgutil.resolve_name(name)
+
+    def waits(*said: Any, **more: Any) -> Any:
+        goes_on.wait()
+        return function(*said, **more)
+
+    monkeypatch.setattr(name, waits)
+    monkeypatch.setattr("geospot.tui.app._CATCHES_UP_S", 600.0)
+
+
+async def kept(app: App[None], text: str) -> None:
+    """Waits until this filter stands in its line and is typed no more, and a little for the key behind it.
+
+    The pilot would wait for the app, which waits for the thread.
+    """
+    async with asyncio.timeout(120):
+        bar = app.screen.query_one(FilterBar)
+        while bar.text != text or isinstance(app.focused, Input):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)

@@ -371,7 +371,7 @@ class MapScreen(GeoScreen):
     def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
         """Shows what the filter keeps."""
         self._query = event.query
-        self.run_worker(self._apply, exclusive=True, group="filter")
+        self.order_anew(self._apply)
 
     def action_go_to(self) -> None:
         """Types a place to look at."""

@@ -194,7 +194,7 @@ class StepScreen(GeoScreen):
             while (step := self._wanted) is not None:
                 self.say_status(f"reading step {step} …")
                 whole = await self._reader.whole(step)
-                view = await self._reader.filtered(whole, self.query_now)
+                view = await self._filtered(whole)
                 if self._wanted == step:
                     self._wanted = None
                 self._show(whole, view)
@@ -212,9 +212,17 @@ class StepScreen(GeoScreen):
         if before is None:
             return
         whole = await self._reader.judged(before)
-        view = await self._reader.filtered(whole, self.query_now)
+        view = await self._filtered(whole)
         if self._whole is before:
             self._show(whole, view)
+
+    async def _filtered(self, whole: StepView) -> StepView:
+        """The step under the filter that holds when it is done, which may have been typed meanwhile."""
+        while True:
+            query = self.query_now
+            view = await self._reader.filtered(whole, query)
+            if query is self.query_now:
+                return view
 
     def _show(self, whole: StepView, view: StepView) -> None:
         self._whole = whole
@@ -227,8 +235,7 @@ class StepScreen(GeoScreen):
         self.query_now = query
         self._search = None
         if self._whole is not None:
-            work = partial(self._filter, self._whole, query)
-            self.run_worker(work, group="filter", exclusive=True)
+            self.order_anew(partial(self._filter, self._whole, query))
 
     async def _filter(self, whole: StepView, query: Query) -> None:
         view = await self._reader.filtered(whole, query)

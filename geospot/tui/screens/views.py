@@ -114,7 +114,7 @@ class ViewsScreen(ListScreen):
 
         if self.query_said.words:
             self.say_status("looking through the texts of the answers…")
-        self.run_worker(reorder(), exclusive=True, group="order")
+        self.order_anew(reorder)
 
     def action_filter(self) -> None:
         """Types a filter for the list, which is shown."""
