@@ -1,8 +1,5 @@
 """The quick path: what it computes is what transformers computes, with either library of products."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from geospot.services.endpoint import ServiceOptions
 from geospot_backends.local import inputs, products, quick_ops
 from geospot_backends.local.api import (
     AdamParams,
@@ -22,7 +18,6 @@ from geospot_backends.local.api import (
     SamplingParams,
     TokenChunk,
 )
-from geospot_backends.local.companion import Companion
 from geospot_backends.local.engine import LocalEngine
 from tests.support.engines import (
     answered,
@@ -176,27 +171,20 @@ def test_a_photo_is_read_ahead_once_and_a_bad_one_is_refused_later(
     assert read.count(photo.data) == 1
 
 
-def test_the_engine_of_its_own_process_multiplies_on_one_thread() -> None:
-    companion = Companion(ServiceOptions())
-    try:
-        environment = Path(f"/proc/{companion.pid}/environ")
-        if not environment.exists():
-            pytest.skip("this system doesn't show environments")
-        assert b"OPENBLAS_NUM_THREADS=1" in environment.read_bytes().split(b"\0")
-    finally:
-        companion.close()
-
-
-@pytest.mark.parametrize("threads", ["1", "2"])
-def test_numpy_multiplies_where_it_is_faster_and_on_one_thread(threads: str) -> None:
-    code = "from geospot_backends.local import products; print(products._BY_NUMPY)"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"OPENBLAS_NUM_THREADS": threads},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    processors = Path("/proc/cpuinfo")
-    amd = processors.is_file() and "AuthenticAMD" in processors.read_text(encoding="utf-8")
-    assert done.stdout.strip() == str(threads == "1" and amd)
+@pytest.mark.parametrize(
+    ("threads", "maker", "is_faster"),
+    [("1", "AuthenticAMD", True), ("2", "AuthenticAMD", False), ("1", "GenuineIntel", False)],
+)
+def test_numpy_multiplies_where_it_is_faster_and_on_one_thread(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    threads: str,
+    maker: str,
+    is_faster: bool,
+) -> None:
+    decide = products._is_faster  # pyright: ignore[reportPrivateUsage]
+    assert products._BY_NUMPY is decide()  # pyright: ignore[reportPrivateUsage]
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nvendor_id\t: {maker}\n")
+    monkeypatch.setattr(products, "_PROCESSORS", tmp_path / "cpuinfo")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", threads)
+    assert decide() is is_faster

@@ -1,10 +1,9 @@
 """The tiny model: built alike every time, trained by our own command, and good at its task."""
 
-import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import Datum, Engine, ImageChunk, LoraSpec, TokenChunk
 from geospot_backends.local.engine import LocalEngine
 from geospot_backends.local.models import load_tokenizer
-from geospot_backends.local.train_tiny import evaluate, prompt, train, write_scratch
+from geospot_backends.local.train_tiny import app, evaluate, prompt, train, write_scratch
 from geospot_backends.tinker_sampler import create_local
 
 BEST_CONSTANT_KM = 7153
@@ -77,10 +76,14 @@ def test_random_weights_are_drawn_from_the_seed_that_is_asked_for(tmp_path: Path
     assert drawn("f", shipped, 1) == drawn("g", shipped, 2)
 
 
-@given(st.text(max_size=60))
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return load_tokenizer(tiny_vlm.FOLDER)
+
+
+@given(text=st.text(max_size=60))
 @settings(max_examples=100, deadline=None)
-def test_the_tokenizer_writes_every_text(text: str) -> None:
-    tokenizer = load_tokenizer(tiny_vlm.FOLDER)
+def test_the_tokenizer_writes_every_text(tokenizer: Any, text: str) -> None:
     if any(token in text for token in tiny_vlm.SPECIAL_TOKENS):
         return
     ids: list[int] = tokenizer.encode(text)
@@ -120,24 +123,23 @@ def test_it_is_asked_what_it_was_trained_on_unless_the_person_says_otherwise() -
 
 
 def test_training_from_scratch_learns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = open_world("train", size=64)
+    data = open_world("train", size=32)
     write_scratch(tmp_path / "scratch", data, seed=1)
     scratch = str(tmp_path / "scratch")
     engine = LocalEngine(tmp_path / "state", device="cpu", models=[scratch])
     engine.create_model("tiny", scratch, None)
-    train(engine, data, steps=41, batch_size=8, learning_rate=3e-3, seed=1)
+    train(engine, data, steps=24, batch_size=4, learning_rate=3e-3, seed=1)
     losses = [float(line.split()[3]) for line in capsys.readouterr().out.splitlines()]
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_the_command_writes_a_model_that_the_engine_serves(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "geospot_backends.local.train_tiny", "--steps", "2"]
-    command += ["--images", "8", "--batch-size", "4", "--test-images", "4", "--out"]
-    done = subprocess.run(
-        [*command, str(tmp_path / "out")], capture_output=True, text=True, check=True
-    )
-    assert "greedy median" in done.stdout
+def test_the_command_writes_a_model_that_the_engine_serves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = str(tmp_path / "out")
+    command = ["--steps", "2", "--images", "8", "--batch-size", "4", "--test-images", "4"]
+    app([*command, "--out", out], standalone_mode=False)
+    assert "greedy median" in capsys.readouterr().out
     engine = LocalEngine(tmp_path / "state", device="cpu", models=[out])
     engine.create_model("m", out, LoraSpec(rank=1))
     tokenizer = load_tokenizer(Path(engine.info("m").tokenizer_dir))
