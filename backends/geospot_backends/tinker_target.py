@@ -10,15 +10,16 @@ from geospot.prompts import Prompt, load_prompt
 from geospot.renderers import Tokenizer, tokenizers
 from geospot.runs.checkpoints import (
     CHECKPOINTS,
+    SCHEME,
     RunSettings,
     choose_checkpoint,
     read_settings,
     split_name,
+    whole_sampler_path,
 )
 from geospot.runs.exported import read_asked
 from geospot.textsafe import printable
 
-_SCHEME: Final = "tinker://"
 _ADAPTER: Final = "adapter_config.json"
 _MODEL: Final = (_ADAPTER, "preprocessor_config.json", "processor_config.json")
 """One of these lies in the folder of a model or an adapter, and in no run directory."""
@@ -50,7 +51,7 @@ def parse_target(text: str | None) -> Target:
     """
     if text is None:
         return Target("")
-    if text.startswith(_SCHEME):
+    if text.startswith(SCHEME):
         return Target(text, path=_sampler_path(text))
     folder, name = split_name(text)
     if name is not None:
@@ -88,7 +89,8 @@ def load_tokenizer(base_model: str) -> Tokenizer:
 
 
 def _sampler_path(text: str) -> str:
-    parts = text.removeprefix(_SCHEME).split("/")
+    text = whole_sampler_path(text)
+    parts = text.removeprefix(SCHEME).split("/")
     if len(parts) != 3 or not all(parts):
         raise UsageError(
             f"{printable(text)!r} is no checkpoint's path.",

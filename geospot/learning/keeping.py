@@ -127,9 +127,14 @@ async def discard(
     gone: list[RunCheckpoint] = []
     for row in rows:
         try:
-            await trainer.delete(row)
+            found = await trainer.delete(row)
         except BackendError as error:
             directory.log(f"{row.name} couldn't be deleted: {error}", level="WARNING")
-        else:
-            gone.append(row)
+            continue
+        gone.append(row)
+        if not found:
+            directory.log(
+                f"{row.name} wasn't there to be deleted: it had expired, or the service deletes nothing, "
+                "and its disk fills."
+            )
     directory.forget_checkpoints(gone)

@@ -12,6 +12,7 @@ from geospot.errors import UsageError
 from geospot.runs.checkpoints import (
     CONFIG,
     FINAL,
+    SCHEME,
     RunCheckpoint,
     RunSettings,
     read_checkpoints,
@@ -23,7 +24,6 @@ from geospot.textsafe import printable
 
 ConfigT = TypeVar("ConfigT", bound=LearnConfig)
 
-SCHEME: Final = "tinker://"
 START_PATH: Final = "start_path"
 """Where config.json records the weights that a run started from; null where it was a base model."""
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeVar
 
 from geospot.config.learning import KLReference, LearnConfig
@@ -11,7 +10,7 @@ from geospot.learning.steps import PendingStep, StepOutcome, answer, outcome_of
 from geospot.prompts import Prompt
 from geospot.renderers import Renderer, Tokenizer, get_renderer
 from geospot.renderers.tokenizers import hub_id, load_tokenizer
-from geospot.runs.checkpoints import FINAL, RunCheckpoint
+from geospot.runs.checkpoints import FINAL, RunCheckpoint, whole_sampler_path
 from geospot.services import Endpoint
 
 if TYPE_CHECKING:
@@ -223,23 +222,31 @@ class Trainer(Generic[ConfigT]):
         async def saved() -> RunCheckpoint:
             what = f"to save the checkpoint {name}"
             state_path = None if state is None else (await answer(state, what)).path
-            return RunCheckpoint(name, batch, state_path, (await answer(sampler, what)).path)
+            sampler_path = whole_sampler_path((await answer(sampler, what)).path)
+            return RunCheckpoint(name, batch, state_path, sampler_path)
 
         return asyncio.ensure_future(saved())
 
-    async def delete(self, checkpoint: RunCheckpoint) -> None:
-        """Removes a checkpoint from the service; one that is gone already is no fault.
+    async def delete(self, checkpoint: RunCheckpoint) -> bool:
+        """Removes a checkpoint from the service.
+
+        Returns:
+            Whether there was one: it may have expired, or the service may delete nothing.
 
         Raises:
             BackendError: the service failed.
         """
         import tinker
 
+        found = True
         for path in (checkpoint.state_path, checkpoint.sampler_path):
             if path is None:
                 continue
-            with suppress(tinker.NotFoundError):
+            try:
                 await asyncio.to_thread(self._delete, path)
+            except tinker.NotFoundError:
+                found = False
+        return found
 
     async def aclose(self) -> None:
         """Ends the session; an embedded engine stops."""

@@ -19,6 +19,7 @@ from geospot.textsafe import printable
 CHECKPOINTS: Final = "checkpoints.jsonl"
 CONFIG: Final = "config.json"
 FINAL: Final = "final"
+SCHEME: Final = "tinker://"
 _KNOWN: Final = frozenset(["name", "batch", "state_path", "sampler_path", "final"])
 
 
@@ -60,6 +61,16 @@ class RunSettings:
     prompt: Prompt | None = None
     max_image_size: int | None = None
     """Longest side in pixels."""
+
+
+def whole_sampler_path(path: str) -> str:
+    """`tinker://RUN/sampler_weights/NAME`, also for `tinker://RUN/NAME`, as SkyRL calls it; it knows both.
+
+    Where it deletes and describes checkpoints the SDK knows the long form alone.
+    """
+    run, _, name = path.removeprefix(SCHEME).partition("/")
+    is_short = path.startswith(SCHEME) and run and name and "/" not in name
+    return f"{SCHEME}{run}/sampler_weights/{name}" if is_short else path
 
 
 def split_name(text: str) -> tuple[Path, str | None]:

@@ -15,6 +15,7 @@ from geospot.prompts import load_prompt
 from geospot.runs.catalogue import Catalogue
 from geospot.runs.checkpoints import (
     CONFIG,
+    SCHEME,
     choose_checkpoint,
     read_checkpoints,
     read_settings,
@@ -24,7 +25,6 @@ from geospot.runs.forecast import Earlier, find_earlier
 from geospot.runs.heartbeat import read_heartbeat
 from geospot.tui.form import Form
 
-SCHEME: Final = "tinker://"
 _EVAL: Final = "eval.json"
 _REMOTE: Final = "downloaded from the hub"
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
