@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from geospot.tui.widgets.graphics import may_show_pixels
 from tests.support.programs import DARK, DEVICE, Program
 
 pytest.importorskip("textual_image")
@@ -107,13 +108,20 @@ def test_a_terminal_with_kittys_protocol_is_sent_the_photo_in_it() -> None:
     [
         (DARK + DEVICE, {}),
         (DARK + KITTY + SIXELS, {"GEOSPOT_IMAGES": "cells"}),
-        (DARK + KITTY + SIXELS, {"NO_COLOR": "1"}),
     ],
 )
 def test_all_others_are_sent_cells(answers: bytes, environment: dict[str, str]) -> None:
     program = rollouts_in(answers, re.compile("▀|█".encode()), **environment)
     assert _SIXEL_IMAGE.search(program.shown) is None
     assert _PLACEHOLDER not in program.shown
+
+
+def test_without_colours_nobody_asks_for_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GEOSPOT_IMAGES", "NO_COLOR", "TMUX"):
+        monkeypatch.delenv(name, raising=False)
+    assert may_show_pixels()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not may_show_pixels()
 
 
 def test_an_answer_over_a_slow_line_is_waited_for() -> None:
