@@ -20,7 +20,7 @@ from geospot.learning.watching import ended_if_away
 from geospot.provenance import git_state, versions
 from geospot.runs.directory import RunDirectory
 from geospot.runs.heartbeat import State
-from geospot.runs.opening import Ask
+from geospot.runs.opening import Ask, refuse_taken
 
 ConfigT = TypeVar("ConfigT", bound=LearnConfig)
 
@@ -105,6 +105,9 @@ async def open_session(
     Raises:
         GeospotError: the run can't be done as asked.
     """
+    refuse_taken(
+        config.log_path, config.behavior_if_log_dir_exists, ask
+    )  # it takes seconds to connect
     trainer = await Trainer[ConfigT].connect(config, view.say)
     try:
         directory = RunDirectory.open(

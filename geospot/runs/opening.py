@@ -51,6 +51,23 @@ Ask = Callable[[str], bool]
 """Puts a question to the person at the terminal; True for yes."""
 
 
+def refuse_taken(path: Path, if_exists: IfExists, ask: Ask | None) -> None:
+    """Refuses a directory that isn't to be touched, whatever anybody would answer. Touches nothing.
+
+    Raises:
+        UsageError: says what lies there.
+    """
+    if not _is_taken(path):
+        return
+    _refuse_strangers(path)
+    if if_exists == "raise" or (if_exists == "ask" and ask is None):
+        raise UsageError(
+            f"{path} already holds a run.",
+            "Say behavior_if_log_dir_exists=resume to go on with it, =delete to set it aside, "
+            "or give another log_path.",
+        )
+
+
 def lock_for_run(path: Path, if_exists: IfExists, ask: Ask | None) -> int:
     """Makes the directory or decides about the one that is there, and locks it.
 
@@ -64,16 +81,10 @@ def lock_for_run(path: Path, if_exists: IfExists, ask: Ask | None) -> int:
         UsageError: there is something that isn't to be touched.
         BusyError: another process is writing into it.
     """
+    refuse_taken(path, if_exists, ask)
     if _is_taken(path):
-        _refuse_strangers(path)
         if if_exists == "delete":
             set_aside(path, BUSY_ADVICE)
-        elif if_exists == "raise" or (if_exists == "ask" and ask is None):
-            raise UsageError(
-                f"{path} already holds a run.",
-                "Say behavior_if_log_dir_exists=resume to go on with it, =delete to set it aside, "
-                "or give another log_path.",
-            )
         elif (
             if_exists == "ask"
             and ask is not None

@@ -16,7 +16,9 @@ from geospot.config.learning import LearnConfig, RLConfig, SFTConfig
 from geospot.errors import UsageError
 from geospot.evaluation.evaluate import evaluate
 from geospot.evaluation.progress import TerminalView
-from tests.support.learning import checkpoint_rows, geospot_sft, rows_of
+from tests.support.evaluating import geospot
+from tests.support.learning import checkpoint_rows, engine_url, rows_of
+from tests.support.vlm_server import dead_port
 
 
 def test_settings_are_read_as_they_are_written() -> None:
@@ -97,9 +99,7 @@ def test_the_shell_completes_keys() -> None:
 
 
 @pytest.mark.timeout(900)
-def test_from_nothing_to_a_model_that_can_be_evaluated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_from_nothing_to_a_model_that_can_be_evaluated(tmp_path: Path) -> None:
     state = {"GEOSPOT_STATE_DIR": str(tmp_path / "state")}
     settings = {
         "service": "local",
@@ -110,11 +110,12 @@ def test_from_nothing_to_a_model_that_can_be_evaluated(
         "max_tokens": 24,
         "log_path": tmp_path / "sft",
     }
-    child = geospot_sft(settings, **state)
-    out, error = child.communicate(timeout=240)
-    assert child.returncode == 0, error
-    assert "2 of 2 steps done." in out
-    assert "Training all weights of geospot/tiny-vlm-scratch on 32 photos of world" in error
+    command = ["sft", *(f"{key}={value}" for key, value in settings.items())]
+    trained = geospot(*command, env=state)
+    assert trained.returncode == 0, trained.stderr
+    assert "2 of 2 steps done." in trained.stdout
+    opening = "Training all weights of geospot/tiny-vlm-scratch on 32 photos of world"
+    assert opening in trained.stderr
     assert [row["name"] for row in checkpoint_rows(tmp_path / "sft")][-2:] == [
         "final",
         "eval-000002",
@@ -123,20 +124,21 @@ def test_from_nothing_to_a_model_that_can_be_evaluated(
     written = json.loads((tmp_path / "sft" / "config.json").read_bytes())
     assert (written["batch_size"], written["lora_rank"], written["prompt"]) == (16, 0, "tiny")
 
-    config = EvalConfig(
-        backend="local",
-        model=str(tmp_path / "sft"),
-        limit=3,
-        max_tokens=24,
-        out=tmp_path / "result",
-    )
-    monkeypatch.setenv("GEOSPOT_STATE_DIR", state["GEOSPOT_STATE_DIR"])
-    done = asyncio.run(evaluate(config, TerminalView()))
+    with engine_url(tmp_path / "state") as url:
+        config = EvalConfig(
+            backend="tinker",
+            base_url=url,
+            model=str(tmp_path / "sft"),
+            limit=3,
+            max_tokens=24,
+            out=tmp_path / "result",
+        )
+        done = asyncio.run(evaluate(config, TerminalView()))
     assert done.ending == "complete"
     assert done.manifest["prompt"]["text"] == "Where was this photo taken?"
 
-    child = geospot_sft(settings, **state)
-    _, error = child.communicate(timeout=240)
-    assert child.returncode == 2
-    assert "already holds a run" in error
-    assert "Traceback" not in error
+    with dead_port() as port:  # refused before anybody is asked
+        again = geospot(*command, f"service=http://127.0.0.1:{port}", env=state)
+    assert again.returncode == 2
+    assert "already holds a run" in again.stderr
+    assert "Traceback" not in again.stderr
