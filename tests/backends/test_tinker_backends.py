@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from geospot.evaluation.evaluate import Finished, evaluate
 from geospot.images import prepare_image
 from geospot.prompts import PROMPTS, Prompt
 from geospot.services import ServiceOptions
+from geospot_backends.local.api import EngineError, SampleRequest, SampleResult
 from geospot_backends.local.engine import LocalEngine
 from geospot_backends.local.server import EmbeddedServer
 from geospot_backends.tinker_sampler import create, create_local
@@ -259,18 +260,33 @@ def test_only_known_sampling_settings_are_taken(server: EmbeddedServer, tmp_path
     assert done.ending == "complete"
 
 
+class Halting(LocalEngine):
+    """Stops in the middle of its third call, until it is let go."""
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(state)
+        self.calls = 0
+        self.halted, self.let_go = threading.Event(), threading.Event()
+
+    def sample(self, requests: Sequence[SampleRequest]) -> list[SampleResult | EngineError]:
+        self.calls += 1
+        if self.calls == 3:
+            self.halted.set()
+            self.let_go.wait(120)
+        return super().sample(requests)
+
+
 def test_answers_go_on_after_the_server_was_restarted(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    engine = LocalEngine(tmp_path / "state")
+    engine = Halting(tmp_path / "state")
     first = EmbeddedServer(engine, engine.checkpoints)
     port = int(first.base_url.rpartition(":")[2])
     servers = [first]
 
     def restart() -> None:
-        answered = tmp_path / "out" / "samples.jsonl"
-        while not answered.is_file() or answered.read_bytes().count(b"\n") < 10:
-            time.sleep(0.01)
+        engine.halted.wait(120)
+        threading.Timer(0.2, engine.let_go.set).start()  # the server waits for a call under way
         servers[0].close()
         servers.append(EmbeddedServer(engine, engine.checkpoints, port=port))
 
@@ -283,10 +299,10 @@ def test_answers_go_on_after_the_server_was_restarted(
             {
                 "backend": "tinker",
                 "dataset": "world",
-                "limit": 240,
+                "limit": 40,
                 "out": tmp_path / "out",
                 "canary": False,
-                "max_tokens": 60,
+                "max_tokens": 8,
                 "model": MODEL,
                 "base_url": first.base_url,
                 "timeout": 10.0,
@@ -395,8 +411,12 @@ def test_why_a_model_of_ones_own_cannot_be_loaded_is_said(tmp_path: Path) -> Non
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "qwen3_vl"}')
     (folder / "preprocessor_config.json").write_text("{}")
-    with pytest.raises(ModelNotFoundError, match=r"to sample from: .* has no tokenizer"):
-        run(tmp_path / "a", backend="local", model=str(folder))
+    engine = LocalEngine(tmp_path / "state", models=[str(folder)])
+    with (
+        EmbeddedServer(engine, engine.checkpoints) as server,
+        pytest.raises(ModelNotFoundError, match=r"to sample from: .* has no tokenizer"),
+    ):
+        run(tmp_path / "a", base_url=server.base_url, model=str(folder))
 
 
 def test_a_hub_out_of_reach_is_given_up_within_seconds(tmp_path: Path) -> None:
