@@ -10,7 +10,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from geospot.cli.demo import app as demo
 from geospot.config.evaluation import EvalConfig
 from geospot.data.sample import GeoSample
 from geospot.demo import Demo, Scale, Unfinished
@@ -18,8 +20,9 @@ from geospot.evaluation.evaluate import Ending, Finished
 from geospot.evaluation.results import read_records
 from geospot.learning.display import SilentView
 from geospot.outcomes import Outcome
+from geospot.services import open_service
 from tests.support.approx import approx
-from tests.support.evaluating import Listener, geospot, records, run, start_geospot, summary
+from tests.support.evaluating import Listener, begin_geospot, geospot, records, run, summary
 from tests.support.osv_tree import make_osv_tree
 from tests.support.vlm_server import Behaviour, VlmServer
 
@@ -189,12 +192,18 @@ def test_doctor_says_what_answers_and_never_a_key() -> None:
 
 
 @pytest.mark.timeout(900)  # two trainings and five evaluations
-def test_the_demo_trains_evaluates_and_ranks_and_goes_on_where_it_stood(tmp_path: Path) -> None:
+def test_the_demo_trains_evaluates_and_ranks_and_goes_on_where_it_stood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, where both times share one engine; as a process of its own it is interrupted below."""
+    monkeypatch.setenv("GEOSPOT_STATE_DIR", str(tmp_path / "state"))
     out = tmp_path / "demo"
-    small = ("--limit", "6", "--sft-steps", "2", "--rl-steps", "1")
-    state = {"GEOSPOT_STATE_DIR": str(tmp_path / "state")}
-    done = geospot("demo", "--out", out, *small, env=state)
-    assert done.returncode == 0, done.stderr
+    command = ["--out", str(out), "--limit", "6", "--sft-steps", "2", "--rl-steps", "1"]
+    with open_service("local"):
+        done = CliRunner().invoke(demo, command, catch_exceptions=False)
+        metrics = (out / "runs" / "rl" / "metrics.jsonl").read_bytes()
+        again = CliRunner().invoke(demo, command, catch_exceptions=False)
+    assert (done.exit_code, again.exit_code) == (0, 0)
     with (out / "leaderboard.csv").open() as file:
         rows = list(csv.DictReader(file))
     models = {row["model"] for row in rows if row["backend"] == "local"}
@@ -204,9 +213,6 @@ def test_the_demo_trains_evaluates_and_ranks_and_goes_on_where_it_stood(tmp_path
     assert "Sampled answers to 6 held-out photos" in done.stdout
     rl_config = json.loads((out / "runs" / "rl" / "config.json").read_text())
     assert rl_config["load_checkpoint_path"] == str(out / "runs" / "sft")
-    metrics = (out / "runs" / "rl" / "metrics.jsonl").read_bytes()
-    again = geospot("demo", "--out", out, *small, env=state)
-    assert again.returncode == 0, again.stderr
     assert (out / "runs" / "rl" / "metrics.jsonl").read_bytes() == metrics
     assert again.stdout == done.stdout
 
@@ -215,16 +221,16 @@ def test_the_demo_trains_evaluates_and_ranks_and_goes_on_where_it_stood(tmp_path
 def test_the_demo_that_is_interrupted_ends_with_130_and_goes_on(tmp_path: Path) -> None:
     out, state = tmp_path / "demo", {"GEOSPOT_STATE_DIR": str(tmp_path / "state")}
     small = ("--limit", "4", "--rl-steps", "1", "--sft-steps")
-    demo = start_geospot("demo", "--out", out, *small, "500", env=state)
+    started = begin_geospot("demo", "--out", out, *small, "500", env=state)
     metrics = out / "runs" / "sft" / "metrics.jsonl"
     end = time.monotonic() + 240
     while not (metrics.is_file() and metrics.read_bytes()):
-        assert demo.poll() is None, demo.communicate()
+        assert started.poll() is None, started.communicate()
         assert time.monotonic() < end
         time.sleep(0.05)
-    demo.send_signal(signal.SIGINT)
-    _, error = demo.communicate(timeout=240)
-    assert demo.returncode == 130, error
+    started.send_signal(signal.SIGINT)
+    _, error = started.communicate(timeout=240)
+    assert started.returncode == 130, error
     assert "geospot: The demo was stopped by SIGINT. Start it again" in error
     assert "Traceback" not in error
 
@@ -242,9 +248,9 @@ def test_the_demo_ends_as_its_evaluation_did(
 
     monkeypatch.setattr("geospot.demo.evaluate", evaluated)
     monkeypatch.setattr("geospot.demo.open_service", _nothing)
-    demo = Demo(tmp_path, Scale(1, 1, 2), 0, Listener(), SilentView())
+    whole = Demo(tmp_path, Scale(1, 1, 2), 0, Listener(), SilentView())
     with pytest.raises(Unfinished, match=said) as caught:
-        asyncio.run(demo.go())
+        asyncio.run(whole.go())
     assert caught.value.exit_code == code
 
 

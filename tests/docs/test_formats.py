@@ -16,7 +16,7 @@ import geospot
 from geospot.config.learning import RLConfig, SFTConfig
 from geospot.config.recipes import TINY_MODEL
 from tests.support.evaluating import environment
-from tests.support.learning import embedded_url, small
+from tests.support.learning import engine_url, small
 from tests.support.vlm_server import Asked, Behaviour, VlmServer
 from tests.support.warm import Warm
 
@@ -147,7 +147,7 @@ def results(result: Path, runs: list[Path], warm: Warm) -> list[Path]:
 def runs(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> list[Path]:
     """Runs of SFT and GRPO with nearly everything on that writes a figure."""
     folder = tmp_path_factory.mktemp("runs")
-    with embedded_url(folder / "state") as url:
+    with engine_url(folder / "state") as url:
         settings = small(url, folder / "sft", max_steps=3, eval_every=2, eval_limit=2, nll_every=1)
         settings |= {f"price_{kind}": 1 for kind in ("prefill", "sample", "train")}
         run(warm, folder, "sft", *told(settings))

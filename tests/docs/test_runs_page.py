@@ -13,7 +13,7 @@ from geospot.runs.control import launch, stop_now
 from geospot.runs.heartbeat import Beat, read_heartbeat
 from tests.support.doc_commands import ROOT, blocks
 from tests.support.evaluating import environment
-from tests.support.learning import embedded_url, small
+from tests.support.training_engine import served, settings_for
 
 
 def until(holds: Callable[[], bool], within_s: float = 120.0) -> None:
@@ -37,8 +37,8 @@ def test_the_page_s_program_lists_stops_and_goes_on(
     monkeypatch.chdir(tmp_path)
     died, lives = tmp_path / "runs" / "sft", tmp_path / "runs" / "rl"
     lives.parent.mkdir()
-    with embedded_url(tmp_path / "state") as url:
-        told = small(url, died, num_epochs=400, save_every=1, nll_every=1000, test_size=0)
+    with served(tmp_path / "state", gradient_s=0.05) as (_, url):
+        told = settings_for(url, died, max_samples=2, num_epochs=100_000, save_every=1)
         first = launch("sft", told, died)
         until(lambda: (died / "checkpoints.jsonl").is_file() and bool(read_checkpoints(died)))
         stop_now(died)

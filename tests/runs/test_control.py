@@ -34,7 +34,7 @@ from geospot.runs.heartbeat import Beat, read_heartbeat
 from geospot.runs.launching import LaunchError
 from geospot.runs.processes import birth_of, this_host
 from geospot.runs.rebuilding import config_of
-from tests.support.learning import small
+from tests.support.learning import engine_url, small
 from tests.support.vlm_server import dead_port
 from tests.support.written_runs import foreign_run, write_beat, write_run
 
@@ -381,8 +381,12 @@ def test_what_does_not_fit_starts_nothing(tmp_path: Path) -> None:
 def test_a_real_run_is_stopped_gone_on_with_ended_branched_and_evaluated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: ExitStack
 ) -> None:
-    """The embedded engine's process ends with the run's, however that ends."""
+    """The embedded engine's process ends with the run's, however that ends.
+
+    What branches off, and its evaluation, ask an engine that is here already, with the same checkpoints.
+    """
     monkeypatch.setenv("GEOSPOT_STATE_DIR", str(tmp_path / "state"))
+    here = ending.enter_context(engine_url(tmp_path / "state"))
     run = tmp_path / "run"
     settings = small("local", run, max_samples=100, num_epochs=400, save_every=1000, nll_every=1000)
     first = ending.enter_context(_killed_at_the_end(launch("sft", settings, run)))
@@ -411,7 +415,8 @@ def test_a_real_run_is_stopped_gone_on_with_ended_branched_and_evaluated(
     until(lambda: not any(_is_running(engine) for engine in engines))
     assert beat_of(run).standing() == "died"
 
-    name, changes = read_checkpoints(run)[-1].name, {"max_steps": 2, "learning_rate": 1e-5}
+    name = read_checkpoints(run)[-1].name
+    changes = {"service": here, "max_steps": 2, "learning_rate": 1e-5}
     third = ending.enter_context(_killed_at_the_end(branch(run, name, changes, tmp_path / "new")))
     assert third.process.wait(300) == 0
     assert beat_of(tmp_path / "new").state == "finished"
