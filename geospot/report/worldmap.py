@@ -4,6 +4,7 @@ How far off it is shows in colour, in the dashes of the arc, and in the shape of
 near answers have arcs too short for dashes, and who doesn't see colours or prints without them has the shape.
 """
 
+import math
 from typing import Final
 
 import numpy as np
@@ -102,8 +103,18 @@ def _arcs(from_A_L: FloatArray, to_A_L: FloatArray) -> tuple[list[FloatArray], I
     owner: list[int] = []
     for arc, points_P_C in enumerate(points_A_P_C):
         torn = np.flatnonzero(np.abs(np.diff(points_P_C[:, 0])) > 180) + 1
-        for part_P_C in np.split(points_P_C, torn):
-            if len(part_P_C) > 1:
-                lines.append(part_P_C)
-                owner.append(arc)
+        parts = np.split(points_P_C, torn)
+        for place, part_P_C in enumerate(parts):
+            before = [_at_the_edge(part_P_C[0], parts[place - 1][-1])] if place else []
+            after = [_at_the_edge(part_P_C[-1], parts[place + 1][0])] if parts[place + 1 :] else []
+            lines.append(np.array([*before, *part_P_C, *after]))
+            owner.append(arc)
     return lines, np.array(owner, np.int64)
+
+
+def _at_the_edge(here_C: FloatArray, there_C: FloatArray) -> tuple[float, float]:
+    """Where the way from here leaves the sheet to go on there at its other side: longitude, latitude."""
+    (longitude, latitude), (other, over_there) = here_C.tolist(), there_C.tolist()
+    to_edge, from_edge = 180 - abs(longitude), 180 - abs(other)
+    share = to_edge / (to_edge + from_edge) if to_edge + from_edge else 0.0
+    return math.copysign(180.0, longitude), latitude + share * (over_there - latitude)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -16,12 +17,13 @@ from geospot.data.progress import silent
 from geospot.errors import ResultFormatError
 from geospot.evaluation.following import Answers
 from geospot.evaluation.metrics import ACCURACIES
-from geospot.report import charts, tables
+from geospot.report import charts, tables, worldmap
 from geospot.report.answers import EACH, chosen
 from geospot.report.page import write_report
 from geospot.report.sources import read_answers
 from geospot_leaderboard.collect import Result, read_result
 from geospot_leaderboard.references import references
+from tests.support.approx import approx
 
 _GONE: Final = object()
 _OTHERS: Final[tuple[Any, ...]] = (None, "x", {}, [], float("inf"), _GONE)
@@ -82,6 +84,30 @@ def test_bars_count_the_answers_of_their_distances_and_failures_apart(
         inside = (distance_km_N >= low_km * (1 - 1e-9)) & (distance_km_N < high_km * (1 - 1e-9))
         assert bar.get_height() == np.count_nonzero(inside)
     assert sum(bar.get_height() for bar in counted) == len(distance_km_N) == 36
+
+
+def test_an_arc_over_the_date_line_goes_to_the_edges_of_the_map(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    figures: list[Figure] = []
+
+    def keep(figure: Figure, *_: Any) -> str:
+        figures.append(figure)
+        return ""
+
+    monkeypatch.setattr(worldmap, "as_svg", keep)
+    places = {"true_latitude": 10.0, "true_longitude": 150.0, "latitude": 40.0, "longitude": -160.0}
+    columns = {name: np.array([value]) for name, value in places.items()}
+    columns |= {"distance_km": np.array([6000.0]), "outcome": np.zeros(1, np.uint8)}
+    worldmap.world_map(Answers(columns_N=columns), np.array([0]), "m")
+    _, arcs = figures[0].axes[0].collections
+    assert isinstance(arcs, LineCollection)
+    west, east = (np.asarray(line) for line in arcs.get_segments())
+    assert west[0].tolist() == approx([150, 10])
+    assert east[-1].tolist() == approx([-160, 40])
+    assert (west[-1][0], east[0][0]) == (180, -180)
+    assert west[-1][1] == approx(east[0][1])
+    assert west[-2][1] < west[-1][1] < east[1][1]
 
 
 def test_typical_answers_are_those_about_the_median(tmp_path: Path) -> None:
