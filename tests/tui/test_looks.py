@@ -14,11 +14,13 @@ A screen has some seconds to become what is kept, as threads and timers fill it.
 import asyncio
 import os
 import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -26,7 +28,10 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from geospot.runs import heartbeat
+from geospot.runs.launching import Launched
 from geospot.tui.app import GeospotApp
+from geospot.tui.screens import launch_start
+from geospot.tui.screens.launch_start import Starting
 from tests.support.looks import difference, look_of, settled
 from tests.support.screens import until_seen
 
@@ -40,10 +45,23 @@ _WRITTEN_S: Final = 1_796_006_000.0
 _DEADLINE_S: Final = 60.0
 _HOST: Final = "vm"
 """Where the runs were recorded."""
+_STARTED: Final[list["subprocess.Popen[bytes]"]] = []
+"""What a look has started, to be ended after it."""
 
 
 def _stay(_app: GeospotApp) -> None:
     """Opens nothing."""
+
+
+def _start(app: GeospotApp) -> None:
+    """A form, and what it shows while the run that it started isn't there yet."""
+    output = Path("runs/rl-2.output.log")
+    output.write_text("geospot/tiny-vlm on cpu\nreading photos of world, split train\n")
+    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    _STARTED.append(process)
+    app.open_launch("rl", {"service": "local"})
+    launched = Launched("rl", Path("runs/rl-2"), output, ["geospot", "rl"], process, 0)
+    app.push_screen(Starting(launched, "loading torch and the model …"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +126,17 @@ LOOKS: Final = [
          ["part of a name"]),
     Look("result-answer", lambda app: app.open_result(Path("results/rl")), ["of 40 answers"],
          ["l", "enter"], ["tokens in"]),
+    Look("runs-watch", _stay, ["4 runs", "finished"], ["o"], ["Whose runs?"]),
+    Look("starting", _start, ["reading photos", "ready"]),
     Look("leaderboard", lambda app: app.open_leaderboard(), ["3 ranked"]),
+    Look("leaderboard-export", lambda app: app.open_leaderboard(), ["3 ranked"],
+         ["x", "ctrl+u", *"/opt/board.md"], ["Markdown, into /opt"]),
     Look("result", lambda app: app.open_result(Path("results/rl")), ["of 40 answers"]),
 ]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
-def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A copy of the recordings to look at from where it lies; clock, host, time zone and colours."""
     for source, target in (("runs", "runs"), ("cookbook", "runs/cookbook"), ("results", "results")):
         shutil.copytree(RECORDINGS / source, tmp_path / target)
@@ -125,6 +147,7 @@ def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: _NOW_S)
     monkeypatch.setattr(time, "localtime", lambda seconds=_NOW_S: local(seconds))
     monkeypatch.setattr(heartbeat, "this_host", lambda: _HOST)
+    monkeypatch.setattr(launch_start, "time", SimpleNamespace(monotonic=lambda: _NOW_S))
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setenv("GEOSPOT_IMAGES", "cells")
     for name in (
@@ -137,6 +160,10 @@ def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delitem(sys.modules, "textual_image.widget", raising=False)
     time.tzset()
+    yield
+    while _STARTED:
+        with _STARTED.pop() as process:
+            process.kill()
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")

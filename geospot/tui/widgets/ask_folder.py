@@ -26,7 +26,8 @@ class AskFolder(ModalScreen[Path | None]):
     AskFolder Static { width: 100%; height: auto; }
     AskFolder Input { height: 1; border: none; padding: 0 1; margin: 1 0; background: $surface; }
     AskFolder Input:focus { border: none; }
-    AskFolder #folder-reason { color: $text-warning; }
+    AskFolder #folder-reason { color: $text-muted; }
+    AskFolder #folder-reason.-wrong { color: $text-warning; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", tooltip="Ask for nothing"),
@@ -55,6 +56,7 @@ class AskFolder(ModalScreen[Path | None]):
             return
         reason = "There is no such folder." if text else "Type the path of a folder."
         self.query_one("#folder-reason", Static).update(reason)
+        self.query_one("#folder-reason").add_class("-wrong")
 
     def action_back(self) -> None:
         """Answers with nothing."""
