@@ -44,8 +44,24 @@ ASKED: dict[str, list[str | bytes]] = {
     "two photos": [PHOTO, "and", WIDE, "which?"],
     "text": ["Where is Lyon? City: Lyon Country: France"],
 }
-KINDS = pytest.mark.parametrize("kind", GENERAL)
 LORA = LoraSpec(rank=4, seed=1)
+
+
+@pytest.fixture(scope="module", params=GENERAL)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def state(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the kind's engine keeps its checkpoints."""
+    return tmp_path_factory.mktemp(kind)
+
+
+@pytest.fixture(scope="module")
+def engine(kind: str, state: Path) -> LocalEngine:
+    """Loads a base model once; each test has a model of its own on it."""
+    return engine_for(kind, state)
 
 
 def message(parts: list[str | bytes]) -> Message:
@@ -123,12 +139,12 @@ def as_transformers_reads(base: BaseModel, parts: list[str | bytes]) -> dict[str
     return dict(read)
 
 
-@KINDS
-def test_what_is_asked_is_read_and_answered_as_by_transformers(kind: str, tmp_path: Path) -> None:
+def test_what_is_asked_is_read_and_answered_as_by_transformers(
+    kind: str, engine: LocalEngine
+) -> None:
     """Log-probabilities of every position, and 20 greedy tokens as `generate` writes them."""
     base = base_of(kind)
-    engine = engine_for(kind, tmp_path)
-    engine.create_model("m", str(base.folder), LORA)
+    engine.create_model("asked", str(base.folder), LORA)
     for name, prompt in prompts_of(kind).items():
         read = as_transformers_reads(base, ASKED[name])
         ids: list[int] = list_of(read["input_ids"][0])
@@ -139,7 +155,7 @@ def test_what_is_asked_is_read_and_answered_as_by_transformers(kind: str, tmp_pa
         logprobs = logits.masked_fill(base.unspeakable_V, -1e5).log_softmax(-1)
         wanted = logprobs.gather(1, torch.tensor(targets)[:, None])[:, 0]
         result = engine.forward_backward(
-            "m", [Datum(prompt, {"target_tokens": targets})], "cross_entropy", forward_only=True
+            "asked", [Datum(prompt, {"target_tokens": targets})], "cross_entropy", forward_only=True
         )
         np.testing.assert_allclose(result.outputs[0].logprobs, wanted.numpy(), atol=1e-4)
 
@@ -153,17 +169,15 @@ def test_what_is_asked_is_read_and_answered_as_by_transformers(kind: str, tmp_pa
         assert answer.sequences[0].tokens == list_of(written[0, len(ids) :])
 
 
-@KINDS
-def test_sampled_logprobs_are_those_of_the_training_forward(kind: str, tmp_path: Path) -> None:
+def test_sampled_logprobs_are_those_of_the_training_forward(kind: str, engine: LocalEngine) -> None:
     base = base_of(kind)
-    engine = engine_for(kind, tmp_path)
-    engine.create_model("m", str(base.folder), LORA)
+    engine.create_model("sampled", str(base.folder), LORA)
     prompts = prompts_of(kind)
     engine.forward_backward(
-        "m", [datum(base, prompts["photo"], [50, 51], weights=[1.0, 1.0])], "cross_entropy"
+        "sampled", [datum(base, prompts["photo"], [50, 51], weights=[1.0, 1.0])], "cross_entropy"
     )
-    engine.optim_step("m", AdamParams(learning_rate=0.05))
-    engine.snapshot_sampler("m", "now")
+    engine.optim_step("sampled", AdamParams(learning_rate=0.05))
+    engine.snapshot_sampler("sampled", "now")
     requests = [
         SampleRequest("now", prompt, SamplingParams(max_tokens=9 + 9 * number, seed=number), 3)
         for number, prompt in enumerate(prompts.values())
@@ -181,17 +195,15 @@ def test_sampled_logprobs_are_those_of_the_training_forward(kind: str, tmp_path:
         for request, result in zip(requests, results, strict=True)
         for one in result.sequences
     ]
-    output = engine.forward_backward("m", datums, "importance_sampling", forward_only=True)
+    output = engine.forward_backward("sampled", datums, "importance_sampling", forward_only=True)
     for read, sequence in zip(output.outputs, sequences, strict=True):
         answer = read.logprobs[-len(sequence.tokens) :]
         np.testing.assert_allclose(answer, sequence.logprobs, atol=1e-4)
 
 
-@KINDS
 def test_equal_seeds_give_equal_samples_whatever_else_is_in_the_batch(
-    kind: str, tmp_path: Path
+    kind: str, engine: LocalEngine
 ) -> None:
-    engine = engine_for(kind, tmp_path)
     prompts = prompts_of(kind)
     mine = SampleRequest("base", prompts["photo"], SamplingParams(max_tokens=20, seed=11), 3)
     alone = answered(engine.sample([mine])[0])
@@ -206,39 +218,39 @@ def test_equal_seeds_give_equal_samples_whatever_else_is_in_the_batch(
     assert len({tuple(one.tokens) for one in alone.sequences}) == 3
 
 
-@KINDS
-def test_adapters_learn_in_the_text_model_and_come_back(kind: str, tmp_path: Path) -> None:
+def test_adapters_learn_in_the_text_model_and_come_back(
+    kind: str, engine: LocalEngine, state: Path
+) -> None:
     base = base_of(kind)
-    engine = engine_for(kind, tmp_path)
-    engine.create_model("m", str(base.folder), LORA)
+    engine.create_model("learner", str(base.folder), LORA)
     prompts = prompts_of(kind)
     datums = [
         datum(base, prompts["photo"], [40, 41, 42], weights=[1.0] * 3),
         datum(base, prompts["wide photo"], [50, 51], weights=[1.0] * 2),
     ]
-    weights = engine._models["m"].weights  # pyright: ignore[reportPrivateUsage]
+    weights = engine._models["learner"].weights  # pyright: ignore[reportPrivateUsage]
     for part in ("self_attn.q_proj", "self_attn.o_proj", "mlp.down_proj", "lm_head"):
         assert any(f"{part}.lora_A" in name for name in weights)
     assert not any("vision" in name for name in weights)
     losses: list[float] = []
     for _ in range(12):
-        result = engine.forward_backward("m", datums, "cross_entropy")
+        result = engine.forward_backward("learner", datums, "cross_entropy")
         losses.append(result.metrics["loss:sum"])
-        engine.optim_step("m", AdamParams(learning_rate=0.02))
+        engine.optim_step("learner", AdamParams(learning_rate=0.02))
     assert losses[-1] < 0.5 * losses[0]
-    path = engine.save_for_sampler("m", "learned")
-    again = engine_for(kind, tmp_path)
+    path = engine.save_for_sampler("learner", "learned")
+    again = engine_for(kind, state)
     again.create_sampler("learned", path=path)
     params = SamplingParams(max_tokens=3, temperature=0)
     request = SampleRequest("learned", prompts["photo"], params)
     assert answered(again.sample([request])[0]).sequences[0].tokens[:3] == [40, 41, 42]
 
 
-@KINDS
-def test_photos_change_the_answer_and_their_tokens_are_counted(kind: str, tmp_path: Path) -> None:
+def test_photos_change_the_answer_and_their_tokens_are_counted(
+    kind: str, engine: LocalEngine
+) -> None:
     base = base_of(kind)
-    engine = engine_for(kind, tmp_path)
-    engine.create_model("m", str(base.folder), LORA)
+    engine.create_model("looking", str(base.folder), LORA)
     *before, image, text = prompts_of(kind)["photo"]
     assert isinstance(image, ImageChunk)
     other = ImageChunk(make_photo("z", size=(96, 96)), expected_tokens=image.expected_tokens)
@@ -246,11 +258,11 @@ def test_photos_change_the_answer_and_their_tokens_are_counted(kind: str, tmp_pa
         datum(base, (*before, chunk, text), [40, 41], weights=[1.0, 1.0])
         for chunk in (image, other)
     ]
-    one, two = engine.forward_backward("m", read, "cross_entropy", forward_only=True).outputs
+    one, two = engine.forward_backward("looking", read, "cross_entropy", forward_only=True).outputs
     assert not np.allclose(one.logprobs[-2:], two.logprobs[-2:], atol=1e-4)
     wrong = ImageChunk(image.data, expected_tokens=(image.expected_tokens or 0) + 1)
     with pytest.raises(EngineUserError, match=rf"{image.expected_tokens} tokens"):
-        engine.forward_backward("m", [Datum((*before, wrong, text), {})], "cross_entropy")
+        engine.forward_backward("looking", [Datum((*before, wrong, text), {})], "cross_entropy")
 
 
 def test_a_model_that_answers_otherwise_than_it_reads_is_refused(

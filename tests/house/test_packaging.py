@@ -6,9 +6,12 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,6 +33,31 @@ def call(*command: str | Path, cwd: Path | None = None) -> str:
     return done.stdout
 
 
+def install(bin_folder: Path, wheel: Path) -> None:
+    """Into the environment of these programs, by the pip that runs here; nothing else comes with it."""
+    pip = (sys.executable, "-m", "pip", "--python", bin_folder / "python", "install", "--quiet")
+    # Byte code is made of the modules that are imported, and not of all.
+    call(*pip, "--no-deps", "--no-compile", wheel)
+
+
+def needed(wheel: Distribution) -> Iterator[Distribution]:
+    """What an installed package needs, and what that needs, as it is installed here."""
+    waiting = [(wheel, "")]
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        one, extra = waiting.pop()
+        for requirement in map(Requirement, one.requires or ()):
+            if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+                continue
+            found = distribution(requirement.name)
+            assert found.version in requirement.specifier, requirement
+            for wanted in ("", *requirement.extras):
+                if (requirement.name, wanted) not in seen:
+                    seen.add((requirement.name, wanted))
+                    waiting.append((found, wanted))
+            yield found
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel and the sdist; the wheel is made from the sdist."""
@@ -40,13 +68,19 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clean(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bin folder of an environment with nothing but the wheel and what it needs."""
+    """The bin folder of an environment with nothing but the wheel and what it needs.
+
+    The wheel is installed; the packages that it asks for are linked from the environment that runs this.
+    """
     venv = tmp_path_factory.mktemp("clean") / "venv"
-    call(sys.executable, "-m", "venv", venv)
-    wheel = next(built.glob("*.whl"))
-    pip = (venv / "bin" / "python", "-m", "pip", "install", "--quiet")
-    # Byte code is made of the modules that are imported, and not of all.
-    call(*pip, "--no-compile", "--constraint", ROOT / "constraints.txt", wheel)
+    call(sys.executable, "-m", "venv", "--without-pip", venv)
+    install(venv / "bin", next(built.glob("*.whl")))
+    [site] = venv.glob("lib/python*/site-packages")
+    [info] = site.glob("geospot_vlm-*.dist-info")
+    for one in needed(Distribution.at(info)):
+        for name in {file.parts[0] for file in one.files or ()} - {"..", "__pycache__"}:
+            if not (site / name).exists():
+                (site / name).symlink_to(str(one.locate_file(name)))
     return venv / "bin"
 
 
@@ -99,7 +133,8 @@ def test_the_plug_in_of_the_docs_installs_and_evaluates(clean: Path, tmp_path: P
     package.mkdir()
     for name, text in files:
         (package / name).write_text(text, encoding="utf-8")
-    call(clean / "python", "-m", "pip", "install", "--quiet", "--no-deps", package)
+    call(sys.executable, "-m", "build", "--no-isolation", "--wheel", package)
+    install(clean, next((package / "dist").glob("*.whl")))
     assert "geospot-colour 0.1" in call(clean / "geospot", "backends")
     call(
         *(clean / "geospot", "eval", "--backend", "colour", "--dataset", "world"),
