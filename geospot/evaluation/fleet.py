@@ -27,8 +27,9 @@ from geospot.evaluation.fleet_worker import (
     sentence_of,
     share_of,
 )
-from geospot.evaluation.harness import Stats, all_spent
+from geospot.evaluation.harness import Stats, all_spent, nobody_answers
 from geospot.evaluation.records import SampleRecord
+from geospot.outcomes import Outcome
 from geospot.textsafe import printable
 
 _SMALLEST: Final = 8
@@ -93,6 +94,7 @@ class Fleet:
         self._shards: deque[list[Question]] = deque()
         self._hired: dict[int, Any] = {}
         self._deaths_in_a_row = 0
+        self._given_up_in_a_row = 0
         self._ray: Any = None
 
     async def run(self, pending: Iterable[Question]) -> None:
@@ -200,6 +202,12 @@ class Fleet:
         self._on_record(record)
         self.stats.add(record)
         self._deaths_in_a_row = 0
+        if record.outcome is Outcome.TRANSPORT_ERROR:  # a shard may be too short to see it
+            self._given_up_in_a_row += 1
+            if self._given_up_in_a_row >= self._order.settings.dead_after:
+                self.stop(nobody_answers(self._order.settings))
+        elif record.attempts:
+            self._given_up_in_a_row = 0
 
     def _close(self, end: End, open_: dict[Question, None]) -> None:
         """What the end of a shard means: nothing, the end of all, or that its rest is dealt again."""
@@ -248,6 +256,10 @@ def connect(address: str | None, workers: int) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report its use elsewhere
     if address is None:
         os.environ.setdefault(_LOOPBACK_ONLY, "0")
+        where: dict[str, Any] = {"address": "local", "num_cpus": workers}
+    else:
+        _knock(address)
+        where = {"address": address}
     try:
         ray: Any = importlib.import_module("ray")
     except ImportError as error:
@@ -255,11 +267,6 @@ def connect(address: str | None, workers: int) -> Any:
             "--engine ray needs a package that isn't installed: ray.",
             "Install it with `pip install 'geospot-vlm[ray]'`.",
         ) from error
-    if address is None:
-        where: dict[str, Any] = {"address": "local", "num_cpus": workers}
-    else:
-        _knock(address)
-        where = {"address": address}
     try:
         ray.init(**where, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError) as error:

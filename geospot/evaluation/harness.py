@@ -340,7 +340,7 @@ class Harness:
         )
         self._given_up_in_a_row += 1
         if self._given_up_in_a_row >= self._settings.dead_after:
-            self.stop(f"{self._settings.dead_after} samples in a row got no answer")
+            self.stop(nobody_answers(self._settings))
 
     def _count_fault(self, fault: BackendFault, sample: GeoSample, draw: int, attempt: int) -> None:
         self.stats.faults[fault.label] += 1
@@ -386,6 +386,11 @@ class Harness:
 def all_spent(cost: CostCap) -> str:
     """Why nothing more is asked, where the cost limit is the reason."""
     return f"the cost limit is reached: {dollars(cost.spent_usd)} are spent"
+
+
+def nobody_answers(settings: Settings) -> str:
+    """Why nothing more is asked, where the server is gone."""
+    return f"{settings.dead_after} samples in a row got no answer"
 
 
 def make_pacer(prompt: Prompt, settings: Settings) -> RatePacer:
