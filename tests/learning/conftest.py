@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.learning import embedded_url
+from tests.support.learning import engine_url
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +16,6 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def url(state: Path) -> Generator[str]:
-    """The address of an engine that takes seconds to start; every run has names of its own there."""
-    with embedded_url(state) as address:
+    """The address of an engine for all of them; every run has names of its own there."""
+    with engine_url(state) as address:
         yield address

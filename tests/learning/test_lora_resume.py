@@ -3,8 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,9 @@ from typing import Any
 import pytest
 
 from tests.support.approx import approx
+from tests.support.evaluating import begin_geospot
 from tests.support.learning import checkpoint_rows, rows_of, small
+from tests.support.warm import Started
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -32,23 +32,16 @@ OF_KIND: dict[str, dict[str, Any]] = {
 """Twelve steps of the one, six of the other; a checkpoint every three."""
 
 
-def _start(kind: str, url: str, log_path: Path) -> "subprocess.Popen[str]":
+def _start(kind: str, url: str, log_path: Path) -> Started:
     """`geospot sft` or `geospot rl` in a process of its own, begun or gone on with."""
     settings = small(url, log_path, lora_rank=4, **OF_KIND[kind])
     if kind == "rl":
         settings = {name: value for name, value in settings.items() if name not in _OF_SFT}
     settings["behavior_if_log_dir_exists"] = "resume"
-    arguments = [f"{name}={value}" for name, value in settings.items()]
-    return subprocess.Popen(
-        [sys.executable, "-m", "geospot", kind, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return begin_geospot(kind, *(f"{name}={value}" for name, value in settings.items()))
 
 
-def _kill_in_the_middle(process: "subprocess.Popen[str]", log_path: Path) -> None:
+def _kill_in_the_middle(process: Started, log_path: Path) -> None:
     """Kills it, or finds it at its end, once there is a checkpoint and a step behind it."""
     files = [log_path / "checkpoints.jsonl", log_path / "metrics.jsonl"]
     while process.poll() is None and not (
@@ -63,7 +56,7 @@ def _kill_in_the_middle(process: "subprocess.Popen[str]", log_path: Path) -> Non
 _OF_SFT = ("test_size", "nll_every")
 
 
-def _finish(process: "subprocess.Popen[str]") -> str:
+def _finish(process: Started) -> str:
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     return said

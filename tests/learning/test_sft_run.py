@@ -5,7 +5,6 @@ import json
 import logging
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -33,7 +32,9 @@ from geospot.services import Endpoint, open_service, sdklog
 from geospot.services.waiting import Allowance
 from geospot.sft import run
 from tests.support.approx import approx
-from tests.support.learning import checkpoint_rows, geospot_sft, rows_of, small
+from tests.support.evaluating import begin_geospot
+from tests.support.learning import checkpoint_rows, rows_of, small
+from tests.support.warm import Started
 
 pytestmark = pytest.mark.timeout(900)  # a run takes seconds, or a minute in a crowd
 
@@ -123,7 +124,7 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(
 ) -> None:
     settings = small(url, tmp_path / "run", eval_every=6, save_every=5)
     for _ in range(5):
-        child = geospot_sft(settings)
+        child = _start(settings)
         _wait_for_step(child, tmp_path / "run", 7)
         child.kill()
         child.communicate(timeout=120)
@@ -131,7 +132,7 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(
             break
         shutil.rmtree(tmp_path / "run")  # it was done before this process had its turn
 
-    child = geospot_sft(settings | {"behavior_if_log_dir_exists": "resume"})
+    child = _start(settings | {"behavior_if_log_dir_exists": "resume"})
     out, error = child.communicate(timeout=240)
 
     assert child.returncode == 0, error
@@ -146,8 +147,8 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(
 
 def test_stopped_by_a_signal_it_saves_and_goes_on_later(url: str, tmp_path: Path) -> None:
     # The evaluation of the starting weights is usually still under way when the signal comes.
-    settings = small(url, tmp_path / "run", save_every=1000, eval_every=1000, eval_limit=250)
-    child = geospot_sft(settings)
+    settings = small(url, tmp_path / "run", save_every=1000, eval_every=1000, eval_limit=60)
+    child = _start(settings)
     _wait_for_step(child, tmp_path / "run", 2)
     child.send_signal(signal.SIGTERM)
     out, error = child.communicate(timeout=240)
@@ -319,7 +320,12 @@ def test_a_start_that_makes_no_sense_is_told(whole: Path, url: str, tmp_path: Pa
     refused(UsageError, "can't be read", load_checkpoint_path=str(tmp_path))
 
 
-def _wait_for_step(child: "subprocess.Popen[str]", log_path: Path, step: int) -> None:
+def _start(settings: dict[str, Any]) -> Started:
+    """`geospot sft` with these settings, in a process of its own."""
+    return begin_geospot("sft", *(f"{key}={value}" for key, value in settings.items()))
+
+
+def _wait_for_step(child: Started, log_path: Path, step: int) -> None:
     """Until that step is on record."""
     end_s = time.monotonic() + 240
     while not (log_path / "metrics.jsonl").is_file() or step not in rows_of(log_path):

@@ -18,7 +18,7 @@ from geospot.learning.sight import LEAST_NATS, MARGIN, WEIGHED, Sight, negative,
 from geospot.learning.supervised import Example, ExampleMaker
 from geospot.runs.heartbeat import read_heartbeat
 from tests.support.approx import approx
-from tests.support.learning import embedded_url, rows_of, small
+from tests.support.learning import rows_of, small
 from tests.support.photos import make_photo
 from tests.support.training_engine import served, settings_for
 
@@ -107,11 +107,9 @@ def test_a_run_that_goes_on_isnt_checked_again(tmp_path: Path) -> None:
         assert engine.names().count("forward") == 1
 
 
-def test_the_tiny_model_sees(tmp_path: Path) -> None:
+def test_the_tiny_model_sees(url: str, tmp_path: Path) -> None:
     """The real engine: what is measured is far from the bound."""
-    with embedded_url(tmp_path / "state") as url:
-        told = small(url, tmp_path / "run", max_steps=1, test_size=0)
-        asyncio.run(sft.run(SFTConfig(**told)))
+    asyncio.run(sft.run(SFTConfig(**small(url, tmp_path / "run", max_steps=1, test_size=0))))
     [line] = [one for one in log_of(tmp_path / "run").splitlines() if "Photos reach" in one]
     assert float(line.split(" by ")[1].split()[0]) > 100 * LEAST_NATS
 
