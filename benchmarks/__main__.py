@@ -65,7 +65,7 @@ def publish(folder: Path) -> None:
         print(f"No pictures: matplotlib can't be installed here: {python}")
     else:
         plots.draw(python, [folder / FOLDER / f"{record.name}.json" for record in records])
-    (folder / page.PAGE).write_text(page.markdown(records, folder))
+    (folder / page.PAGE).write_text(page.markdown(records, folder, MODULES))
 
 
 if __name__ == "__main__":

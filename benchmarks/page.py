@@ -23,11 +23,24 @@ what nobody can go below, or what one writes without a library.
 """
 
 
-def markdown(records: Sequence[Record], pictures: Path) -> str:
-    """The whole page; pictures are those that lie in this folder's `results`."""
-    parts = [_INTRO, _lowest(records)]
+def markdown(records: Sequence[Record], pictures: Path, names: Sequence[str]) -> str:
+    """The whole page.
+
+    Args:
+        pictures: those that lie in this folder's `results`.
+        names: of all benchmarks that there are; those without a record are named.
+    """
+    parts = [_INTRO, *_unmeasured(records, names), _lowest(records)]
     parts += [_section(record, pictures) for record in records]
     return "\n".join(parts)
+
+
+def _unmeasured(records: Sequence[Record], names: Sequence[str]) -> Sequence[str]:
+    known = {record.name for record in records}
+    without = [f"`{name}`" for name in names if name not in known]
+    return [f"**Without a record**, and so not on this page: {', '.join(without)}.\n"][
+        : len(without)
+    ]
 
 
 def section(record: Record) -> str:

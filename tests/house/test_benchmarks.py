@@ -64,10 +64,12 @@ def test_the_page_says_what_was_measured_when_where_and_how_busy_it_was(tmp_path
     record = _record()
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "scoring.svg").touch()
-    text = page.markdown([record], tmp_path)
+    text = page.markdown([record], tmp_path, ["scoring", "places", "demo"])
     assert "| rate |  | 1/s | 30 (20–40) | them | 10 (10–10) | 3 (2–4) |" in text
     assert "| Scores | cost, s | 10 rows | them | 0.5 |" in text
     assert "| alone |  | MB | 5 | – | – | – |" in text
+    assert "**Without a record**, and so not on this page: `places`, `demo`." in text
+    assert "Without a record" not in page.markdown([record], tmp_path, ["scoring"])
     for part in ("them 1.0", record.conditions.date, "Load average", "results/scoring.svg"):
         assert part in text
 
