@@ -1,6 +1,7 @@
 """What commands do in a drill: small, on real input, with what has to be there in the end.
 
 An `Errand` is run undisturbed once; what it leaves then is what every other run of it has to come to.
+Which there are is in `ground.py`.
 """
 
 import glob
@@ -8,28 +9,30 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from functools import cache
 from pathlib import Path
 from typing import Final
 
 from geospot.evaluation.results import ASIDE, read_records
-from tests.drills.killing import left_over
+from tests.drills.killing import left_over, start
+from tests.drills.processes import Marked
 from tests.drills.trained import Kind, settings, standing, unlike
-from tests.support.evaluating import cold_geospot, timeless
-from tests.support.learning import embedded_url
+from tests.drills.troubles import until
+from tests.support.evaluating import begin_geospot, timeless
 from tests.support.osv_tree import make_osv_tree
 from tests.support.vlm_server import Asked, Behaviour, VlmServer
 
 AT_ONCE: Final = 4
 PHOTOS: Final = 80
+SAID: Final = "said.txt"
+"""Where the output of an errand goes that prints what it finds out."""
 _PAUSE_EVERY: Final = 25
-_RESULTS: Final = 40
-_ANSWERS: Final = (
+_MANY: Final = 40
+_ZIPPED: Final = 160
+ANSWERS: Final = (
     "City: São Paulo\nCountry: Brazil\nLatitude: -23.55\nLongitude: -46.63",
     "都市: 京都\nCity: Kyōto\nCountry: Japan\nLatitude: 35.02\nLongitude: 135.75",
     "Je suis désolé, I can't help with that.",
@@ -43,44 +46,87 @@ _A_PERSONS: Final = (".jsonl", ".csv", ".md", ".html", ".safetensors")
 Arguments = list[str | Path]
 
 
+def _nothing(_: Path) -> None:
+    """Lays out nothing."""
+
+
+def _no_variables(_: Path) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """A command that writes below a folder.
+    """A command that writes below a folder, or prints.
 
-    `command` takes the folder. `differs` says in which respects what is in one folder isn't what is in
-    another, where nobody disturbed it. `is_under_way` is whether it is in the middle of it; None where it
-    takes no time that one could meet.
+    `name` begins with the command's words. `command` takes the folder. `differs` says in which respects
+    what is in one folder isn't what is in another, where nobody disturbed it. `is_under_way` is whether
+    it is in the middle of it; None where it takes no time that one could meet.
     """
 
     name: str
     command: Callable[[Path], Arguments]
     differs: Callable[[Path, Path], Iterable[str]]
     is_under_way: Callable[[Path], bool] | None = None
+    lay: Callable[[Path], None] = _nothing
+    """Makes what has to be there before, in the folder."""
+    left: Callable[[Path], Arguments | None] | None = None
+    """The command with which a person goes on after a disturbance; None where all was done. Without it,
+    it is the same command."""
+    variables: Callable[[Path], Mapping[str, str]] = _no_variables
+    """What is set in its environment, for a folder."""
+    prints: bool = False
+    """Its output goes to the file `SAID` in the folder, as a shell's `>` has it."""
+    overwrites: bool = False
+    """It writes over what it left some time ago."""
+    code: int = 0
+    """What it ends with."""
+    destroys: bool = False
+    """Files are to be gone after it."""
+    only_reads: bool = False
+    """It writes nothing but what it prints, so that no folder can refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The input of all errands, and where each left what nobody disturbed."""
+    """The input of all errands, and where each left what nobody disturbed.
+
+    Args:
+        answers: a file of predictions about `dataset`.
+        service: the address of an embedded engine, which is started when it is needed.
+    """
 
     folder: Path
     server: VlmServer
     script: "Script"
-    errands: dict[str, Errand]
+    answers: Path
+    service: Callable[[], str]
+    errands: dict[str, Errand] = field(default_factory=dict[str, Errand])
 
     @property
     def dataset(self) -> Path:
         """Photos with their places."""
         return self.folder / "straße"
 
+    @property
+    def state(self) -> Path:
+        """Where the engine keeps its checkpoints."""
+        return self.folder / "state"
+
     def whole(self, errand: Errand) -> Path:
-        """What an undisturbed run of it leaves."""
+        """What an undisturbed run of it leaves, once all its processes have ended."""
         out = self.folder / "whole" / errand.name
         if not out.exists():
-            done = cold_geospot(*errand.command(out), timeout_s=300.0)
-            if done.returncode:
-                raise RuntimeError(
-                    f"{errand.name} alone ended with {done.returncode}: {done.stderr}"
-                )
+            out.parent.mkdir(exist_ok=True)
+            errand.lay(out)
+            marked = Marked(**errand.variables(out))
+            process = begin_geospot(*errand.command(out), env=marked.environment)
+            said, error = process.communicate()
+            if (orphans := marked.orphans()) or process.returncode != errand.code:
+                how = f"{process.returncode}: {error} {orphans}"
+                raise RuntimeError(f"{errand.name} alone ended with {how}")
+            if errand.prints:
+                out.mkdir(exist_ok=True)
+                (out / SAID).write_text(said, encoding="utf-8")
         return out
 
     def result(self) -> Path:
@@ -89,11 +135,36 @@ class Ground:
 
     def results(self) -> Path:
         """A folder of results, so many that their table doesn't fit into a block of the disk."""
-        folder = self.folder / "results"
+        return self._many(self.result(), "results")
+
+    def stopped(self) -> Path:
+        """A training that was asked to stop, whose checkpoints stay."""
+        run = self.folder / "stopped" / "sft"
+        if not run.exists():
+            process = start(Marked(), *settings("sft", self.service(), run, keep_checkpoints=50))
+            until(lambda: lines(run / "checkpoints.jsonl") >= 2, process)
+            process.terminate()
+            said = process.communicate(timeout=120)
+            if standing(run) != "stopped":
+                raise RuntimeError(f"It wasn't stopped: {said}")
+        return run
+
+    def runs(self) -> Path:
+        """A folder of runs, so many that their table doesn't fit into a block of the disk."""
+        return self._many(self.stopped(), "runs")
+
+    def zipped(self) -> Path:
+        """A data set in OSV-5M's layout, its photos in zips."""
+        folder = self.folder / "zipped"
         if not folder.exists():
-            result = self.result()
-            for number in range(_RESULTS):
-                shutil.copytree(result, folder / f"{number:02d}")
+            make_osv_tree(folder, split="train", images=_ZIPPED, zips=4)
+        return folder
+
+    def _many(self, one: Path, name: str) -> Path:
+        folder = self.folder / name
+        if not folder.exists():
+            for number in range(_MANY):
+                shutil.copytree(one, folder / f"{number:02d}")
         return folder
 
 
@@ -114,56 +185,7 @@ class Script:
             return Behaviour(kind="status", status=429, headers=headers)
         self.answered += 1
         number = int(asked.digest[:8], 16)
-        return Behaviour(text=_ANSWERS[number % len(_ANSWERS)], latency_s=0.1)
-
-
-@contextmanager
-def ground(folder: Path) -> Generator[Ground]:
-    """The input, a model to be asked, and a server of the embedded engine, once it is needed."""
-    script = Script()
-    with VlmServer(script) as server, ExitStack() as stack:
-        made = Ground(folder, server, script, {})
-        samples = make_osv_tree(made.dataset, images=PHOTOS, extracted=True)
-        answers = folder / "réponses.csv"
-        lines = [f'{one.id},"{_ANSWERS[n % 2]}"' for n, one in enumerate(samples)]
-        answers.write_text("\n".join(["id,text", *lines]) + "\n", encoding="utf-8")
-
-        @cache
-        def service() -> str:
-            return stack.enter_context(embedded_url(folder / "state"))
-
-        made.errands.update((errand.name, errand) for errand in _errands(made, answers, service))
-        yield made
-
-
-def _errands(made: Ground, answers: Path, service: Callable[[], str]) -> Iterator[Errand]:
-    def evaluation(out: Path) -> Arguments:
-        return [
-            *("eval", "--backend", "openai", "--base-url", made.server.base_url),
-            *("--model", "some-vlm", "--dataset", made.dataset, "--limit", "all"),
-            *("--concurrency", str(AT_ONCE), "--rpm", "6000", "--out", out),
-        ]
-
-    def score(out: Path) -> Arguments:
-        return ["score", answers, "--dataset", made.dataset, "--limit", "all", "--out", out]
-
-    def export(out: Path) -> Arguments:
-        board = ("--csv", out / "board.csv", "--markdown", out / "board.md")
-        return ["leaderboard", "export", made.results(), *board]
-
-    def report(out: Path) -> Arguments:
-        return ["report", made.result(), "--html", out / "page.html"]
-
-    def model(out: Path) -> Arguments:
-        return ["checkpoints", "export", "geospot/tiny-vlm", out]
-
-    yield Errand("eval", evaluation, _other_result, lambda out: _lines(out / "samples.jsonl") >= 4)
-    yield Errand("score", score, _other_result)
-    yield Errand("export", export, _other_files)
-    yield Errand("report", report, _other_files)
-    yield Errand("checkpoints export", model, _other_files)
-    yield training("sft", service)
-    yield training("rl", service)
+        return Behaviour(text=ANSWERS[number % len(ANSWERS)], latency_s=0.1)
 
 
 def training(kind: Kind, service: Callable[[], str]) -> Errand:
@@ -171,16 +193,18 @@ def training(kind: Kind, service: Callable[[], str]) -> Errand:
     return Errand(
         kind,
         lambda out: settings(kind, service(), out),
-        lambda out, whole: _other_run(out, whole, kind),
-        lambda out: _lines(out / "metrics.jsonl") >= 2,
+        lambda out, whole: other_run(out, whole, kind),
+        lambda out: lines(out / "metrics.jsonl") >= 2,
     )
 
 
-def _lines(path: Path) -> int:
+def lines(path: Path) -> int:
+    """How many whole lines a file has; none where it isn't there."""
     return path.read_bytes().count(b"\n") if path.is_file() else 0
 
 
-def _other_result(out: Path, whole: Path) -> Iterator[str]:
+def other_result(out: Path, whole: Path) -> Iterator[str]:
+    """In which respects a result is another."""
     ids = Counter((record.id, record.draw) for record in read_records(out / "samples.jsonl"))
     yield from (f"sample {id_} has {n} lines" for (id_, _), n in ids.items() if n > 1)
     if timeless(out) != timeless(whole):
@@ -189,7 +213,8 @@ def _other_result(out: Path, whole: Path) -> Iterator[str]:
         yield f"other files than usual: {sorted(other)}"
 
 
-def _other_run(out: Path, whole: Path, kind: Kind) -> Iterator[str]:
+def other_run(out: Path, whole: Path, kind: Kind) -> Iterator[str]:
+    """In which respects a run that went on to its end is another."""
     if standing(out) != "finished":
         yield f"its heartbeat says {standing(out)}"
         return
@@ -198,7 +223,8 @@ def _other_run(out: Path, whole: Path, kind: Kind) -> Iterator[str]:
             yield sentence
 
 
-def _other_files(out: Path, whole: Path) -> Iterator[str]:
+def other_files(out: Path, whole: Path) -> Iterator[str]:
+    """Files that differ, but for the dates in them."""
     ours, theirs = (
         {str(path.relative_to(one)): path for path in one.rglob("*") if path.is_file()}
         for one in (out, whole)
@@ -238,16 +264,19 @@ def older(whole: Path, out: Path) -> None:
 
 
 def gone(before: Mapping[Path, bytes]) -> Iterator[str]:
-    """What isn't there any more, in its place or set aside; lines may have come behind."""
+    """What isn't there any more, in its place, beside it or set aside; lines may have come behind."""
     for path, data in before.items():
         name = path.parent.name
         aside = path.parent.parent.glob(f"{glob.escape(name)}{ASIDE}*/{path.name}")
-        found = [one.read_bytes() for one in (path, *aside) if one.is_file()]
+        beside = path.parent.glob(f"{glob.escape(path.stem)}.before-*{path.suffix}")
+        found = [one.read_bytes() for one in (path, *aside, *beside) if one.is_file()]
         if not any(one.startswith(data) for one in found):
             yield f"what was in {path.name} is gone"
 
 
 def litter(place: Path) -> list[str]:
     """Temporary files, ours and those of libraries."""
-    drafts = (path.name for path in place.rglob("*") if path.name.endswith((".part", "~")))
+    drafts = (
+        path.name for path in place.rglob("*") if path.name.endswith((".part", ".fresh", "~"))
+    )
     return [*left_over(place), *(f"{name} was left over" for name in drafts)]

@@ -226,12 +226,12 @@ class PoorLocale(Trouble):
 
 
 def until(
-    condition: Callable[[], Any], process: "subprocess.Popen[Any]", within_s: float = 120.0
+    condition: Callable[[], Any], process: "subprocess.Popen[Any] | None", within_s: float = 120.0
 ) -> bool:
-    """Waits for a condition; False where the process has ended before, or it takes too long."""
+    """Waits for a condition; False where the process, if any, has ended before, or it takes too long."""
     end_s = time.monotonic() + within_s
     while not condition():
-        if process.poll() is not None or time.monotonic() > end_s:
+        if (process and process.poll() is not None) or time.monotonic() > end_s:
             return False
         time.sleep(0.01)
     return True
