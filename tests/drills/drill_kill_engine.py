@@ -23,6 +23,7 @@ from tests.drills.killing import (
     TOO_EARLY,
     TOO_LATE,
     Life,
+    begin,
     finish,
     left_over,
     start,
@@ -32,6 +33,7 @@ from tests.drills.killing import (
 from tests.drills.processes import Marked
 from tests.drills.trained import settings, standing, unlike, unreadable
 from tests.support.learning import rows_of
+from tests.support.warm import Started
 
 Victim = Literal["engine", "run", "server"]
 
@@ -76,7 +78,7 @@ def _killed(attempt: Attempt, ground: _Ground) -> Trial:
     command = _command(service, run)
     server = _serve(marked, port) if victim == "server" else None
     moment = ground.life.moment(attempt.chance)
-    process = start(marked, *command)
+    process = begin(marked, *command)
     moment.wait(process)
     hit = _kill(victim, process, server)
     if victim == "server" and hit:
@@ -96,9 +98,7 @@ def _killed(attempt: Attempt, ground: _Ground) -> Trial:
     return Trial(f"{victim}, {moment}, {state}", lost=tuple(lost), aside=aside)
 
 
-def _kill(
-    victim: Victim, process: "subprocess.Popen[str]", server: "subprocess.Popen[str] | None"
-) -> bool:
+def _kill(victim: Victim, process: Started, server: "subprocess.Popen[str] | None") -> bool:
     """Kills the victim; False where it wasn't there, or its run had ended."""
     if process.poll() is not None:
         return False
@@ -117,7 +117,7 @@ def _kill(
     return False
 
 
-def _ended_badly(process: "subprocess.Popen[str]") -> Iterator[str]:
+def _ended_badly(process: Started) -> Iterator[str]:
     """What is wrong with how a run ended, whose engine has gone, or which was killed itself."""
     try:
         _, error = process.communicate(timeout=_GIVES_UP_WITHIN_S)
@@ -128,7 +128,7 @@ def _ended_badly(process: "subprocess.Popen[str]") -> Iterator[str]:
         return
     if "Traceback" in error:
         yield f"a traceback: {error[-2000:]}"
-    elif process.returncode > 0 and "geospot: " not in error:
+    elif process.wait() > 0 and "geospot: " not in error:
         yield f"exit code {process.returncode} without a sentence: {error[-500:]}"
 
 

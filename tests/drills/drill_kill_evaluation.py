@@ -24,10 +24,10 @@ from tests.drills.killing import (
     TOO_EARLY,
     TOO_LATE,
     Life,
+    begin,
     finish,
     kill_at,
     left_over,
-    start,
     torn_files,
     unended_lines,
     whole_life,
@@ -125,7 +125,7 @@ def _killed(attempt: Attempt, reference: _Reference, server: VlmServer) -> Trial
     for _ in range(1 + (chance.random() < 0.4)):
         moment = reference.life.moment(chance)
         server.log.answered.clear()  # what was said to a process that is dead was said to nobody
-        hit = kill_at(start(marked, *command), moment)
+        hit = kill_at(begin(marked, *command), moment)
         phases.append(f"{moment}, {settled.phase() if hit else TOO_LATE}")
         lost += settled.unlike() + settled.unwritten(_FOLLOWED) + torn_files(out)
         settled.note()
@@ -148,7 +148,7 @@ def _killed_in_silence(
     command = _command(reference.dataset, server, out)
     script.silent_after = attempt.chance.randrange(len(reference.digests) - _AT_ONCE)
     settled = _Settled(reference, server, out)
-    process, end_s = start(marked, *command), time.monotonic() + _SILENT_WITHIN_S
+    process, end_s = begin(marked, *command), time.monotonic() + _SILENT_WITHIN_S
     while script.held < _AT_ONCE and process.poll() is None and time.monotonic() < end_s:
         time.sleep(0.01)
     process.kill()

@@ -2,11 +2,11 @@
 
 What docs/runs.md promises is what is checked: after a kill every reader takes what is there; the run goes
 on from its last checkpoint, and in the end figures, rollouts, histograms, checkpoints and files are those of
-a run that nobody interrupted, each row there once. The engine runs on: it is another process, as on a server.
+a run that nobody interrupted, each row there once. The engine runs on: it isn't the run's, as on a server.
 """
 
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,16 +15,16 @@ from tests.drills.killing import (
     TOO_EARLY,
     TOO_LATE,
     Life,
+    begin,
     finish,
     kill_at,
     left_over,
-    start,
     unended_lines,
     whole_life,
 )
 from tests.drills.processes import Marked
 from tests.drills.trained import Kind, settings, standing, unlike, unreadable
-from tests.support.learning import embedded_url, rows_of
+from tests.support.learning import embedded_url, engine_url, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +50,22 @@ def kill_grpo(session: Session) -> Iterator[Trial]:
 
 
 def _kills(kind: Kind, session: Session) -> Iterator[Trial]:
-    lanes = 1 if session.is_short else 2
-    with grounds(kind, session.folder, lanes) as prepared:
+    lanes, serve = (1, engine_url) if session.is_short else (2, embedded_url)
+    with grounds(kind, session.folder, lanes, serve) as prepared:
         yield from session.repeat(
             lambda attempt: _killed(attempt, prepared[attempt.lane]), side_by_side=lanes
         )
 
 
 @contextmanager
-def grounds(kind: Kind, folder: Path, lanes: int) -> Generator[list[Ground]]:
+def grounds(
+    kind: Kind, folder: Path, lanes: int, serve: Callable[[Path], AbstractContextManager[str]]
+) -> Generator[list[Ground]]:
     """A server and an uninterrupted run a lane: two runs on one server may be decoded together."""
     with ExitStack() as stack:
         prepared: list[Ground] = []
         for lane in range(lanes):
-            url = stack.enter_context(embedded_url(folder / f"state-{lane}"))
+            url = stack.enter_context(serve(folder / f"state-{lane}"))
             whole = folder / f"whole-{lane}" / "run"
             life = whole_life(Marked(), whole, *settings(kind, url, whole))
             prepared.append(Ground(kind, url, whole, life))
@@ -77,7 +79,7 @@ def _killed(attempt: Attempt, ground: Ground) -> Trial:
     phases: list[str] = []
     for _ in range(1 + (chance.random() < 0.4)):
         moment = ground.life.moment(chance)
-        hit = kill_at(start(marked, *command), moment)
+        hit = kill_at(begin(marked, *command), moment)
         phases.append(f"{moment}, {_phase(run) if hit else TOO_LATE}")
         lost += unreadable(run)
         if hit and standing(run) not in ("none", "died", "finished"):

@@ -37,7 +37,7 @@ _RATE: Final = 1e-6
 _LONGEST_S: Final = 4 * 3600.0
 
 
-@drill("evaluation as long as OSV-5M's test split, samples", times=_OSV5M_TEST, short=2_000)
+@drill("evaluation as long as OSV-5M's test split, samples", times=_OSV5M_TEST, short=500)
 def long_evaluation(session: Session) -> Iterator[Trial]:
     """`geospot eval` of an endpoint that answers at once, and counts."""
     session.folder.mkdir(parents=True)

@@ -12,7 +12,8 @@ from typing import Any, Final
 import psutil
 
 from tests.drills.processes import Marked
-from tests.support.evaluating import start_geospot
+from tests.support.evaluating import begin_geospot, start_geospot
+from tests.support.warm import Started
 
 TOO_LATE: Final = "no kill: it had ended by itself"
 TOO_EARLY: Final = "no kill: nothing had happened yet"
@@ -21,6 +22,9 @@ _BEYOND: Final = 1.05
 _BEFORE: Final = 0.9
 _LATER_S: Final = 0.2
 _LOOK_S: Final = 0.01
+
+
+Process = subprocess.Popen[str] | Started
 
 
 class Life:
@@ -55,7 +59,7 @@ class Moment:
     processor_s: float
     later_s: float
 
-    def wait(self, process: "subprocess.Popen[Any]", since_s: float = 0.0) -> bool:
+    def wait(self, process: "subprocess.Popen[Any] | Started", since_s: float = 0.0) -> bool:
         """Waits until a process is so old, in processor time after `since_s`; False where it ended before."""
         while (used_s := processor_s(process.pid)) is not None:
             if used_s - since_s >= self.processor_s:
@@ -79,7 +83,7 @@ def processor_s(pid: int) -> float | None:
     return times.user + times.system
 
 
-def kill_at(process: "subprocess.Popen[str]", moment: Moment) -> bool:
+def kill_at(process: Process, moment: Moment) -> bool:
     """Kills a process at a moment of its life; False if it had ended before."""
     if moment.wait(process):
         process.kill()
@@ -92,9 +96,17 @@ def start(marked: Marked, *arguments: str | Path) -> "subprocess.Popen[str]":
     return start_geospot(*arguments, env=marked.environment)
 
 
+def begin(marked: Marked, *arguments: str | Path) -> Started:
+    """The same, from an interpreter that has its imports behind it: a life without what no kill could spoil.
+
+    Only what it starts in turn carries the mark.
+    """
+    return begin_geospot(*arguments, env=marked.environment)
+
+
 def finish(marked: Marked, *arguments: str | Path, timeout_s: float = 300.0) -> str:
     """Runs `geospot …` to its end; says what is wrong with how it ended, nothing where that is well."""
-    process = start(marked, *arguments)
+    process = begin(marked, *arguments)
     try:
         out, error = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
@@ -146,7 +158,7 @@ def whole_life(marked: Marked, made: Path, *arguments: str | Path) -> Life:
     Raises:
         RuntimeError: it doesn't end as it should.
     """
-    process, early_s, whole_s = start(marked, *arguments), 0.0, 0.0
+    process, early_s, whole_s = begin(marked, *arguments), 0.0, 0.0
     talk = threading.Thread(target=process.communicate)  # what it says is read, or it would wait
     talk.start()
     while talk.is_alive() and (used_s := processor_s(process.pid)) is not None:
