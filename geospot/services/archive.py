@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from geospot.errors import GeospotError, UsageError
+from geospot.errors import BackendError, GeospotError, UsageError
 from geospot.plugins import SERVICES, STORES, installed, load
 from geospot.services.connection import Service, open_service
 from geospot.services.endpoint import ServiceOptions
@@ -169,13 +169,21 @@ class RemoteArchive:
         return [_of_run(one, runs.get(one.path.split("/")[2])) for one in found]
 
     def _listed(self) -> list[ArchivedCheckpoint]:
+        import tinker
+
         found: list[ArchivedCheckpoint] = []
 
         def next_page(rest: "tinker.RestClient") -> "tinker.types.CheckpointsListResponse":
             return rest.list_user_checkpoints(limit=_PAGE, offset=len(found)).result()
 
         while True:
-            page = self._service.ask("for its checkpoints", next_page)
+            try:
+                page = self._service.ask("for its checkpoints", next_page)
+            except tinker.NotFoundError as error:  # SkyRL 0.3.0 has no such address
+                raise BackendError(
+                    f"{self._service.title} doesn't list its checkpoints.",
+                    "`geospot runs show DIRECTORY` has those of a run; its own folder has the files.",
+                ) from error
             found += [_described(checkpoint) for checkpoint in page.checkpoints]
             if not page.checkpoints or page.cursor is None or len(found) >= page.cursor.total_count:
                 return found
@@ -268,6 +276,11 @@ class RemoteArchive:
                 f"the files of {printable(path)}",
                 lambda: training.save_weights_external(_EXPORT, _EXPORT_LIVES_S).result().path,
             )
+        except tinker.NotFoundError as error:
+            raise BackendError(
+                f"{self._service.title} writes no files for other programs.",
+                "Take the adapter from its own folder of checkpoints.",
+            ) from error
         except tinker.RequestFailedError as error:
             raise UsageError(
                 f"{printable(path)} can't be exported: {failure_of(error)}.",

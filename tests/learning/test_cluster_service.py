@@ -25,14 +25,15 @@ _SETTINGS: Final = (
 )
 _OURS: Final = re.compile(rb'"tinker://([^/"]+)/sampler_weights/')
 _THEIRS: Final = re.compile(rb'"tinker://([^/"]+)/([^/"]+)"')
+_MISSING: Final = re.compile(r"/finish$|/v1/checkpoints$|external")
 _JSON: Final = "application/json"
 
 
 class _Dialect(TinkerServer):
-    """One model by its name alone; sampler weights without the middle of their path; no end, no deletion."""
+    """One model by its name alone; sampler weights without the middle of their path; some addresses lack."""
 
     async def _handle(self, request: Request) -> Response:
-        if request.path.endswith("/finish") or request.method == "DELETE":
+        if request.method == "DELETE" or _MISSING.search(request.path):
             return Response.error(404, "Not Found")
         if request.path.endswith("/get_server_capabilities"):
             return Response.of({"supported_models": [{"model_name": MODEL}]})
@@ -65,6 +66,19 @@ def _eval(url: str, model: str | Path, out: Path) -> "subprocess.CompletedProces
     return geospot("eval", *asked, "--dataset", "world", "--limit", "4", "--out", out)
 
 
+def test_what_it_has_no_address_for_is_a_sentence(url: str, tmp_path: Path) -> None:
+    state = "tinker://run/weights/final"
+    for words, said in (
+        (("list",), "doesn't list its checkpoints"),
+        (("show", state), "doesn't list its checkpoints"),
+        (("delete", state, "--yes"), "doesn't list its checkpoints"),
+    ):
+        done = geospot("checkpoints", *words, "--service", url)
+        assert done.returncode == 1, done.stderr
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 @pytest.mark.timeout(900)  # four programs, one after the other
 def test_a_run_is_trained_and_another_from_it_and_both_are_evaluated(
     url: str, tmp_path: Path
@@ -78,6 +92,10 @@ def test_a_run_is_trained_and_another_from_it_and_both_are_evaluated(
     log = (first / "logs.log").read_text()
     assert log.count("000001 wasn't there to be deleted") == 1
     assert "WARNING" not in log
+    exported = geospot("checkpoints", "export", first, tmp_path / "adapter", "--service", url)
+    assert exported.returncode == 1
+    assert "writes no files for other programs" in exported.stderr
+    assert "Traceback" not in exported.stderr
     done = _rl(url, second, 1, f"load_checkpoint_path={first}")
     assert done.returncode == 0, done.stderr
     sampler = checkpoint_rows(second)[-1]["sampler_path"]
