@@ -52,10 +52,9 @@ def evaluate(config: ConfigFile = None, *, said: dict[str, Any]) -> None:
     from geospot.runs.evaluations import this_process
 
     view = TerminalView(console)
+    process = this_process(settings.model_dump(mode="json", exclude_unset=True))
     try:
-        done = asyncio.run(
-            run(settings, view, progress=data_progress(console), process=this_process())
-        )
+        done = asyncio.run(run(settings, view, progress=data_progress(console), process=process))
     except KeyboardInterrupt:
         view.say("Interrupted. Every answer is kept: run the same command again to go on.")
         raise

@@ -179,17 +179,28 @@ def resume(run: Run, changes: Changes = None) -> None:
     """Go on with a run that was stopped, failed or died, from its newest checkpoint.
 
     It runs as a process of its own, which goes on when this terminal closes. Settings are those of the
-    run; some may be changed that neither move a weight nor change what is measured (docs/runs.md).
+    run; some may be changed that neither move a weight nor change what is measured (docs/runs.md). An
+    evaluation asks for what is missing, as it was told the last time.
 
     \b
     geospot runs resume runs/rl
     geospot runs resume runs/rl save_every=50
+    geospot runs resume results/some-vlm
     """
     from geospot.cli.keyvalue import said_in
     from geospot.runs.control import resume as go_on
     from geospot.runs.control import resume_settings
+    from geospot.runs.evaluations import is_evaluation, resume_evaluation
     from geospot.runs.launching import MODELS
 
+    if is_evaluation(run):
+        if changes:
+            raise UsageError(
+                f"{printable(str(run))} holds an evaluation, which goes on as it was told.",
+                "Give its command again, with the change.",
+            )
+        _follow(resume_evaluation(run))
+        return
     kind, _ = resume_settings(run)
     _follow(go_on(run, said_in(MODELS[kind], changes or [])))
 

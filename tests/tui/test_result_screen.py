@@ -325,7 +325,7 @@ def test_an_evaluation_is_stopped_after_a_question(tmp_path: Path) -> None:
     with VlmServer(lambda _: Behaviour(text="52.5, 13.4", latency_s=0.3)) as server:
         process = start_geospot(
             *("eval", "--backend", "openai", "--base-url", server.base_url, "--model", "some-vlm"),
-            *("--dataset", "world", "--limit", "2000", "--concurrency", "2", "--out", out),
+            *("--dataset", "world", "--limit", "200", "--concurrency", "2", "--out", out),
         )
         wait_for((out / SAMPLES).is_file)
 
@@ -338,10 +338,20 @@ def test_an_evaluation_is_stopped_after_a_question(tmp_path: Path) -> None:
             await pilot.press("x", "y")
             await until_seen(pilot, "It was asked to stop")
             await until(pilot, lambda: process.poll() == 130, "its end")
-            shown = await until_seen(pilot, "Unranked (incomplete)")
+            shown = await until_seen(pilot, "Unranked (incomplete)", "R Resume")
             assert "x Stop" not in shown
             await pilot.press("x", "y")
             await until_seen(pilot, "is over. There is nothing to stop.")
+            await pilot.press("R")
+            await until_seen(pilot, "Go on with out?", "--model=some-vlm", "--limit=200")
+            await pilot.press("y")
+            await until_seen(pilot, "out goes on as process")
+            await until_seen(pilot, "answers so far", "x Stop")
+            server.plan = lambda _: Behaviour(text="52.5, 13.4")
+            await until_seen(pilot, "200 of 200 answers")
+            await until(pilot, lambda: "so far" not in seen(pilot.app.screen), "its figures")
+            assert "R Resume" not in seen(pilot.app.screen)
+            assert len((out / SAMPLES).read_bytes().splitlines()) == 200  # none was asked again
 
         try:
             drive(opened(lambda app: app.open_result(out)), steps)
@@ -374,7 +384,7 @@ def test_an_evaluation_whose_process_is_killed_is_waited_for_no_more(tmp_path: P
         assert "gone" not in shown
         process.kill()
         process.wait()
-        shown = await until_seen(pilot, "its process is gone: the same command goes on")
+        shown = await until_seen(pilot, "its process is gone: R goes on with it")
         assert "x Stop" not in shown
 
     drive(opened(lambda app: app.open_result(result)), steps, (80, 24))

@@ -138,6 +138,7 @@ class ResultScreen(EvaluationControls):
         while True:
             files_changed = await do(self._files.look)
             if files_changed:
+                await self.see_whether_it_lives()
                 self._settings = settings_of(self._files.manifest)
                 await self._show_figures()
                 self.refresh_bindings()
@@ -146,13 +147,16 @@ class ResultScreen(EvaluationControls):
             if (answers.revision != revision or files_changed) and is_due:
                 self.answers, revision, shown_at = answers, answers.revision, clock()
                 news_at = shown_at
+                if not (self.is_under_way or self.is_complete):
+                    await self.see_whether_it_lives()
                 await self._show_answers()
                 self.say()
             else:
                 self.answers = answers
-                if self.is_under_way and clock() - news_at > _IDLE_S:
+                if not self.is_complete and clock() - news_at > _IDLE_S:
                     news_at = clock()
-                    await self.see_whether_it_lives()
+                    if await self.see_whether_it_lives():
+                        await self._show_figures()
             if not answers.is_behind:
                 await asyncio.sleep(_PAUSE_S if self.is_under_way else _IDLE_S)
 
@@ -168,7 +172,7 @@ class ResultScreen(EvaluationControls):
 
     async def _show_figures(self) -> None:
         manifest, summary = self._files.manifest, self._files.summary
-        if summary is None:
+        if summary is None or self.is_under_way:
             summary = await self.geospot.reader.do(so_far, self.answers, manifest)
         self._summary = summary
         self._draw_figures()
@@ -210,7 +214,8 @@ class ResultScreen(EvaluationControls):
             await self._show_figures()
         await self.put_in_order()
         do = self.geospot.reader.do
-        self.countries = await do(countries_of, answers, self._files.summary)
+        summary = None if self.is_under_way else self._files.summary
+        self.countries = await do(countries_of, answers, summary)
         if self._is_there:
             self._show_countries()
             self._show_map()
@@ -287,9 +292,7 @@ class ResultScreen(EvaluationControls):
         self.say_status(
             "reading answers" if self.answers.is_behind else "",
             so_far + (" so far" if self.is_under_way else ""),
-            "its process is gone: the same command goes on"
-            if self.has_died and self.is_under_way
-            else "",
+            "its process is gone: R goes on with it" if self.has_died and self.is_under_way else "",
             f"{self.sort} first" if is_listed and self.sort in ORDERS[:3] else "",
             f"{shown:,} shown by the filter" if shown != answers else "",
             f"{self.answers.passed_over:,} lines passed over: no records"
