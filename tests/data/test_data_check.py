@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from PIL import Image
 from geospot.data import open_dataset
 from geospot.data.check import check
 from geospot.data.selection import fingerprint
+from tests.support import evaluating
 from tests.support.hub_server import Repo, serving
 from tests.support.osv_tree import make_osv_tree
 from tests.support.photos import make_photo
@@ -22,13 +21,7 @@ from tests.support.web import Answer, web_server
 
 
 def geospot(*arguments: str, cache: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "geospot", "data", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "GEOSPOT_CACHE": str(cache), "COLUMNS": "100"},
-        check=False,
-    )
+    return evaluating.geospot("data", *arguments, env={"GEOSPOT_CACHE": str(cache)})
 
 
 def report_of(*arguments: str, cache: Path) -> dict[str, Any]:

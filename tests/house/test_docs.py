@@ -2,18 +2,21 @@
 
 import json
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from geospot.config.evaluation import EvalConfig
+from tests.support.evaluating import geospot
 from tests.support.photos import make_photo
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_configuration_of_the_docs_runs(tmp_path: Path) -> None:
+def test_the_configuration_of_the_docs_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = (ROOT / "docs" / "backends.md").read_text(encoding="utf-8")
     [(name, text)] = re.findall(r"<!-- config: (\S+) -->\n```toml\n(.*?)```", page, re.DOTALL)
     (tmp_path / name).write_text(text, encoding="utf-8")
@@ -25,22 +28,15 @@ def test_the_configuration_of_the_docs_runs(tmp_path: Path) -> None:
     rows = "".join(f"{photo},1.5,2.5\n" for photo in names)
     (photos / "metadata.csv").write_text(f"file_name,Breite,Länge\n{rows}", encoding="utf-8")
 
-    def evaluate(*more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "geospot", "eval", "--config", name, *more],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    estimate = evaluate("--dry-run")
+    monkeypatch.chdir(tmp_path)
+    estimate = geospot("eval", "--config", name, "--dry-run")
     assert estimate.returncode == 0, estimate.stderr
     assert re.search(r"\b7\b.*photos", estimate.stdout), estimate.stdout
     assert not (tmp_path / "results").exists()
 
     # The command line wins over the file: nobody's server is asked now, and less of it.
-    done = evaluate("--backend", "constant", "--model", "1.5,2.5", "--limit", "3")
+    more = ("--backend", "constant", "--model", "1.5,2.5", "--limit", "3")
+    done = geospot("eval", "--config", name, *more)
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "results" / "some-vlm" / "eval.json").read_text())
     assert written["backend"]["name"] == "constant"
@@ -61,21 +57,18 @@ def test_the_readme_says_where_the_program_is_before_it_uses_it() -> None:
     assert readme.index("source .venv/bin/activate") < readme.index("geospot eval")
 
 
-def test_score_writes_the_files_that_the_page_says(tmp_path: Path) -> None:
+def test_score_writes_the_files_that_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     four = re.findall(r"^\| `(\w+\.jsonl?)` \|", page, re.MULTILINE)
     assert four == ["eval.json", "samples.jsonl", "events.jsonl", "summary.json"]
     assert "`score` writes all but `events.jsonl`" in page
     finished = tmp_path / "answers.csv"
     finished.write_text('id,text,true_latitude,true_longitude\na,"1.5, 2.5",1.5,2.5\n')
+    monkeypatch.chdir(tmp_path)
     for command in (["score", str(finished), "--out", "out"], ["rescore", "out"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "geospot", *command],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = geospot(*command)
         assert done.returncode == 0, done.stderr
         written = {path.name for path in (tmp_path / "out").iterdir()} - {".lock"}
         assert written == set(four) - {"events.jsonl"}

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tests.support.evaluating import geospot
+
 HEAVY = (
     *("numpy", "pandas", "pydantic", "textual", "openai", "tinker", "datasets", "PIL", "scipy"),
     *("torch", "transformers", "pyarrow", "huggingface_hub", "httpx"),
@@ -44,12 +46,7 @@ def test_help_lists_every_command_and_each_of_them_has_help_of_its_own() -> None
     from geospot.cli import Commands
 
     for name in Commands.table:
-        done = subprocess.run(
-            [sys.executable, "-m", "geospot", name, "--help"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = geospot(name, "--help")
         assert done.returncode == 0, done.stderr
         assert "Usage: " in done.stdout
         assert len(done.stdout.splitlines()) > 6, name

@@ -67,9 +67,13 @@ def test_parse_says_of_a_folder_that_it_is_one(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("buffered", [True, False])
 @pytest.mark.parametrize(
-    "arguments", [["parse", "1.5, 2.5"], ["--help"], ["data", "check", "world", "--limit", "2"]]
+    "arguments", [["parse", "1.5, 2.5"], ["--help"], ["data", "check", "rows.csv"]]
 )
-def test_an_output_that_is_full_is_one_sentence(arguments: list[str], buffered: bool) -> None:
+def test_an_output_that_is_full_is_one_sentence(
+    arguments: list[str], buffered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows.csv").write_text("path,lat,lon\na.jpg,1.5,2.5\n")
+    monkeypatch.chdir(tmp_path)
     code, _, error = geospot(*arguments, full=True, buffered=buffered)
     assert code == 1
     assert error.startswith("geospot: No space is left on the disk, or where the output goes.")
