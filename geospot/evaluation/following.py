@@ -199,7 +199,7 @@ class AnswersTail:
         index = OUTCOMES.index(outcome)
         distance_km, geoscore = number(row.get("distance_km")), number(row.get("geoscore"))
         is_scored = index == 0 and math.isfinite(distance_km) and math.isfinite(geoscore)
-        country = _country(_text(section(row, "labels").get("country")))
+        country = country_of(_text(section(row, "labels").get("country")))
         place = section(row, "place")
         said = ", ".join(
             text for level in ("city", "region", "country") if (text := _text(place.get(level)))
@@ -309,7 +309,8 @@ def _may_be(line: bytes, sample_id: str) -> bool:
 
 
 @lru_cache(maxsize=10_000)
-def _country(label: str) -> str:
+def country_of(label: str) -> str:
+    """The ISO code of a data set's label of a country; the label itself where it is none's."""
     return (country_code(label) if label else None) or label
 
 

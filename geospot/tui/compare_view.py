@@ -15,6 +15,7 @@ from geospot.textsafe import printable
 from geospot.tui.inks import Inks
 from geospot.tui.widgets.table import Cell, Cells, Column
 from geospot_leaderboard.compare import SIGNIFICANT, Comparison, Difference
+from geospot_leaderboard.compare_text import answer_in_short
 from geospot_leaderboard.pairs import Pairs
 
 IntArray = npt.NDArray[np.int64]
@@ -246,8 +247,8 @@ def pair_cells(pairs: Pairs, gain_N: FloatArray, row: int) -> Cells:
         Cell(_signed(change, 1), "bold" if what == "worse" else ""),
         Cell({"better": "▲ better", "worse": "▼ worse", "equal": "= equal"}[what]),
         _signed(float(gain_N[row]), 0),
-        _answer(a.outcomes[row], float(a.scores.distance_km_N[row])),
-        _answer(b.outcomes[row], float(b.scores.distance_km_N[row])),
+        answer_in_short(a.outcomes[row], float(a.scores.distance_km_N[row])),
+        answer_in_short(b.outcomes[row], float(b.scores.distance_km_N[row])),
         printable(a.ids[row], limit=400),
         f"{latitude:7.2f} {longitude:8.2f}",
     ]
@@ -257,7 +258,3 @@ def _signed(value: float, decimals: int) -> str:
     """A difference with its sign; one that is too small for the decimals isn't shown as none."""
     is_lost = value and not round(value, decimals)
     return f"{value:+.1g}" if is_lost else f"{value:+,.{decimals}f}"
-
-
-def _answer(outcome: str, distance_km: float) -> str:
-    return f"{distance_km:,.1f} km" if outcome == "ok" else outcome

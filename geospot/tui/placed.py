@@ -7,13 +7,12 @@ when somebody asks for it.
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geospot.evaluation.following import OUTCOMES, Answers
+from geospot.evaluation.following import OUTCOMES, Answers, country_of
 from geospot.geo import HALF_CIRCUMFERENCE_KM
 from geospot.places import country_code, country_name, reverse_geocode
 from geospot.query import Query, Term, Value
@@ -111,7 +110,7 @@ def of_rollouts(records: Sequence[RolloutRecord]) -> Placed:
     place_N_L = numbers("latitude", "longitude")
     place_N_L[~ok_N] = np.nan
     km_N = numbers("distance_km")[:, 0]
-    codes = [_country(str(record.labels.get("country") or "")) for record in records]
+    codes = [country_of(str(record.labels.get("country") or "")) for record in records]
     return Placed(
         [str(record.sample_id) for record in records],
         [_names(record.place) for record in records],
@@ -282,11 +281,6 @@ def _number(value: object) -> float:
 
 def _names(place: Mapping[str, str]) -> str:
     return ", ".join(str(place[k]) for k in ("city", "region", "country") if place.get(k))[:60]
-
-
-@lru_cache(maxsize=10_000)
-def _country(label: str) -> str:
-    return (country_code(label) if label else None) or label
 
 
 def _country_words(code: str) -> Collection[str]:

@@ -50,7 +50,7 @@ def _lines(c: Comparison) -> Iterator[str]:
     for one in c.regressions:
         yield (
             f"  {printable(one.id, limit=40)}  −{one.loss:,.0f} points:"
-            f" {_answer(one.a_outcome, one.a_km)} → {_answer(one.b_outcome, one.b_km)}"
+            f" {answer_in_short(one.a_outcome, one.a_km)} → {answer_in_short(one.b_outcome, one.b_km)}"
             f"  (true {one.true_latitude:.4f}, {one.true_longitude:.4f})"
         )
 
@@ -74,5 +74,6 @@ def _worst_case(counted: LostCounted, geoscore: Difference) -> Iterator[str]:
         yield "What was lost could decide who is better: run the same commands again to ask for it."
 
 
-def _answer(outcome: str, distance_km: float) -> str:
+def answer_in_short(outcome: str, distance_km: float) -> str:
+    """How far off an answer is, or what became of it instead."""
     return f"{distance_km:,.1f} km" if outcome == "ok" else outcome
