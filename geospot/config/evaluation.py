@@ -143,8 +143,8 @@ class EvalConfig(AskConfig):
     )
     ray_address: str | None = Field(
         default=None,
-        description="Ray cluster, such as auto or ray://HOST:10001. Default: one is started on this "
-        "machine. Keys are read from the environment of its machines.",
+        description="Ray cluster that this machine belongs to: auto, or HOST:PORT. Default: one is started "
+        "on this machine. Keys are read from the environment of its machines.",
     )
     rpm: Positive | None = Field(default=None, description="Most requests a minute.")
     tpm: Positive | None = Field(default=None, description="Most tokens a minute, in and out.")
@@ -177,6 +177,12 @@ class EvalConfig(AskConfig):
     def _address_needs_ray(self) -> "EvalConfig":
         if self.ray_address is not None and self.engine != "ray":
             raise ValueError("ray-address goes with engine ray")
+        if "://" in (self.ray_address or ""):
+            raise ValueError(
+                "ray-address is auto or HOST:PORT of a cluster that this machine belongs to; through ray:// "
+                "(Ray Client) answers can't be handed over as they come. Run the command on one of the "
+                "cluster's machines, over SSH or by `ray job submit`"
+            )
         return self
 
     @property

@@ -291,7 +291,7 @@ def _first_line(error: Exception) -> str:
 
 def _knock(address: str) -> None:
     """Finds out whether anybody listens there; Ray itself would try for minutes."""
-    host, _, port = address.rpartition("://")[2].partition("/")[0].rpartition(":")
+    host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         return  # a word such as auto, which Ray knows
     try:
