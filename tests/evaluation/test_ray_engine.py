@@ -9,9 +9,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 
 from geospot.config.evaluation import EvalConfig
 from geospot.config.load import build
-from geospot.errors import UsageError
+from geospot.errors import PluginError, UsageError
 from geospot.evaluation.budget import RatePacer
 from geospot.evaluation.fleet import shards
 from geospot.evaluation.fleet_worker import End, Order, Question, ShardWorker, share_of
@@ -28,7 +29,7 @@ from geospot.evaluation.harness import Settings
 from geospot.evaluation.opening import open_selection
 from geospot.evaluation.results import read_json, read_records
 from geospot.prompts import load_prompt
-from tests.support.evaluating import environment, geospot, wait_for
+from tests.support.evaluating import begin_geospot, environment, geospot, run, wait_for
 from tests.support.vlm_server import Asked, Behaviour, VlmServer
 
 pytestmark = [
@@ -85,40 +86,99 @@ def _summary(out: Path) -> dict[str, Any]:
     return {key: value for key, value in summary.items() if key != "seconds"}
 
 
-def test_summaries_are_equal_for_one_two_and_eight_workers_and_for_none(tmp_path: Path) -> None:
-    summaries: list[dict[str, Any]] = []
-    for name, more in {"none": (), "1": _ray(1), "2": _ray(2), "8": _ray(8)}.items():
+@dataclass(frozen=True)
+class _Cluster:
+    """A Ray cluster of two cores that somebody else has started."""
+
+    process: "subprocess.Popen[str]"
+    address: str
+    session: Path
+    """Where Ray writes its logs."""
+
+    def run(
+        self, *arguments: str | Path, env: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """`geospot … --ray-address …`, admitted to it."""
+        admitted = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+        return geospot(*arguments, "--ray-address", self.address, env=admitted | dict(env or {}))
+
+    def workers(self) -> set[int]:
+        """The processes of our workers there."""
+        members = psutil.Process(self.process.pid).children(recursive=True)
+        return {one.pid for one in members if "ShardWorker" in " ".join(_command_of(one))}
+
+
+_CLUSTER = """
+import os, sys
+os.environ |= {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_prestart_worker_first_driver": "0",  # this program has no work for any
+}
+import ray
+ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+"""
+_KEY = "sk-planted-0123456789"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Generator[_Cluster]:
+    """One for all tests that need none of their own; its machine has a key in its environment."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _CLUSTER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment({"SOME_KEY": _KEY}),
+        text=True,
+    )
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+    session = Path(tempfile.gettempdir(), "ray", "session_latest").resolve()
+    yield _Cluster(process, address, session)
+    assert process.poll() is None  # nobody has ended it
+    process.communicate("")
+
+
+def test_summaries_are_equal_for_one_two_and_eight_workers_and_for_none(
+    tmp_path: Path, cluster: _Cluster
+) -> None:
+    """On a cluster that runs already, which is used and stays; with eight, more than it has cores."""
+    with VlmServer(_answers) as server:
+        none = geospot(*_arguments(server, tmp_path / "0"))
+    assert none.returncode == 0, none.stderr
+    expected = _summary(tmp_path / "0")
+    assert expected["outcomes"]["refusal"] > 0
+    for workers in (1, 2, 8):
+        out = tmp_path / str(workers)
         with VlmServer(_answers) as server:
-            done = geospot(*_arguments(server, tmp_path / name, *more))
+            done = cluster.run(*_arguments(server, out, *_ray(workers)))
         assert done.returncode == 0, done.stderr
+        started = min(workers, _PHOTOS // 8)  # a shard has eight at the least
+        said = f"Starting {started} workers on the Ray cluster at {cluster.address}."
+        assert said in done.stderr
         assert set(server.log.per_image.values()) == {1}
-        summaries.append(_summary(tmp_path / name))
-    assert summaries[0]["outcomes"]["refusal"] > 0
-    assert all(summary == summaries[0] for summary in summaries[1:])
+        assert _summary(out) == expected
 
 
-def test_a_worker_that_is_killed_costs_nothing_that_it_had_handed_over(tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_costs_nothing_that_it_had_handed_over(
+    tmp_path: Path, cluster: _Cluster
+) -> None:
     out = tmp_path / "out"
-    with _Holding() as server:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "geospot",
-                *_arguments(server, out, *_ray(2), "--concurrency", _AT_A_TIME),
-            ],
-            env=environment(None),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    others = cluster.workers()  # of an evaluation that has just ended
+    with _Holding() as server, ThreadPoolExecutor(1) as aside:
+        arguments = _arguments(server, out, *_ray(2), "--concurrency", _AT_A_TIME)
+        running = aside.submit(cluster.run, *arguments)
         kept = _wait_for_records(out, 6)
         server.wait_until_full()
         before = Counter(server.log.per_image)
-        os.kill(_worker_of(process.pid), signal.SIGKILL)
+        os.kill(min(cluster.workers() - others), signal.SIGKILL)
         server.lets_go.set()
-        _, said = process.communicate(timeout=240)
-    assert process.returncode == 0, said
-    assert "A worker died" in said
+        done = running.result()
+    assert done.returncode == 0, done.stderr
+    assert "A worker died" in done.stderr
     records = list(read_records(out / "samples.jsonl"))
     assert len({record.id for record in records}) == len(records) == _PHOTOS
     again = [digest for digest, times in server.log.per_image.items() if times > 1]
@@ -131,16 +191,8 @@ def test_a_worker_that_is_killed_costs_nothing_that_it_had_handed_over(tmp_path:
 def test_it_goes_on_with_another_number_of_workers_and_leaves_no_orphans(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with _Holding() as server:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "geospot",
-                *_arguments(server, out, *_ray(2), "--concurrency", _AT_A_TIME),
-            ],
-            env=environment(None),
-            stderr=subprocess.DEVNULL,
-        )
+        more = (*_ray(2), "--concurrency", _AT_A_TIME)
+        process = begin_geospot(*_arguments(server, out, *more))
         _wait_for_records(out, 6)
         # Ray's own agents look for their raylet once a minute, and end then.
         members = psutil.Process(process.pid).children(recursive=True)
@@ -157,7 +209,7 @@ def test_it_goes_on_with_another_number_of_workers_and_leaves_no_orphans(tmp_pat
         assert not alive
         server.lets_go.set()
         asked_before = sum(server.log.per_image.values())
-        done = geospot(*_arguments(server, out, *_ray(3)))
+        done = geospot(*_arguments(server, out, *_ray(1)))
         assert done.returncode == 0, done.stderr
         assert sum(server.log.per_image.values()) == asked_before + _PHOTOS - there
         whole = geospot(*_arguments(server, tmp_path / "whole"))
@@ -168,17 +220,8 @@ def test_it_goes_on_with_another_number_of_workers_and_leaves_no_orphans(tmp_pat
 def test_ctrl_c_keeps_what_is_under_way(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with _Holding(latency_s=1.5) as server:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "geospot",
-                *_arguments(server, out, *_ray(2), "--concurrency", _AT_A_TIME),
-            ],
-            env=environment(None),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        more = (*_ray(2), "--concurrency", _AT_A_TIME)
+        process = begin_geospot(*_arguments(server, out, *more))
         _wait_for_records(out, 6)
         process.send_signal(signal.SIGINT)
         server.lets_go.set()
@@ -189,35 +232,32 @@ def test_ctrl_c_keeps_what_is_under_way(tmp_path: Path) -> None:
     assert asked < _PHOTOS
 
 
-def test_a_refused_key_ends_it_in_one_sentence_and_is_nowhere_on_disk(tmp_path: Path) -> None:
-    key = "sk-planted-0123456789"
+def test_a_refused_key_ends_it_in_one_sentence_and_is_nowhere_on_disk(
+    tmp_path: Path, cluster: _Cluster
+) -> None:
     with VlmServer(_answers, key="another") as server:
-        done = geospot(
-            *_arguments(server, tmp_path / "out", *_ray(2), "--api-key-env", "SOME_KEY"),
-            env={"SOME_KEY": key},
-        )
+        arguments = _arguments(server, tmp_path / "out", *_ray(2), "--api-key-env", "SOME_KEY")
+        done = cluster.run(*arguments, env={"SOME_KEY": _KEY})
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "SOME_KEY" in done.stderr
-    assert key not in done.stderr + done.stdout
-    for path in (
-        *(tmp_path / "out").rglob("*"),
-        *Path(tempfile.gettempdir(), "ray", "session_latest").rglob("*"),
-    ):
+    assert _KEY not in done.stderr + done.stdout
+    assert any(cluster.session.rglob("*.log"))
+    for path in (*(tmp_path / "out").rglob("*"), *cluster.session.rglob("*")):
         with suppress(FileNotFoundError):  # what Ray leaves may be going just now
-            assert not path.is_file() or key.encode() not in path.read_bytes()
+            assert not path.is_file() or _KEY.encode() not in path.read_bytes()
 
 
-def test_without_ray_the_advice_is_how_to_install_it(tmp_path: Path) -> None:
-    blocked = tmp_path / "ray.py"
-    blocked.write_text("raise ImportError('not here')")
-    with VlmServer(_answers) as server:
-        done = geospot(
-            *_arguments(server, tmp_path / "out", *_ray(2)), env={"PYTHONPATH": str(tmp_path)}
-        )
-    assert done.returncode != 0
-    assert "geospot-vlm[ray]" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_without_ray_the_advice_is_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where it can't be imported
+    with (
+        VlmServer(_answers) as server,
+        pytest.raises(PluginError, match="isn't installed: ray") as missing,
+    ):
+        run("world", server.base_url, tmp_path / "out", limit="3", engine="ray", workers=2)
+    assert "geospot-vlm[ray]" in missing.value.advice
 
 
 def test_no_cluster_at_the_address(tmp_path: Path) -> None:
@@ -230,57 +270,16 @@ def test_no_cluster_at_the_address(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-_CLUSTER = """
-import os, sys, time
-os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-import ray
-ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-print(ray.get_runtime_context().gcs_address, flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Generator[str]:
-    """The address of a cluster of two cores that somebody else has started."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _CLUSTER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    yield process.stdout.readline().strip()
-    assert process.poll() is None  # nobody has ended it
-    process.communicate("")
-
-
-def _on(
-    address: str, server: VlmServer, out: Path, *more: object
-) -> "subprocess.CompletedProcess[str]":
-    return geospot(
-        *_arguments(server, out, *more, "--ray-address", address),
-        env={"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"},
-    )
-
-
-def test_a_cluster_that_runs_already_is_used_and_stays(tmp_path: Path, cluster: str) -> None:
-    with VlmServer(_answers) as server:
-        for workers in (2, 4):  # with four, more than it has cores
-            done = _on(cluster, server, tmp_path / str(workers), *_ray(workers))
-            assert done.returncode == 0, done.stderr
-            assert f"Starting {workers} workers on the Ray cluster at {cluster}." in done.stderr
-    assert _summary(tmp_path / "2") == _summary(tmp_path / "4")
-
-
 @pytest.mark.parametrize("is_counted", [True, False])
-def test_the_cost_limit_ends_all_workers(tmp_path: Path, cluster: str, is_counted: bool) -> None:
+def test_the_cost_limit_ends_all_workers(
+    tmp_path: Path, cluster: _Cluster, is_counted: bool
+) -> None:
     message = {"role": "assistant", "content": "52.5, 13.4"}
     uncounted = Behaviour(kind="raw", body={"choices": [{"index": 0, "message": message}]})
     prices = ("--price-in", 1000, "--price-out", 2500, "--max-cost", 20)  # one dollar an answer
     with VlmServer(lambda _: Behaviour() if is_counted else uncounted) as server:
-        done = _on(cluster, server, tmp_path / "out", *_ray(2), *prices, "--limit", 200)
+        more = (*_ray(2), *prices, "--limit", 200)
+        done = cluster.run(*_arguments(server, tmp_path / "out", *more))
     assert done.returncode == 3, done.stderr
     because = "the cost limit is reached" if is_counted else "the server counts no tokens"
     assert because in done.stderr
@@ -288,9 +287,24 @@ def test_the_cost_limit_ends_all_workers(tmp_path: Path, cluster: str, is_counte
     assert server.log.questions <= (20 + 2 * 8 if is_counted else 2 * 2 * 8)
 
 
+def test_a_server_that_is_gone_ends_all_workers(tmp_path: Path, cluster: _Cluster) -> None:
+    gone = Behaviour(kind="status", status=500)
+    with VlmServer(lambda _: gone) as server:
+        more = (*_ray(2), "--max-retries", 0, "--limit", 80)
+        done = cluster.run(*_arguments(server, tmp_path / "out", *more))
+    assert done.returncode == 3, done.stderr
+    assert "20 samples in a row got no answer" in done.stderr
+    assert server.log.questions < 80  # though no shard has more than ten
+
+
 def test_an_address_without_the_engine_makes_no_sense() -> None:
     with pytest.raises(UsageError, match="ray-address goes with engine ray"):
         build(EvalConfig, {"ray_address": "auto"})
+
+
+def test_an_address_through_which_no_answer_comes_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"Ray Client.*ray job submit"):
+        build(EvalConfig, {"engine": "ray", "ray_address": "ray://127.0.0.1:10001"})
 
 
 def test_limits_are_shared() -> None:
@@ -384,14 +398,6 @@ def _command_of(process: psutil.Process) -> list[str]:
     with suppress(psutil.Error):
         return process.cmdline()
     return []
-
-
-def _worker_of(pid: int) -> int:
-    """A worker's process of the cluster that the program started."""
-    for child in psutil.Process(pid).children(recursive=True):
-        if any("ShardWorker" in part for part in _command_of(child)):
-            return child.pid
-    raise AssertionError("no worker")
 
 
 def _worker(server: VlmServer, settings: Settings, **more: Any) -> ShardWorker:

@@ -25,7 +25,7 @@ from geospot.evaluation.results import read_records
 from geospot.images import prepare_image
 from tests.support.warm import CLIENT, Started, Warm
 
-_READ_BY_IMPORTS = ("PYTHON", "HF_", "RAY_", "LC_", "LANG", "OMP_", "MKL_", "OPENBLAS_", "XDG_")
+_READ_BY_IMPORTS = ("PYTHON", "HF_", "LC_", "LANG", "OMP_", "MKL_", "OPENBLAS_", "XDG_")
 _OURS = {k: v for k, v in os.environ.items() if not k.endswith(("_API_KEY", "_TOKEN"))}
 """The environment before any test changes it, without anybody's keys."""
 
