@@ -19,6 +19,7 @@ from geospot_backends.local.models import ModelRegistry
 from geospot_backends.local.tiny_processor import TinyVlmProcessor
 from geospot_backends.local.untyped import untyped
 from tests.support.evaluating import environment, geospot, records
+from tests.support.learning import engine_url
 from tests.support.photos import make_photo
 
 TINY = "geospot/tiny-vlm"
@@ -81,7 +82,7 @@ def answers(address: str) -> bool:
     not can_serve, reason="the packages that `transformers serve` needs are missing"
 )
 def test_answers_equal_those_of_the_embedded_engine(exported: Path, tmp_path: Path) -> None:
-    asked = ("--dataset", "world", "--limit", "12", "--prompt", "tiny", "--no-canary")
+    asked = ("--dataset", "world", "--limit", "6", "--prompt", "tiny", "--no-canary")
     greedy = ("--temperature", "0", "--max-tokens", "64")
     with transformers_serve(exported, tmp_path / "home") as address:
         theirs = geospot(
@@ -89,13 +90,14 @@ def test_answers_equal_those_of_the_embedded_engine(exported: Path, tmp_path: Pa
             *(*asked, *greedy, "--out", tmp_path / "served"),
         )
     assert theirs.returncode == 0, theirs.stderr
-    ours = geospot(
-        *("eval", "--backend", "local", "--model", TINY, *asked, *greedy),
-        *("--out", tmp_path / "local"),
-    )
+    with engine_url(tmp_path / "state") as address:
+        ours = geospot(
+            *("eval", "--backend", "tinker", "--base-url", address, "--model", TINY),
+            *(*asked, *greedy, "--out", tmp_path / "local"),
+        )
     assert ours.returncode == 0, ours.stderr
     served, local = records(tmp_path / "served"), records(tmp_path / "local")
-    assert len(local) == 12
+    assert len(local) == 6
     assert {i: one.text for i, one in served.items()} == {i: one.text for i, one in local.items()}
     assert {i: one.usage for i, one in served.items()} == {i: one.usage for i, one in local.items()}
     assert len({one.text for one in local.values()}) > 1  # the image decides
