@@ -17,6 +17,7 @@ from geospot.runs.rollouts import RolloutRecord
 from geospot.runs.tail import is_whole
 
 _TEXTS: Final = ("text", "response", "answer", "completion", "output", "transcript")
+_LARGEST: Final = 3.4e38
 _LONGEST: Final = 1 << 20
 """Characters of a text."""
 
@@ -137,8 +138,8 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def number(value: Any) -> float:
-    """A finite number, NaN for anything else."""
-    if type(value) is float and math.isfinite(value):
+    """A number that 32 bits hold, so that none of those added here is infinite; NaN for anything else."""
+    if type(value) is float and abs(value) < _LARGEST:
         return value
     return float(value) if is_whole(value) else math.nan
 

@@ -272,13 +272,16 @@ def test_rewards_beyond_one_get_bins_of_their_own(tmp_path: Path) -> None:
     assert state.reward.counts_S_B.sum() == 5
 
 
+def test_a_reward_beyond_all_measure_is_none(tmp_path: Path) -> None:
+    write(tmp_path, 0, summary(0, 0, -1e308), summary(0, 1, 0.5))
+    watch = RunWatch(tmp_path)
+    assert watch.look().reward.counts_S_B.sum() == 1
+    assert [math.isnan(one.reward) for one in watch.rollouts.read(0)] == [True, False]
+
+
+NUMBERS: Final = st.sampled_from([0.5, 3, math.inf, -math.inf, math.nan, -1e308, 10**400])
 JUNK: Final = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.floats()
-    | st.integers()
-    | st.just(10**400)
-    | st.text(max_size=4),
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
     max_leaves=6,
 )
@@ -287,7 +290,7 @@ TURN: Final = st.fixed_dictionaries(
     optional={
         "step_idx": JUNK,
         "ob_len": JUNK,
-        "reward": JUNK,
+        "reward": NUMBERS | JUNK,
         "metrics": JUNK | st.fixed_dictionaries({"distance_km": JUNK, "a": JUNK}),
         "logs": JUNK
         | st.fixed_dictionaries(
@@ -300,17 +303,17 @@ ROW: Final = st.fixed_dictionaries(
     optional={
         "group_idx": JUNK,
         "traj_idx": JUNK,
-        "total_reward": JUNK,
-        "final_reward": JUNK,
+        "total_reward": NUMBERS | JUNK,
+        "final_reward": NUMBERS | JUNK,
         "tags": JUNK,
         "trajectory_metrics": JUNK,
         "sampling_client_step": JUNK,
-        "steps": JUNK | st.lists(TURN | JUNK, max_size=3),
+        "steps": JUNK | st.lists(TURN | TURN | JUNK, max_size=2),
     },
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ROW, max_size=4))
 def test_whatever_summaries_say_nothing_breaks(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
