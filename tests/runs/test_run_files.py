@@ -255,10 +255,9 @@ def test_another_version_s_bins_are_read_from_the_file(tmp_path: Path) -> None:
 
 def test_a_file_of_months_is_read_and_gone_back_in_without_holding_it(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    figures = {f"figure/{number}": number / 7 for number in range(40)}
     with path.open("wb") as file:
-        for step in range(12_000):
-            file.write(json_line({"step": step, **figures}))
+        for step in range(3000):
+            file.write(json_line({"step": step, "figures": "0.5 " * 900}))
     size = path.stat().st_size
     assert size > 10_000_000
 
@@ -271,7 +270,7 @@ def test_a_file_of_months_is_read_and_gone_back_in_without_holding_it(tmp_path: 
             tracemalloc.stop()
 
     assert most_bytes(lambda: sum(1 for _ in read_rows(path))) < size / 3
-    assert most_bytes(lambda: rewind_rows(path, 11_990)) < size / 3
-    assert [row["step"] for row in read_rows(path)] == list(range(11_990))
-    kept = tmp_path / "metrics.jsonl.pre_resume_011990"
+    assert most_bytes(lambda: rewind_rows(path, 2990)) < size / 3
+    assert [row["step"] for row in read_rows(path)] == list(range(2990))
+    kept = tmp_path / "metrics.jsonl.pre_resume_002990"
     assert kept.stat().st_size == size

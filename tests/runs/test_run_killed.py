@@ -19,7 +19,7 @@ from geospot.runs.tail import StepTail
 from geospot.runs.thumbnails import THUMBNAILS
 from tests.support.run_child import CONFIG, main
 
-KILLS = 6
+KILLS = 4
 
 
 def kill_soon(folder: Path, delay_s: float) -> None:

@@ -100,7 +100,7 @@ def a_run() -> Generator[Path]:
         yield run
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(contents, st.data())
 def test_a_run_that_grows_is_read_as_one_that_is_there(
     files: dict[str, bytes], data: st.DataObject
@@ -128,7 +128,7 @@ few_steps: Strategy = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(few_steps, min_size=2, max_size=20), st.integers(1, 200))
 def test_a_long_file_is_read_from_its_end_as_from_its_beginning(
     rows: list[dict[str, Any]], limit: int
@@ -141,7 +141,7 @@ def test_a_long_file_is_read_from_its_end_as_from_its_beginning(
         assert seen(watch) == seen(RunWatch(run))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(contents, contents)
 def test_files_that_are_replaced_are_read_anew(
     before: dict[str, bytes], after: dict[str, bytes]
@@ -158,7 +158,7 @@ def test_files_that_are_replaced_are_read_anew(
         assert seen(watch) == seen(RunWatch(run))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 4000), st.integers(0, 300))
 def test_an_index_is_mended_after_a_kill_at_any_byte(lines: int, index: int) -> None:
     """What was written whole is found; what is written from then on is, too."""
@@ -195,7 +195,7 @@ def read_all(run: Path) -> str:
 
 
 @pytest.mark.parametrize("read", [read_heartbeat, read_all])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(document=documents, name=st.sampled_from(["heartbeat.json", "config.json"]))
 def test_no_document_stops_a_reader(
     read: Callable[[Path], object], document: bytes, name: str
