@@ -8,6 +8,7 @@ the service goes on answering. Afterwards each question has an allowance of its 
 import importlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from geospot.errors import GeospotError, ModelNotFoundError, UnreachableError
@@ -23,6 +24,7 @@ from geospot.textsafe import printable
 
 if TYPE_CHECKING:
     import tinker
+    from tinker.lib.internal_client_holder import InternalClientHolder
 
 T = TypeVar("T")
 
@@ -33,6 +35,21 @@ _CHECK_EVERY_S: Final = 5.0
 _TELL_EVERY_S: Final = 60.0
 _LOADING_S: Final = 1800.0
 """The largest open models take minutes to load from a disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """One of the SDK, which keeps it alive by a request every ten seconds."""
+
+    client: "tinker.ServiceClient"
+    holder: "InternalClientHolder"
+
+    def finish(self) -> None:
+        """Ends it. Where that can't be told in time, nothing of it asks on; the SDK would for minutes."""
+        try:
+            self.client.close("success").result(timeout=_CLOSING_S)
+        finally:
+            self.holder.close()
 
 
 class Service:
@@ -46,7 +63,8 @@ class Service:
         self._tell = tell
         self._silent = False
         self._was_ready = False
-        self._clients: list[tinker.ServiceClient] = []
+        self._sessions: list[_Session] = []
+        self._is_closed = False
 
     @property
     def title(self) -> str:
@@ -122,11 +140,13 @@ class Service:
                 user_metadata={"created_by": "geospot"},
             )
             client.holder.get_session_id()  # opens it: until then the client has asked nothing
+            session = _Session(client, client.holder)
+            self._sessions.append(session)
+            if self._is_closed:  # it was given up, and came after all
+                session.finish()
             return client
 
-        client = self._answer("to open a session", connect)
-        self._clients.append(client)
-        return client
+        return self._answer("to open a session", connect)
 
     def sampler(
         self, *, base_model: str | None = None, path: str | None = None
@@ -196,9 +216,10 @@ class Service:
 
     def close(self) -> None:
         """Finishes the sessions; a server that was started for them is stopped."""
-        clients, self._clients = self._clients, []
-        for client in clients:
-            closing = Errand(lambda client=client: client.close("success").result())
+        self._is_closed = True
+        sessions, self._sessions = self._sessions, []
+        for session in sessions:
+            closing = Errand(session.finish)
             if not self._silent:  # a silent service is told too, and not waited for
                 closing.wait(_CLOSING_S)
         self.endpoint.stop()

@@ -17,7 +17,7 @@ from geospot.services.archive import RemoteArchive
 from geospot.services.endpoint import NO_KEY, Endpoint
 from geospot_backends.local.checkpoints import CheckpointStore
 from geospot_backends.local.server import EmbeddedServer
-from tests.support.evaluating import start_geospot
+from tests.support.evaluating import start_geospot, wait_for
 from tests.support.holding import Front, front_of
 from tests.support.scripted_engine import BASE, ScriptedEngine
 
@@ -315,6 +315,26 @@ def test_a_server_that_goes_on_starting_is_named(front: Front) -> None:
     front.starting = 100
     with pytest.raises(UnreachableError, match=r"no healthy Tinker service \(HTTP 503\)"):
         open_service(front.url)
+
+
+def test_a_session_whose_end_nobody_hears_asks_no_more(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_CLOSING_S", 0.2)
+    with open_service(front.url) as service:
+        holder = service.client().holder
+        front.held = "/finish"
+    wait_for(lambda: holder._closed)  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_session_that_comes_when_it_was_given_up_is_finished(front: Front) -> None:
+    front.held = "create_session"
+    with open_service(front.url) as service, pytest.raises(UnreachableError):
+        service.client()
+    front.held = ""
+    front.release.set()
+    wait_for(lambda: any(path.endswith("/finish") for path in front.passed))
 
 
 def test_what_cannot_be_trained_is_said(front: Front) -> None:
