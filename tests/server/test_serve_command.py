@@ -198,6 +198,7 @@ def test_clients_get_listed_models_only_and_their_errors_are_theirs(tmp_path: Pa
                 future.result(timeout=120)
             assert caught.value.category is types.RequestErrorCategory.User
         assert saved.result(timeout=120).path.endswith("/fine")
+        service.close("success").result(timeout=120)
 
 
 def test_others_are_let_in_only_with_the_key(tmp_path: Path) -> None:
