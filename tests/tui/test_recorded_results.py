@@ -14,7 +14,7 @@ from tests.support.screens import drive, opened, seen, until, until_seen
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 RESULTS, RUNS = RECORDINGS / "results", RECORDINGS / "runs"
-SIZES = [(80, 24), (120, 40), (200, 60)]
+SIZES = [(80, 24), (200, 60)]
 
 
 def summary(name: str) -> dict[str, Any]:
