@@ -235,10 +235,17 @@ def test_ctrl_c_keeps_what_is_under_way(tmp_path: Path) -> None:
 def test_a_refused_key_ends_it_in_one_sentence_and_is_nowhere_on_disk(
     tmp_path: Path, cluster: _Cluster
 ) -> None:
-    with VlmServer(_answers, key="another") as server:
+    """Refused once a worker has asked: before that the program itself would have ended."""
+
+    def revoke(asked: Asked) -> Behaviour:
+        server.key = "another"
+        return _answers(asked)
+
+    with VlmServer(revoke, key=_KEY) as server:
         arguments = _arguments(server, tmp_path / "out", *_ray(2), "--api-key-env", "SOME_KEY")
         done = cluster.run(*arguments, env={"SOME_KEY": _KEY})
-    assert done.returncode == 1
+    assert server.log.questions > 0
+    assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
     assert "SOME_KEY" in done.stderr
     assert _KEY not in done.stderr + done.stdout
