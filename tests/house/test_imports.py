@@ -36,6 +36,8 @@ def test_the_probe_sees_what_is_loaded() -> None:
         "import sys; sys.argv = ['geospot', '--help']\n"
         "from geospot.cli import main\n"
         "try: main()\nexcept SystemExit: pass",
+        "from geospot.tui import looking\n"  # a form does so whenever it is opened
+        "print(looking._service(looking.Asked('service', 'local')))",
     ],
 )
 def test_nothing_heavy_is_loaded_by(statement: str) -> None:

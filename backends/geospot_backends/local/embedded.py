@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 from geospot.errors import PluginError, UsageError
 from geospot.services.endpoint import DescribedService, Endpoint, Facts, ServiceOptions
 from geospot_backends.local import tiny_vlm
-from geospot_backends.local.api import EngineError
 
 if TYPE_CHECKING:
+    from geospot_backends.local.api import EngineError
     from geospot_backends.local.engine import LocalEngine
 
 STATE_VARIABLE: Final = "GEOSPOT_STATE_DIR"
@@ -69,7 +69,7 @@ def check_packages() -> None:
         )
 
 
-def cannot_start(error: EngineError) -> UsageError:
+def cannot_start(error: "EngineError") -> UsageError:
     """The engine doesn't have a model that it was to serve."""
     return UsageError(
         error.message,
