@@ -30,6 +30,10 @@ def beat_of(run: Path) -> Beat:
     return found
 
 
+def first_row_of(run: Path) -> bytes:
+    return (run / "metrics.jsonl").read_bytes().splitlines()[0]
+
+
 def test_the_page_s_program_lists_stops_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,6 +48,7 @@ def test_the_page_s_program_lists_stops_and_goes_on(
         stop_now(died)
         first.process.wait(120)
         saved = read_checkpoints(died)[-1].batch or 0
+        began = first_row_of(died)
         child = [sys.executable, "-m", "tests.support.stoppable_child", str(lives)]
         with subprocess.Popen(child, cwd=ROOT, stdout=subprocess.PIPE, text=True) as stoppable:
             assert stoppable.stdout is not None
@@ -61,3 +66,4 @@ def test_the_page_s_program_lists_stops_and_goes_on(
             until(lambda: beat_of(died).pid == int(pid) and beat_of(died).step > saved)
         finally:
             stop_now(died)
+        assert first_row_of(died) == began  # it isn't another run
