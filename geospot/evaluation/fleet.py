@@ -15,7 +15,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from geospot.errors import BackendError, GeospotError, PluginError, UnreachableError
+from geospot.errors import (
+    BackendError,
+    GeospotError,
+    PluginError,
+    UnreachableError,
+    refuse_if_exhausted,
+)
 from geospot.evaluation.budget import CostCap
 from geospot.evaluation.fleet_worker import (
     End,
@@ -38,6 +44,7 @@ _SHARDS_A_WORKER: Final = 4
 """So many shards for each worker, where there are questions enough: the last to end is waited for."""
 
 _KNOCK_S: Final = 7.0
+_LOOK_S: Final = 5.0
 
 _LOOPBACK_ONLY: Final = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """At 0 Ray listens on the loopback interface alone, as it does on the systems of this name."""
@@ -114,8 +121,11 @@ class Fleet:
         self._ray = await asyncio.to_thread(connect, self._address, self._workers)
         try:
             async with asyncio.TaskGroup() as group:
-                for which in range(self._workers):
-                    group.create_task(self._work(which))
+                work = [group.create_task(self._work(which)) for which in range(self._workers)]
+                watch = group.create_task(_watch_files())
+                for one in work:
+                    await asyncio.wait([one])
+                watch.cancel()
         except* GeospotError as errors:  # nothing will work: the disk is full, a worker can't begin
             first = errors.exceptions[0]
             assert isinstance(first, GeospotError)  # noqa: S101 - tasks raise no groups
@@ -237,6 +247,21 @@ class Fleet:
         if self.stopped_by is None:
             self._tell(f"A worker died; its {len(open_)} open questions are asked by another.")
             self._shards.appendleft(list(open_))
+
+
+async def _watch_files() -> None:
+    """Ends by an error once this process can open no more files: Ray would wait for ever, and not say so.
+
+    Raises:
+        ExhaustedError: it can't.
+    """
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        try:
+            os.close(os.open(os.devnull, os.O_RDONLY))
+        except OSError as error:
+            refuse_if_exhausted(error)
+            raise
 
 
 def shards(questions: list[Question], workers: int) -> list[list[Question]]:
