@@ -1,4 +1,4 @@
-"""A terminal that closes under an evaluation, a training, a server, the app, or the app that started a run.
+"""A terminal that closes under an evaluation, a training, the demo, a server, the app, or one with a run.
 
 Whatever is under way is finished and written down, as after Ctrl-C, and ends then. A run that the app
 started has no terminal, and goes on.
@@ -33,7 +33,8 @@ _DEAF: Final = ("sh", "-c", "trap '' HUP; \"$@\"; true", "sh")
 
 def _closed_under(errand: str, attempt: Attempt, made: Ground) -> list[str]:
     """The terminal closes while an evaluation or a training draws in it."""
-    what, marked, out = made.errands[errand], Marked(), attempt.folder / "out"
+    what, out = made.errands[errand], attempt.folder / "out"
+    marked = Marked(**what.variables(out))
     whole, asked = made.whole(what), made.script.answered
     by = attempt.chance.choice([_DIRECTLY, _BY_A_SHELL, _DEAF])
     with Terminal(*what.command(out), env=marked.environment, by=by) as terminal:
@@ -54,13 +55,14 @@ def _closed_under(errand: str, attempt: Attempt, made: Ground) -> list[str]:
 
 def _saved(what: Errand, made: Ground, out: Path, asked: int) -> Iterator[str]:
     """What isn't on the disk of that which was done before the terminal closed."""
-    if what.name == "eval":
+    if what.name.startswith("eval"):
         kept = sum(1 for _ in read_records(out / "samples.jsonl"))
-        if kept != asked:
+        if what.name == "eval" and kept != asked:
             yield f"{asked} photos were asked about, and {kept} answers kept"
         if not (out / "summary.json").exists():
             yield "it has no summary"
         return
+    out = out / "runs" / "sft" if what.name == "demo" else out
     if standing(out) not in ("stopped", "finished"):
         beat = read_heartbeat(out)
         yield f"its heartbeat says {standing(out)}: {beat.reason if beat else ''}"
@@ -134,6 +136,11 @@ def _typed_in_another_encoding(attempt: Attempt, made: Ground) -> list[str]:
 
 TERMINALS: Final[Mapping[str, Callable[[Attempt, Ground], list[str]]]] = {
     "terminal closes, eval": partial(_closed_under, "eval"),
+    "terminal closes, eval by the embedded engine": partial(
+        _closed_under, "eval by the embedded engine"
+    ),
+    "terminal closes, eval by ray": partial(_closed_under, "eval by ray"),
+    "terminal closes, demo": partial(_closed_under, "demo"),
     "terminal closes, sft": partial(_closed_under, "sft"),
     "terminal closes, rl": partial(_closed_under, "rl"),
     "terminal closes, serve": _closed_under_a_server,
