@@ -1,40 +1,29 @@
 """`geospot report`: what stands on the page, whatever stands in the results."""
 
-import io
 import json
 import re
 import shutil
-import subprocess
-import sys
-import tarfile
 import weakref
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
 import pytest
 
 from geospot.data.progress import Progress, silent
 from geospot.errors import UsageError
 from geospot.evaluation.following import Answers
 from geospot.report.page import write_report
-from geospot.report.photos import read_photos
 from geospot.report.sources import read_answers
 from geospot.report.worldmap import world_map
-from geospot_leaderboard.collect import Result, read_result
+from geospot_leaderboard.collect import Result
 from tests.support.chromium import Chromium, has_chromium
-from tests.support.photos import make_photo
-from tests.support.web import Answer, web_server
-
-pq: Any = pyarrow.parquet
+from tests.support.evaluating import geospot
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 RL, SFT, PRIOR = (RECORDINGS / "results" / name for name in ("rl", "sft", "prior"))
 RUN = RECORDINGS / "runs" / "rl"
-GEOSPOT = Path(sys.executable).with_name("geospot")
 
 HOSTILE = (
     "</pre></script><script>document.title='run'; fetch('http://127.0.0.1:9/')</script>"
@@ -70,6 +59,26 @@ def page_of(out: Path, *folders: Path) -> Reader:
     return Reader(out.read_text(encoding="utf-8"))
 
 
+@pytest.fixture(scope="module")
+def result_page(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    return page_of(tmp_path_factory.mktemp("result") / "page.html", RL)
+
+
+@pytest.fixture(scope="module")
+def run_page(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    return page_of(tmp_path_factory.mktemp("run") / "page.html", RUN)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return hostile_copy(tmp_path_factory.mktemp("hostile"))
+
+
+@pytest.fixture(scope="module")
+def hostile_page(hostile: Path) -> Reader:
+    return page_of(hostile.with_name("page.html"), hostile)
+
+
 def hostile_copy(folder: Path) -> Path:
     """A result whose ids, texts, names and model are hostile."""
     copy = folder / "<b>result</b>"
@@ -87,15 +96,15 @@ def hostile_copy(folder: Path) -> Path:
         if name == "eval.json":
             document["backend"]["model"] = HOSTILE
             document["prompt"]["text"] = HOSTILE
-            document["dataset"]["spec"] = HOSTILE
+            document["dataset"] |= {"spec": HOSTILE, "split": f"{HOSTILE}\ud800\0"}
         else:
             document["by_country"] = {HOSTILE: next(iter(document["by_country"].values()))}
         (copy / name).write_text(json.dumps(document))
     return copy
 
 
-def test_a_result_is_shown_whole(tmp_path: Path) -> None:
-    page = page_of(tmp_path / "page.html", RL)
+def test_a_result_is_shown_whole(result_page: Reader) -> None:
+    page = result_page
     summary = json.loads((RL / "summary.json").read_text())
     low, high = summary["ci"]["all"]["geoscore"]
     assert f"{summary['all']['geoscore']:,.1f}" in page.flat
@@ -109,8 +118,8 @@ def test_a_result_is_shown_whole(tmp_path: Path) -> None:
     assert f"Russia {russia['n']} {russia['geoscore']:,.0f} {russia['median_km']:,.0f}" in page.flat
 
 
-def test_the_nearest_and_the_farthest_are_what_they_are(tmp_path: Path) -> None:
-    page = page_of(tmp_path / "page.html", RL)
+def test_the_nearest_and_the_farthest_are_what_they_are(result_page: Reader) -> None:
+    page = result_page
     rows = [json.loads(line) for line in (RL / "samples.jsonl").read_text().splitlines()]
     far = sorted(
         (row for row in rows if row["outcome"] == "ok"), key=lambda row: row["distance_km"]
@@ -123,17 +132,31 @@ def test_the_nearest_and_the_farthest_are_what_they_are(tmp_path: Path) -> None:
     assert far[-1]["text"].splitlines()[0] in farthest
 
 
-def test_photos_come_along_without_metadata_and_only_in_the_page(tmp_path: Path) -> None:
-    page = page_of(tmp_path / "page.html", RL)
+def test_photos_come_along_without_metadata_and_only_in_the_page(result_page: Reader) -> None:
+    page = result_page
     sources = [value for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
     assert len(sources) == 18  # three sorts of six; there are no failures
     assert all(re.match(r"data:image/(png|jpeg|webp);base64,", source) for source in sources)
 
 
-def test_several_are_compared_by_the_leaderboards_statistics(tmp_path: Path) -> None:
+def test_several_are_compared_by_the_leaderboards_statistics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only one result's answers are kept at a time."""
     from geospot_leaderboard.compare import compare
 
+    alive: list[list[bool]] = []
+    seen: list[weakref.ref[np.ndarray[Any, Any]]] = []
+
+    def read(result: Result, progress: Progress) -> Answers:
+        alive.append([one() is not None for one in seen])
+        answers = read_answers(result, progress)
+        seen.append(weakref.ref(answers.distance_km_N))
+        return answers
+
+    monkeypatch.setattr("geospot.report.page.read_answers", read)
     page = page_of(tmp_path / "page.html", RL, SFT, PRIOR)
+    assert alive == [[], [False], [False, False]]
     found = compare(RL, PRIOR)
     assert "A and B compared" in page.flat
     assert found.verdict.replace("B is", "C is") in page.flat
@@ -173,8 +196,8 @@ def test_failures_are_shown_and_counted(tmp_path: Path) -> None:
     assert "I won't say." in page.flat
 
 
-def test_a_run_shows_its_curves_and_its_first_and_last_evaluation(tmp_path: Path) -> None:
-    page = page_of(tmp_path / "page.html", RUN)
+def test_a_run_shows_its_curves_and_its_first_and_last_evaluation(run_page: Reader) -> None:
+    page = run_page
     assert "Reward" in page.flat
     assert "Median distance (km)" in page.flat
     assert "12 of 12" in page.flat
@@ -183,8 +206,8 @@ def test_a_run_shows_its_curves_and_its_first_and_last_evaluation(tmp_path: Path
     assert "rl/step-000012" in page.flat
 
 
-def test_a_run_shows_the_course_of_its_evaluations_with_intervals(tmp_path: Path) -> None:
-    page = page_of(tmp_path / "page.html", RUN)
+def test_a_run_shows_the_course_of_its_evaluations_with_intervals(run_page: Reader) -> None:
+    page = run_page
     for step in (0, 6, 12):
         summary = json.loads((RUN / "evals" / f"step-{step:06d}" / "summary.json").read_text())
         over_all, intervals = summary["all"], summary["ci"]["all"]
@@ -203,22 +226,17 @@ def test_a_run_shows_the_course_of_its_evaluations_with_intervals(tmp_path: Path
     )  # its axis has numbers, though no power of ten is on it
 
 
-def test_an_evaluation_that_was_set_aside_is_no_part_of_the_course(tmp_path: Path) -> None:
-    copy = tmp_path / "run"
-    shutil.copytree(RUN, copy)
-    last = copy / "evals" / "step-000012"
-    last.rename(last.with_name(f"{last.name}.aside-before-resume-000006"))
-    page = page_of(tmp_path / "page.html", copy)
-    assert "run/step-000006" in page.flat
-    assert "step-000012" not in page.flat
-
-
-def test_one_evaluation_is_a_row_without_a_curve(tmp_path: Path) -> None:
+def test_evaluations_that_were_set_aside_are_no_part_of_the_course(tmp_path: Path) -> None:
+    """One is left: a row without a curve."""
     copy = tmp_path / "run"
     shutil.copytree(RUN, copy)
     for step in (6, 12):
-        shutil.rmtree(copy / "evals" / f"step-{step:06d}")
+        later = copy / "evals" / f"step-{step:06d}"
+        later.rename(later.with_name(f"{later.name}.aside-before-resume-000000"))
     page = page_of(tmp_path / "page.html", copy)
+    assert "run/step-000000" in page.flat
+    assert "step-000006" not in page.flat
+    assert "step-000012" not in page.flat
     assert "Evaluations on the way" in page.flat
     assert "of evaluations over the steps" not in str(page.attributes)
 
@@ -245,25 +263,8 @@ def arc_and_mark(distance_km: float) -> tuple[str, str]:
     return dashes[0] if dashes else "solid", shape[1]
 
 
-def test_only_one_results_answers_are_kept_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alive: list[list[bool]] = []
-    seen: list[weakref.ref[np.ndarray[Any, Any]]] = []
-
-    def read(result: Result, progress: Progress) -> Answers:
-        alive.append([one() is not None for one in seen])
-        answers = read_answers(result, progress)
-        seen.append(weakref.ref(answers.distance_km_N))
-        return answers
-
-    monkeypatch.setattr("geospot.report.page.read_answers", read)
-    page_of(tmp_path / "page.html", RL, SFT, PRIOR)
-    assert alive == [[], [False], [False, False]]
-
-
-def test_what_is_hostile_stays_words(tmp_path: Path) -> None:
-    page = page_of(tmp_path / "page.html", hostile_copy(tmp_path))
+def test_what_is_hostile_stays_words(hostile_page: Reader) -> None:
+    page = hostile_page
     assert "script" not in page.tags
     assert not [one for one in page.attributes if one[1].startswith("on")]
     assert "<script>document.title" in page.words
@@ -278,160 +279,22 @@ def test_what_is_hostile_stays_words(tmp_path: Path) -> None:
     assert all(re.match(r"data:|#|.*url\(#", value) for value in addresses), addresses
 
 
-def test_a_photo_that_cant_be_had_is_said(tmp_path: Path) -> None:
-    page = page_of(tmp_path / "page.html", hostile_copy(tmp_path))
-    assert "Without photos: they aren't on this machine" in page.flat
-    assert "img" not in page.tags
+def test_a_photo_that_cant_be_had_is_said(
+    tmp_path: Path, hostile: Path, hostile_page: Reader
+) -> None:
+    assert "Without photos: they aren't on this machine" in hostile_page.flat
+    assert "img" not in hostile_page.tags
     out = tmp_path / "asked.html"
-    write_report([tmp_path / "<b>result</b>"], out, silent, fetch_photos=True)
+    write_report([hostile], out, silent, fetch_photos=True)
     assert "Without photos: There is no data set" in Reader(out.read_text(encoding="utf-8")).flat
 
 
-def copy_about(copy: Path, spec: str, **described: Any) -> Path:
-    """A result that says this of its data set."""
+def test_a_configuration_of_another_shape_ends_no_report(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
     shutil.copytree(RL, copy)
     manifest = json.loads((copy / "eval.json").read_text())
-    manifest["dataset"] |= {"spec": spec, **described}
-    (copy / "eval.json").write_text(json.dumps(manifest))
-    return copy
-
-
-def ids_of(folder: Path) -> list[str]:
-    return [json.loads(line)["id"] for line in (folder / "samples.jsonl").read_text().splitlines()]
-
-
-def photos_in(page: Reader) -> int:
-    return sum((tag, name) == ("img", "src") for tag, name, _ in page.attributes)
-
-
-@pytest.mark.parametrize("form", ["test.csv", "test.parquet", "some.tar", "some-{0..1}.tar", "."])
-def test_photos_come_from_whatever_is_on_this_machine(tmp_path: Path, form: str) -> None:
-    data, ids = tmp_path / "data", ids_of(RL)
-    data.mkdir()
-    photo = make_photo("a street")
-    if form.endswith(".tar"):
-        for place, name in enumerate(open_pattern(form)):
-            write_tar(data / name, ids[place :: len(open_pattern(form))], photo)
-    elif form.endswith(".parquet"):
-        rows = {"id": ids, "lat": [1.5] * len(ids), "lon": [2.5] * len(ids)}
-        pq.write_table(pa.table(rows | {"image": [photo] * len(ids)}), data / form)
-    else:
-        (data / "a.jpg").write_bytes(photo)
-        lines = "".join(f"{one},a.jpg,1.5,2.5\n" for one in ids)
-        (data / "test.csv").write_text(f"id,image,lat,lon\n{lines}")
-    page = page_of(tmp_path / "page.html", copy_about(tmp_path / "copy", str(data / form)))
-    assert photos_in(page) == 18
-    assert "on this machine" not in page.flat
-
-
-def open_pattern(form: str) -> list[str]:
-    return ["some-0.tar", "some-1.tar"] if "{" in form else [form]
-
-
-def write_tar(path: Path, ids: list[str], photo: bytes) -> None:
-    """A WebDataset of this photo under every id."""
-    with tarfile.open(path, "w") as tar:
-        for one in ids:
-            row = json.dumps({"id": one, "lat": 1.5, "lon": 2.5}).encode()
-            for suffix, content in (("jpg", photo), ("json", row)):
-                member = tarfile.TarInfo(f"{one}.{suffix}")
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
-
-
-@pytest.mark.parametrize("form", ["**/b-*.tar", "*/b-*.tar", "{**/b-0.tar}", "."])
-def test_a_stranger_has_no_disk_looked_through(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
-) -> None:
-    ids, disk = ids_of(RL), tmp_path / "disk"
-    (disk / "d").mkdir(parents=True)
-    for number in range(30):
-        (disk / f"{number}.txt").touch()
-    if form == ".":
-        (disk / "d" / "a.jpg").write_bytes(make_photo("a street"))
-        lines = "".join(f"{one},a.jpg,1.5,2.5\n" for one in ids)
-        (disk / "d" / "metadata.csv").write_text(f"id,file_name,lat,lon\n{lines}")
-    else:
-        write_tar(disk / "d" / "b-0.tar", ids, make_photo("a street"))
-    result = read_result(copy_about(tmp_path / "copy", str(disk / form)))
-    monkeypatch.setattr("geospot.report.photos.MOST_FILES", 30)
-    none = read_photos(result, ids, silent)
-    assert not none.by_id
-    assert none.reason == (
-        "Without photos: more than 30 files would have to be looked through for them, "
-        "and --fetch-photos wasn't given."
-    )
-    assert len(read_photos(result, ids, silent, fetch=True).by_id) == len(ids)
-    monkeypatch.setattr("geospot.report.photos.MOST_FILES", 40)
-    assert len(read_photos(result, ids, silent).by_id) == len(ids)
-
-
-@pytest.mark.parametrize("form", ["test.csv", "."])
-def test_a_table_here_makes_no_request_that_was_not_asked_for(tmp_path: Path, form: str) -> None:
-    ids = ids_of(RL)
-    with web_server(lambda _: Answer(404)) as server:
-        lines = "".join(f"{one},{server.url}/{one}.jpg,1.5,2.5\n" for one in ids)
-        (tmp_path / "test.csv").write_text(f"id,image,lat,lon\n{lines}")
-        copy = copy_about(tmp_path / "copy", str(tmp_path / form))
-        page = page_of(tmp_path / "page.html", copy)
-        assert server.asked == []
-        assert "18 photos aren't on this machine, and --fetch-photos wasn't given." in page.flat
-        write_report([copy], tmp_path / "page.html", silent, fetch_photos=True)
-        assert len(server.asked) == 18
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        *("~nosuchuser/x", "a\0/*.tar", "\ud800/*.tar", "no-{0..3}.tar"),
-        pytest.param("x" * 300, id="long"),
-        pytest.param("a/" + "x" * 300 + ".tar", id="long tar"),
-        pytest.param("{a}" * 2000 + ".tar", id="braces"),
-        pytest.param("*/" * 1000 + ".tar", id="folders"),
-    ],
-)
-@pytest.mark.parametrize("fetch", [False, True])
-def test_no_name_of_a_data_set_ends_a_report(tmp_path: Path, spec: str, fetch: bool) -> None:
-    out = tmp_path / "page.html"
-    write_report([copy_about(tmp_path / "copy", spec)], out, silent, fetch_photos=fetch)
-    assert "Without photos: " in Reader(out.read_text(encoding="utf-8")).flat
-
-
-@pytest.mark.parametrize(
-    "split",
-    [
-        *("/x", "\0", "\ud800", "../x"),
-        pytest.param("x" * 300, id="long"),
-        pytest.param("a/" * 3000, id="folders"),
-        pytest.param("a/../" * 200, id="to and fro"),
-    ],
-)
-def test_no_name_of_a_split_ends_a_report(tmp_path: Path, split: str) -> None:
-    (tmp_path / "train.csv").write_text("id,image,lat,lon\na,a.jpg,1.5,2.5\n")
-    copy = copy_about(tmp_path / "copy", str(tmp_path), split=split)
-    assert "Without photos: " in page_of(tmp_path / "page.html", copy).flat
-
-
-@pytest.mark.parametrize("config", [[1], {"columns": 5}, {"columns": [None]}])
-def test_columns_of_another_shape_end_no_report(tmp_path: Path, config: object) -> None:
-    copy = copy_about(tmp_path / "copy", "world")
-    manifest = json.loads((copy / "eval.json").read_text())
-    (copy / "eval.json").write_text(json.dumps(manifest | {"config": config}))
+    (copy / "eval.json").write_text(json.dumps(manifest | {"config": [1]}))
     assert "How far off" in page_of(tmp_path / "page.html", copy).flat
-
-
-def test_photos_elsewhere_are_asked_for_only_when_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy = copy_about(tmp_path / "copy", "osv5m/osv5m")
-    asked: list[str] = []
-
-    def ask(spec: str, *_said: object, **_options: object) -> None:
-        asked.append(spec)
-
-    monkeypatch.setattr("geospot.report.photos.open_dataset", ask)
-    page_of(tmp_path / "page.html", copy)
-    assert asked == []
 
 
 def test_what_is_neither_a_result_nor_a_run_is_told(tmp_path: Path) -> None:
@@ -446,25 +309,20 @@ def test_the_command_writes_the_page_in_place_of_an_older_one(tmp_path: Path) ->
     out = tmp_path / "new" / "page.html"
     out.parent.mkdir()
     out.write_text("older")
-    done = subprocess.run(
-        [GEOSPOT, "report", RL, "--html", out], capture_output=True, text=True, check=False
-    )
+    done = geospot("report", RL, "--html", out)
     assert done.returncode == 0, done.stderr
     assert "Wrote " in done.stdout
     assert out.read_text().startswith("<!doctype html>")
-    wrong = subprocess.run(
-        [GEOSPOT, "report", tmp_path / "none", "--html", out],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    wrong = geospot("report", tmp_path / "none", "--html", out)
     assert wrong.returncode == 2
     assert "There is no folder" in wrong.stderr
     assert "Traceback" not in wrong.stderr
 
 
 @pytest.mark.skipif(not has_chromium(), reason="chromium is not installed")
-def test_a_browser_draws_it_silently_and_asks_for_nothing(tmp_path: Path) -> None:
+def test_a_browser_draws_it_silently_and_asks_for_nothing(tmp_path: Path, hostile: Path) -> None:
     out = tmp_path / "page.html"
-    write_report([RL, hostile_copy(tmp_path), RUN], out, silent)
+    write_report([RL, hostile, RUN], out, silent)
     with Chromium(tmp_path) as browser:
         browser.open(out)
         sizes = browser.value_of(
