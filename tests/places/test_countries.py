@@ -1,6 +1,9 @@
 """Countries from codes and names; whole names only."""
 
+from typing import cast
+
 import pytest
+from babel import Locale
 
 from geospot.places import continent, country_code, same_country
 from geospot.places.countries import country_codes
@@ -81,6 +84,16 @@ def test_known_names(name: str, code: str) -> None:
 def test_unknown_and_ambiguous_names_are_nothing(text: str) -> None:
     assert country_code(text) is None
     assert not same_country(text, text)
+
+
+@pytest.mark.parametrize("locale", ["de", "pt", "sr_Latn", "zh_Hant", "hi_Latn", "ar"])
+def test_every_name_in_a_language_is_its_country_or_nothing(locale: str) -> None:
+    """Also those that a language has from another one, as Babel joins them."""
+    names = dict(cast(dict[str, str], Locale.parse(locale).territories))
+    found = {code: country_code(names[code]) for code in country_codes() if code in names}
+    apart = {code: other for code, other in found.items() if other not in (code, None)}
+    assert apart == {}
+    assert sum(other == code for code, other in found.items()) > 0.9 * len(found) > 200
 
 
 def test_hostile_names_take_no_time() -> None:
