@@ -6,6 +6,7 @@ an array and no row is looked at again. Of the numbers that a step has under one
 file counts, in whatever order the file was read; what is no finite number counts as none.
 """
 
+import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,6 +21,8 @@ FloatArray = NDArray[np.float32]
 StepArray = NDArray[np.int64]
 
 _FIRST: Final = 256
+_LARGE: Final = 1 << 19
+"""Bytes of an array from which on it has pages of its own."""
 _MOST_KEYS: Final = 2000
 """Of different names; a file with more of them is no metrics file, and would take all memory."""
 
@@ -198,7 +201,7 @@ class ColumnsBuilder:
     def _column(self, key: str) -> FloatArray | None:
         """The key's array, made where there is none; None where there are too many."""
         if key not in self._values and len(self._values) < _MOST_KEYS:
-            column = np.empty(len(self._steps), np.float32)
+            column = _room(len(self._steps), np.dtype(np.float32))
             column[self._low : self._high] = np.nan
             self._values[key] = column
         return self._values.get(key)
@@ -220,8 +223,21 @@ class ColumnsBuilder:
             self._values[key] = _moved(column[old], low, size)
 
 
+def _room(size: int, dtype: "np.dtype[Any]") -> NDArray[Any]:
+    """An array with anything in it.
+
+    A large one has pages of its own: they cost no memory until they are written to, and are given back
+    with it. Of what numpy takes, huge pages and what the C library keeps for later were a fourth.
+    """
+    size_bytes = size * dtype.itemsize
+    if size_bytes < _LARGE:
+        return np.empty(size, dtype)
+    pages = mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, dtype)
+
+
 def _moved(array: NDArray[Any], low: int, size: int) -> NDArray[Any]:
-    larger = np.empty(size, array.dtype)
+    larger = _room(size, array.dtype)
     larger[low : low + len(array)] = array
     return larger
 
