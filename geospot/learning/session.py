@@ -105,9 +105,8 @@ async def open_session(
     Raises:
         GeospotError: the run can't be done as asked.
     """
-    refuse_taken(
-        config.log_path, config.behavior_if_log_dir_exists, ask
-    )  # it takes seconds to connect
+    # Before it connects, which takes seconds.
+    refuse_taken(config.log_path, config.behavior_if_log_dir_exists, ask)
     trainer = await Trainer[ConfigT].connect(config, view.say)
     try:
         directory = RunDirectory.open(
