@@ -74,11 +74,13 @@ def never_fail_to_print(stream: TextIO) -> None:
 def outliving(stream: TextIO) -> TextIO:
     """The stream; one to a terminal drops what is written after the terminal has gone.
 
-    What is under way has to be finished and saved all the same, and there is nobody to be told.
+    What is under way has to be finished and saved all the same, and there is nobody to be told. One that has
+    no buffer (PYTHONUNBUFFERED) gets one: Python says nothing there of what a full disk didn't take.
     """
-    if not stream.isatty():
+    if not stream.isatty() and not isinstance(getattr(stream, "buffer", None), io.RawIOBase):
         return stream
-    buffer = io.BufferedWriter(_Terminal(stream.fileno(), "wb", closefd=False))
+    kind = _Terminal if stream.isatty() else io.FileIO
+    buffer = io.BufferedWriter(kind(stream.fileno(), "wb", closefd=False))
     return io.TextIOWrapper(
         buffer, encoding=stream.encoding, errors=stream.errors, line_buffering=True
     )

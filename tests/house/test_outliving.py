@@ -3,6 +3,8 @@
 import io
 import os
 import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,23 @@ def test_a_file_that_takes_no_more_still_says_so(tmp_path: Path) -> None:
     assert isinstance(outliving(io.StringIO()), io.StringIO)
     with pytest.raises(OSError, match="No space left"), open("/dev/full", "w", 1) as full:  # noqa: PTH123
         outliving(full).write("a line\n")
+
+
+_LIMITED = """
+import resource, sys
+from geospot.textsafe import outliving
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+sys.stdout = outliving(sys.stdout)
+sys.stdout.write("x" * 9000)
+sys.stdout.flush()
+"""
+
+
+def test_what_is_taken_in_part_says_so_without_a_buffer(tmp_path: Path) -> None:
+    """As of a disk that is nearly full: the first write is taken in part, the second one isn't."""
+    with (tmp_path / "out").open("wb") as out:
+        command = [sys.executable, "-u", "-c", _LIMITED]  # as PYTHONUNBUFFERED, which images set
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+    assert (tmp_path / "out").stat().st_size == 4096
+    assert done.returncode
+    assert "File too large" in done.stderr
