@@ -23,7 +23,7 @@ from tests.drills.killing import (
     TOO_EARLY,
     TOO_LATE,
     Life,
-    begin,
+    Process,
     finish,
     left_over,
     start,
@@ -33,7 +33,6 @@ from tests.drills.killing import (
 from tests.drills.processes import Marked
 from tests.drills.trained import settings, standing, unlike, unreadable
 from tests.support.learning import rows_of
-from tests.support.warm import Started
 
 Victim = Literal["engine", "run", "server"]
 
@@ -55,7 +54,7 @@ class _Ground:
 def kill_engine(session: Session) -> Iterator[Trial]:
     """A run and an engine of its own in each trial, which costs seconds; so there is no short form."""
     run, marked = session.folder / "whole" / "run", _marked(session.folder)
-    life = whole_life(marked, run, *_command("local", run))
+    life = whole_life(start(marked, *_command("local", run)), run)
     ground = _Ground(run, life)
     yield from session.repeat(lambda attempt: _killed(attempt, ground), side_by_side=2)
 
@@ -78,7 +77,7 @@ def _killed(attempt: Attempt, ground: _Ground) -> Trial:
     command = _command(service, run)
     server = _serve(marked, port) if victim == "server" else None
     moment = ground.life.moment(attempt.chance)
-    process = begin(marked, *command)
+    process = start(marked, *command)
     moment.wait(process)
     hit = _kill(victim, process, server)
     if victim == "server" and hit:
@@ -98,7 +97,7 @@ def _killed(attempt: Attempt, ground: _Ground) -> Trial:
     return Trial(f"{victim}, {moment}, {state}", lost=tuple(lost), aside=aside)
 
 
-def _kill(victim: Victim, process: Started, server: "subprocess.Popen[str] | None") -> bool:
+def _kill(victim: Victim, process: Process, server: "subprocess.Popen[str] | None") -> bool:
     """Kills the victim; False where it wasn't there, or its run had ended."""
     if process.poll() is not None:
         return False
@@ -117,7 +116,7 @@ def _kill(victim: Victim, process: Started, server: "subprocess.Popen[str] | Non
     return False
 
 
-def _ended_badly(process: Started) -> Iterator[str]:
+def _ended_badly(process: Process) -> Iterator[str]:
     """What is wrong with how a run ended, whose engine has gone, or which was killed itself."""
     try:
         _, error = process.communicate(timeout=_GIVES_UP_WITHIN_S)
@@ -135,7 +134,7 @@ def _ended_badly(process: Started) -> Iterator[str]:
 def _gone_on_with(
     marked: Marked, command: list[str | Path], run: Path, ground: _Ground
 ) -> list[str]:
-    wrong = finish(marked, *command)
+    wrong = finish(start(marked, *command))
     lost = [wrong] if wrong else list(unlike(run, ground.whole, "sft"))
     return [*lost, *unreadable(run), *unended_lines(run), *left_over(run)]
 

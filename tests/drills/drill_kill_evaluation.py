@@ -104,7 +104,7 @@ def _reference(folder: Path, photos: int) -> _Reference:
     dataset, out = folder / "osv", folder / "whole"
     make_osv_tree(dataset, images=photos)
     with VlmServer(_by_image) as server:
-        life = whole_life(Marked(), out, *_command(dataset, server, out))
+        life = whole_life(begin(Marked(), *_command(dataset, server, out)), out)
     files = {path.name for path in out.iterdir()}
     return _Reference(dataset, sent_digests(dataset), timeless(out), files, life)
 
@@ -169,7 +169,7 @@ def _gone_on_with(
     settled: "_Settled",
     kills: int,
 ) -> list[str]:
-    wrong, out = finish(marked, *command), settled.out
+    wrong, out = finish(begin(marked, *command)), settled.out
     lost = [wrong] if wrong else []
     lost += settled.unlike() + torn_files(out) + unended_lines(out) + left_over(out)
     return [*lost, *_unlike_the_whole(reference, settled.server, out, kills), *marked.orphans()]

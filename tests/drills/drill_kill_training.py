@@ -67,7 +67,7 @@ def grounds(
         for lane in range(lanes):
             url = stack.enter_context(serve(folder / f"state-{lane}"))
             whole = folder / f"whole-{lane}" / "run"
-            life = whole_life(Marked(), whole, *settings(kind, url, whole))
+            life = whole_life(begin(Marked(), *settings(kind, url, whole)), whole)
             prepared.append(Ground(kind, url, whole, life))
         yield prepared
 
@@ -90,7 +90,7 @@ def _killed(attempt: Attempt, ground: Ground) -> Trial:
     if not kills:
         aside = phases[-1].partition(", ")[2]
         return Trial("; ".join(phases), 1, (*lost, *marked.orphans()), aside)
-    wrong = finish(marked, *command)
+    wrong = finish(begin(marked, *command))
     lost += [wrong] if wrong else unlike(run, ground.whole, ground.kind)
     lost += [*unreadable(run), *unended_lines(run), *left_over(run), *marked.orphans()]
     return Trial("; ".join(phases), kills, tuple(lost))

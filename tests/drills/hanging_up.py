@@ -15,7 +15,7 @@ from geospot.runs.checkpoints import read_checkpoints
 from geospot.runs.heartbeat import read_heartbeat
 from tests.drills.drill import Attempt
 from tests.drills.errands import PHOTOS, Errand, Ground, litter
-from tests.drills.killing import finish, start, torn_files, unended_lines
+from tests.drills.killing import begin, finish, start, torn_files, unended_lines
 from tests.drills.processes import Marked
 from tests.drills.terminal import Terminal
 from tests.drills.trained import standing
@@ -46,7 +46,7 @@ def _closed_under(errand: str, attempt: Attempt, made: Ground) -> list[str]:
         return ["it never got going"]
     lost += torn_files(out) + unended_lines(out)
     lost += _saved(what, made, out, made.script.answered - asked)
-    wrong = finish(marked, *what.command(out))
+    wrong = finish(begin(marked, *what.command(out)))
     lost += [wrong] if wrong else what.differs(out, whole)
     if what.name == "eval" and (total := made.script.answered - asked) != PHOTOS:
         lost.append(f"{total} questions about {PHOTOS} photos")

@@ -104,9 +104,8 @@ def begin(marked: Marked, *arguments: str | Path) -> Started:
     return begin_geospot(*arguments, env=marked.environment)
 
 
-def finish(marked: Marked, *arguments: str | Path, timeout_s: float = 300.0) -> str:
-    """Runs `geospot …` to its end; says what is wrong with how it ended, nothing where that is well."""
-    process = begin(marked, *arguments)
+def finish(process: Process, timeout_s: float = 300.0) -> str:
+    """Waits for a command's end; says what is wrong with how it ended, nothing where that is well."""
     try:
         out, error = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
@@ -149,8 +148,8 @@ def left_over(folder: Path) -> list[str]:
     return [f"{name} was left over" for name in sorted(names)]
 
 
-def whole_life(marked: Marked, made: Path, *arguments: str | Path) -> Life:
-    """Lets `geospot …` live to its end.
+def whole_life(process: Process, made: Path) -> Life:
+    """Lets a command live to its end.
 
     Args:
         made: the folder that it makes when it begins its work.
@@ -158,7 +157,7 @@ def whole_life(marked: Marked, made: Path, *arguments: str | Path) -> Life:
     Raises:
         RuntimeError: it doesn't end as it should.
     """
-    process, early_s, whole_s = begin(marked, *arguments), 0.0, 0.0
+    early_s = whole_s = 0.0
     talk = threading.Thread(target=process.communicate)  # what it says is read, or it would wait
     talk.start()
     while talk.is_alive() and (used_s := processor_s(process.pid)) is not None:

@@ -39,7 +39,7 @@ def full_disk_of_the_checkpoints(attempt: Attempt, made: Ground) -> list[str]:
             said = "".join(process.communicate(timeout=180))
             lost = said_wrongly(process.returncode, said, may_fail=True)
             disk.end()
-            wrong = finish(marked, *what.command(out))
+            wrong = finish(start(marked, *what.command(out)))
             lost += [wrong] if wrong else what.differs(out, whole)
         return [*lost, *torn_files(attempt.folder), *litter(attempt.folder), *marked.orphans()]
     finally:
