@@ -69,7 +69,8 @@ def ask_terminal(*, for_pixels: bool = False) -> Terminal:
     """Asks the terminal, and falls back on COLORFGBG, and on dark.
 
     Args:
-        for_pixels: whether to ask for pictures and the size of a cell as well.
+        for_pixels: whether to ask for pictures and the size of a cell as well; without it the answer has
+            no pixels, whatever the terminal can.
     """
     environment = os.environ
     otherwise = Terminal(is_dark_by(environment.get("COLORFGBG", "")))
@@ -88,6 +89,8 @@ def ask_terminal(*, for_pixels: bool = False) -> Terminal:
     except (OSError, ValueError, termios.error):
         return otherwise
     said = read_answer(answer, otherwise)
+    if not for_pixels:
+        said = replace(said, pixels=None)  # the last answer tells of sixels unasked
     return replace(said, cell=cell) if all(cell) else said
 
 
