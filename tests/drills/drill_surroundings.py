@@ -23,6 +23,7 @@ from tests.drills.errands import (
     Errand,
     Ground,
     gone,
+    is_same,
     kept,
     litter,
     older,
@@ -204,10 +205,15 @@ class _Meeting:
         self._trouble.end()
         lost = said_wrongly(code, said, may_fail=self._trouble.may_fail)
         if code and not self._errand.destroys:
-            lost += gone(before)
+            lost += gone({path: data for path, data in before.items() if not self._is_done(path)})
         if not code and self._errand.prints and self._trouble.may_fail:
             lost += self._errand.differs(self._out, self._made.whole(self._errand))
         return lost + torn_files(self._out)
+
+    def _is_done(self, path: Path) -> bool:
+        """Whether a file is by now what it is to be in the end."""
+        whole = self._made.whole(self._errand)
+        return path.is_relative_to(self._out) and is_same(path, whole / path.relative_to(self._out))
 
     def _lay_out(self) -> None:
         if self._errand.is_under_way is None:

@@ -71,7 +71,12 @@ def _errands(made: Ground) -> Iterator[Errand]:
     yield Errand("score", score, other_result, overwrites=True)
     yield Errand("leaderboard export", export, other_files, overwrites=True)
     yield Errand("report", report, other_files, overwrites=True)
-    yield Errand("checkpoints export", model, other_files)
+    yield Errand(
+        "checkpoints export",
+        model,
+        other_files,
+        left=lambda out: None if (out / "geospot.json").exists() else model(out),
+    )
     yield training("sft", made.service)
     yield training("rl", made.service)
 
