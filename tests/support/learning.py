@@ -1,9 +1,6 @@
 """Training runs for tests: a server of their own, small settings, and what a run left behind."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,19 +49,6 @@ def small(url: str, log_path: Path, **changed: Any) -> dict[str, Any]:
         "log_path": log_path,
     }
     return settings | changed
-
-
-def geospot_sft(settings: dict[str, Any], **environment: str) -> "subprocess.Popen[str]":
-    """`geospot sft` with these settings, in a process of its own."""
-    arguments = [f"{key}={value}" for key, value in settings.items()]
-    return subprocess.Popen(
-        [sys.executable, "-m", "geospot", "sft", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | environment,
-    )
 
 
 def rows_of(log_path: Path) -> dict[int, dict[str, Any]]:
