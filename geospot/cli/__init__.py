@@ -1,6 +1,7 @@
 """The program: thin commands over the library."""
 
 import errno
+import gc
 import os
 import sys
 from pathlib import Path
@@ -22,6 +23,11 @@ _FULL = (
 
 _FILES: Final = 32
 """So many a command needs beside the standard three, at the least."""
+
+
+_NEW_OBJECTS: Final = 10_000
+"""So many before the garbage collector looks at them. At Python's 700 a training spends a seventh of its
+start on looking at all that torch has made while it is imported, which stays."""
 
 
 class Commands(LazyGroup):
@@ -121,6 +127,7 @@ def run_program(program: typer.Typer) -> None:
     """Runs a program to its end. A GeospotError becomes its sentence and its advice; so does a system
     that has no room or no files left; anything else is a bug.
     """
+    gc.set_threshold(_NEW_OBJECTS)
     _fill_closed_streams()
     _speak_utf8()
     for stream in (sys.stdout, sys.stderr):

@@ -9,6 +9,7 @@ the second pipe, and out at the parent's `sys.stderr`, where a live screen makes
     python -m geospot_backends.local.companion
 """
 
+import gc
 import json
 import os
 import signal
@@ -130,11 +131,14 @@ def main() -> None:
         return  # the parent has gone
     started, gone = threading.Event(), threading.Event()
     threading.Thread(target=_await_parents_end, args=(started, gone), daemon=True).start()
+    gc.disable()  # what torch and transformers make while they are imported stays: 0.7 s of looking
     try:
         server = _serve(cast(dict[str, Any], json.loads(line)))
     except GeospotError as error:
         _tell({"error": error.message, "advice": error.advice})
         return
+    gc.freeze()
+    gc.enable()
     started.set()
     _tell({"base_url": server.base_url})
     os.dup2(1, 2)  # progress of a download went to the terminal itself
