@@ -188,7 +188,7 @@ def test_countries_are_sorted_and_open_their_answers(tmp_path: Path) -> None:
         table = screen.query_one("#countries", Table)
         header = seen(table).splitlines()[0]
         await pilot.click(table, offset=(header.index("country") + 1, 0))
-        assert [one.code for one in screen.countries] == ["BR", "FR", "JP"]
+        await until(pilot, lambda: [one.code for one in screen.countries] == ["BR", "FR", "JP"])
         await pilot.press("s")
         assert screen.countries[0].code in ("FR", "JP")
         codes = [one.code for one in screen.countries]
@@ -236,7 +236,7 @@ def test_views_are_clicked(tmp_path: Path) -> None:
         table = screen.query_one("#answers", Table)
         await until(pilot, lambda: table.has_focus, "The focus")
         await pilot.click(table, offset=(3, 2))
-        assert table.cursor == 1
+        await until(pilot, lambda: table.cursor == 1)
         await pilot.click(table, offset=(3, 2))
         await until(pilot, lambda: isinstance(pilot.app.screen, AnswersDialog))
         assert "other side" not in await until_seen(pilot, "y copies · escape goes back")

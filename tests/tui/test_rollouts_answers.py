@@ -80,8 +80,7 @@ def test_tokens_are_read_with_a_cursor(tmp_path: Path) -> None:
             y for y in range(column.size.height) if "City:" in column.render_line(y).text and y > 9
         )
         await shown.pilot.click(column, offset=(4, line))
-        await shown.pilot.pause()
-        assert "2/7 ':'" in shown.columns[0]
+        await shown.until(lambda: "2/7 ':'" in shown.columns[0])
         await shown.press("t")
         assert "─ tokens" not in shown.columns[0]
         assert "─ text" in shown.columns[0]

@@ -191,11 +191,9 @@ def test_clicks_choose_answers_groups_and_steps(tmp_path: Path) -> None:
         await shown.at(2, 0, 0)
         column = shown.screen.query(AnswerColumn)[1]
         await shown.pilot.click(column, offset=(3, 0))
-        await shown.pilot.pause()
-        assert shown.place == (2, 0, 1)
+        await shown.until(lambda: shown.place == (2, 0, 1))
         await shown.pilot.click(GroupStrip, offset=(1 + 14 + 2, 0))
-        await shown.pilot.pause()
-        assert shown.place == (2, 2, 0)
+        await shown.until(lambda: shown.place == (2, 2, 0))
         await shown.pilot.click(Scrubber, offset=(1 + 14, 0))
         await shown.at(0)
 
