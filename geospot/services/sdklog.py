@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Final
 
 LOGGER: Final = "tinker"
+_SPEAK_LAST: Final = ("asyncio", f"{LOGGER}.lib.internal_client_holder", f"{LOGGER}.lib.telemetry")
 _TELL_EVERY_S: Final = 60.0
 _SHOWN: Final = 200
 _ENDED: Final = re.compile("cannot schedule new futures after (interpreter )?shutdown")
@@ -22,9 +23,11 @@ def leave_the_end_unsaid() -> None:
     """No traceback on the terminal of what the SDK still had to do when the process ended.
 
     Its loop has a thread that isn't waited for. What it begins after Python has closed its threads, such
-    as telling its server about errors, fails in a task that nobody looks at.
+    as telling its server about errors, fails in a task that nobody looks at, or is a warning. Who writes
+    one at that moment may hold the lock of the terminal's stream, and Python ends by SIGABRT.
     """
-    logging.getLogger("asyncio").addFilter(_is_said)
+    for name in _SPEAK_LAST:
+        logging.getLogger(name).addFilter(_is_said)
 
 
 @contextmanager

@@ -153,7 +153,7 @@ def test_the_program_ends_within_ten_seconds_in_one_sentence(front: Front) -> No
     computed_s = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
     assert front.passed
     assert waited_s < 10 + computed_s + (queued_s - before_s)
-    assert program.returncode == 1
+    assert program.returncode == 1, said
     assert "has kept us waiting for 7 s" in said
     assert "Traceback" not in said
 
