@@ -340,7 +340,9 @@ def test_an_evaluation_is_stopped_after_a_question(tmp_path: Path) -> None:
             await until(pilot, lambda: process.poll() == 130, "its end")
             shown = await until_seen(pilot, "Unranked (incomplete)", "R Resume")
             assert "x Stop" not in shown
-            await pilot.press("x", "y")
+            await pilot.press("x")
+            await until_seen(pilot, "Stop out?")
+            await pilot.press("y")
             await until_seen(pilot, "is over. There is nothing to stop.")
             await pilot.press("R")
             await until_seen(pilot, "Go on with out?", "--model=some-vlm", "--limit=200")
