@@ -23,11 +23,13 @@ from tests.drills.drill import Attempt, Session, Trial, drill
 from tests.drills.killing import (
     TOO_EARLY,
     TOO_LATE,
+    Launch,
     Life,
     begin,
     finish,
     kill_at,
     left_over,
+    start,
     torn_files,
     unended_lines,
     whole_life,
@@ -83,12 +85,14 @@ class _Reference:
     summary: dict[str, Any]
     files: set[str]
     life: Life
+    launch: Launch
 
 
 @drill("kill -9 of an evaluation, which is then gone on with", times=50, short=2)
 def kill_evaluation(session: Session) -> Iterator[Trial]:
     """Kills the asking process once or twice a trial; the endpoint and its counts stay."""
-    reference = _reference(session.folder, 40 if session.is_short else 200)
+    photos, launch = (40, begin) if session.is_short else (200, start)
+    reference = _reference(session.folder, photos, launch)
 
     def one(attempt: Attempt) -> Trial:
         script = _Script()
@@ -100,13 +104,13 @@ def kill_evaluation(session: Session) -> Iterator[Trial]:
     yield from session.repeat(one, side_by_side=2)
 
 
-def _reference(folder: Path, photos: int) -> _Reference:
+def _reference(folder: Path, photos: int, launch: Launch) -> _Reference:
     dataset, out = folder / "osv", folder / "whole"
     make_osv_tree(dataset, images=photos)
     with VlmServer(_by_image) as server:
-        life = whole_life(begin(Marked(), *_command(dataset, server, out)), out)
+        life = whole_life(launch(Marked(), *_command(dataset, server, out)), out)
     files = {path.name for path in out.iterdir()}
-    return _Reference(dataset, sent_digests(dataset), timeless(out), files, life)
+    return _Reference(dataset, sent_digests(dataset), timeless(out), files, life, launch)
 
 
 def _command(dataset: Path, server: VlmServer, out: Path) -> list[str | Path]:
@@ -125,7 +129,7 @@ def _killed(attempt: Attempt, reference: _Reference, server: VlmServer) -> Trial
     for _ in range(1 + (chance.random() < 0.4)):
         moment = reference.life.moment(chance)
         server.log.answered.clear()  # what was said to a process that is dead was said to nobody
-        hit = kill_at(begin(marked, *command), moment)
+        hit = kill_at(reference.launch(marked, *command), moment)
         phases.append(f"{moment}, {settled.phase() if hit else TOO_LATE}")
         lost += settled.unlike() + settled.unwritten(_FOLLOWED) + torn_files(out)
         settled.note()
@@ -148,7 +152,7 @@ def _killed_in_silence(
     command = _command(reference.dataset, server, out)
     script.silent_after = attempt.chance.randrange(len(reference.digests) - _AT_ONCE)
     settled = _Settled(reference, server, out)
-    process, end_s = begin(marked, *command), time.monotonic() + _SILENT_WITHIN_S
+    process, end_s = reference.launch(marked, *command), time.monotonic() + _SILENT_WITHIN_S
     while script.held < _AT_ONCE and process.poll() is None and time.monotonic() < end_s:
         time.sleep(0.01)
     process.kill()
@@ -169,7 +173,7 @@ def _gone_on_with(
     settled: "_Settled",
     kills: int,
 ) -> list[str]:
-    wrong, out = finish(begin(marked, *command)), settled.out
+    wrong, out = finish(reference.launch(marked, *command)), settled.out
     lost = [wrong] if wrong else []
     lost += settled.unlike() + torn_files(out) + unended_lines(out) + left_over(out)
     return [*lost, *_unlike_the_whole(reference, settled.server, out, kills), *marked.orphans()]

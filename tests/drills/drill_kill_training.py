@@ -5,8 +5,8 @@ on from its last checkpoint, and in the end figures, rollouts, histograms, check
 a run that nobody interrupted, each row there once. The engine runs on: it isn't the run's, as on a server.
 """
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,13 @@ from tests.drills.drill import Attempt, Session, Trial, drill
 from tests.drills.killing import (
     TOO_EARLY,
     TOO_LATE,
+    Launch,
     Life,
     begin,
     finish,
     kill_at,
     left_over,
+    start,
     unended_lines,
     whole_life,
 )
@@ -35,6 +37,7 @@ class Ground:
     service: str
     whole: Path
     life: Life
+    launch: Launch
 
 
 @drill("kill -9 of an SFT run, which is then gone on with", times=50, short=1)
@@ -50,25 +53,27 @@ def kill_grpo(session: Session) -> Iterator[Trial]:
 
 
 def _kills(kind: Kind, session: Session) -> Iterator[Trial]:
-    lanes, serve = (1, engine_url) if session.is_short else (2, embedded_url)
-    with grounds(kind, session.folder, lanes, serve) as prepared:
+    lanes = 1 if session.is_short else 2
+    with grounds(kind, session.folder, lanes, is_short=session.is_short) as prepared:
         yield from session.repeat(
             lambda attempt: _killed(attempt, prepared[attempt.lane]), side_by_side=lanes
         )
 
 
 @contextmanager
-def grounds(
-    kind: Kind, folder: Path, lanes: int, serve: Callable[[Path], AbstractContextManager[str]]
-) -> Generator[list[Ground]]:
-    """A server and an uninterrupted run a lane: two runs on one server may be decoded together."""
+def grounds(kind: Kind, folder: Path, lanes: int, *, is_short: bool) -> Generator[list[Ground]]:
+    """A server and an uninterrupted run a lane: two runs on one server may be decoded together.
+
+    In the short form both are sooner there: the engine in this process, and a run that is forked.
+    """
+    serve, launch = (engine_url, begin) if is_short else (embedded_url, start)
     with ExitStack() as stack:
         prepared: list[Ground] = []
         for lane in range(lanes):
             url = stack.enter_context(serve(folder / f"state-{lane}"))
             whole = folder / f"whole-{lane}" / "run"
-            life = whole_life(begin(Marked(), *settings(kind, url, whole)), whole)
-            prepared.append(Ground(kind, url, whole, life))
+            life = whole_life(launch(Marked(), *settings(kind, url, whole)), whole)
+            prepared.append(Ground(kind, url, whole, life, launch))
         yield prepared
 
 
@@ -79,7 +84,7 @@ def _killed(attempt: Attempt, ground: Ground) -> Trial:
     phases: list[str] = []
     for _ in range(1 + (chance.random() < 0.4)):
         moment = ground.life.moment(chance)
-        hit = kill_at(begin(marked, *command), moment)
+        hit = kill_at(ground.launch(marked, *command), moment)
         phases.append(f"{moment}, {_phase(run) if hit else TOO_LATE}")
         lost += unreadable(run)
         if hit and standing(run) not in ("none", "died", "finished"):
@@ -90,7 +95,7 @@ def _killed(attempt: Attempt, ground: Ground) -> Trial:
     if not kills:
         aside = phases[-1].partition(", ")[2]
         return Trial("; ".join(phases), 1, (*lost, *marked.orphans()), aside)
-    wrong = finish(begin(marked, *command))
+    wrong = finish(ground.launch(marked, *command))
     lost += [wrong] if wrong else unlike(run, ground.whole, ground.kind)
     lost += [*unreadable(run), *unended_lines(run), *left_over(run), *marked.orphans()]
     return Trial("; ".join(phases), kills, tuple(lost))

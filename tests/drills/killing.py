@@ -5,6 +5,7 @@ import random
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -97,11 +98,15 @@ def start(marked: Marked, *arguments: str | Path) -> "subprocess.Popen[str]":
 
 
 def begin(marked: Marked, *arguments: str | Path) -> Started:
-    """The same, from an interpreter that has its imports behind it: a life without what no kill could spoil.
+    """The same, from an interpreter that has its imports behind it: sooner, for the short forms.
 
     Only what it starts in turn carries the mark.
     """
     return begin_geospot(*arguments, env=marked.environment)
+
+
+Launch = Callable[..., Process]
+"""Starts `geospot …` under a mark: `start`, or `begin`."""
 
 
 def finish(process: Process, timeout_s: float = 300.0) -> str:
