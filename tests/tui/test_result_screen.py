@@ -5,12 +5,14 @@ import json
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
+from geospot.errors import UsageError
 from geospot.evaluation.results import EVAL, EVENTS, SAMPLES, SUMMARY
 from geospot.outcomes import Outcome
 from geospot.query import Query, parse_query
@@ -320,9 +322,12 @@ def test_odd_documents_are_shown(tmp_path: Path) -> None:
     drive(on(path), steps)
 
 
-def test_an_evaluation_is_stopped_after_a_question(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    with VlmServer(lambda _: Behaviour(text="52.5, 13.4", latency_s=0.3)) as server:
+def test_an_evaluation_is_stopped_after_a_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a long folder's name would break the sentences in which it stands
+    out = Path("out")
+    with VlmServer(lambda _: Behaviour(text="52.5, 13.4", latency_s=1.0)) as server:
         process = start_geospot(
             *("eval", "--backend", "openai", "--base-url", server.base_url, "--model", "some-vlm"),
             *("--dataset", "world", "--limit", "200", "--concurrency", "2", "--out", out),
@@ -334,6 +339,10 @@ def test_an_evaluation_is_stopped_after_a_question(tmp_path: Path) -> None:
             await pilot.press("x")
             await until_seen(pilot, "Stop out?", "under way and ends")
             await pilot.press("n")
+            more = len((out / SAMPLES).read_bytes().splitlines()) + 5
+            await until(
+                pilot, lambda: len((out / SAMPLES).read_bytes().splitlines()) > more, "more answers"
+            )
             assert process.poll() is None
             await pilot.press("x", "y")
             await until_seen(pilot, "It was asked to stop")
@@ -343,7 +352,7 @@ def test_an_evaluation_is_stopped_after_a_question(tmp_path: Path) -> None:
             await pilot.press("x")
             await until_seen(pilot, "Stop out?")
             await pilot.press("y")
-            await until_seen(pilot, "is over. There is nothing to stop.")
+            await until_seen(pilot, "out is over. There is nothing to stop.")
             await pilot.press("R")
             await until_seen(pilot, "Go on with out?", "--model=some-vlm", "--limit=200")
             await pilot.press("y")
@@ -351,7 +360,11 @@ def test_an_evaluation_is_stopped_after_a_question(tmp_path: Path) -> None:
             await until_seen(pilot, "answers so far", "x Stop")
             server.plan = lambda _: Behaviour(text="52.5, 13.4")
             await until_seen(pilot, "200 of 200 answers")
-            await until(pilot, lambda: "so far" not in seen(pilot.app.screen), "its figures")
+            await until(
+                pilot,
+                lambda: not any(one in seen(pilot.app.screen) for one in ("so far", "x Stop")),
+                "its figures",
+            )
             assert "R Resume" not in seen(pilot.app.screen)
             assert len((out / SAMPLES).read_bytes().splitlines()) == 200  # none was asked again
 
@@ -359,6 +372,8 @@ def test_an_evaluation_is_stopped_after_a_question(tmp_path: Path) -> None:
             drive(opened(lambda app: app.open_result(out)), steps)
         finally:
             process.kill()
+            with suppress(UsageError):  # the one that went on, if it is there still
+                evaluations.stop_evaluation(out, now=True)
 
 
 def test_nobody_is_asked_whether_to_stop_what_is_complete(tmp_path: Path) -> None:
