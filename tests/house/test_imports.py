@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.support.evaluating import geospot
+from tests.support.evaluating import environment
+from tests.support.warm import Warm
 
 HEAVY = (
     *("numpy", "pandas", "pydantic", "textual", "openai", "tinker", "datasets", "PIL", "scipy"),
@@ -47,8 +49,9 @@ def test_nothing_heavy_is_loaded_by(statement: str) -> None:
 def test_help_lists_every_command_and_each_of_them_has_help_of_its_own() -> None:
     from geospot.cli import Commands
 
-    for name in Commands.table:
-        done = geospot(name, "--help")
-        assert done.returncode == 0, done.stderr
-        assert "Usage: " in done.stdout
-        assert len(done.stdout.splitlines()) > 6, name
+    with Warm(environment(), imports=()) as fresh:  # each command imports all that it needs itself
+        for name in Commands.table:
+            done = fresh.run([name, "--help"], Path.cwd(), environment())
+            assert done.returncode == 0, done.stderr
+            assert "Usage: " in done.stdout
+            assert len(done.stdout.splitlines()) > 6, name
