@@ -281,7 +281,7 @@ def test_a_reward_beyond_all_measure_is_none(tmp_path: Path) -> None:
 
 NUMBERS: Final = st.sampled_from([0.5, 3, math.inf, -math.inf, math.nan, -1e308, 10**400])
 JUNK: Final = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=4),
+    st.none() | st.booleans() | NUMBERS | st.floats() | st.integers() | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
     max_leaves=6,
 )
