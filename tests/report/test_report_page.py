@@ -15,6 +15,7 @@ from geospot.data.progress import Progress, silent
 from geospot.errors import UsageError
 from geospot.evaluation.following import Answers
 from geospot.report.page import write_report
+from geospot.report.photos import Photos, read_photos
 from geospot.report.sources import read_answers
 from geospot.report.worldmap import world_map
 from geospot_leaderboard.collect import Result
@@ -142,7 +143,7 @@ def test_photos_come_along_without_metadata_and_only_in_the_page(result_page: Re
 def test_several_are_compared_by_the_leaderboards_statistics(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only one result's answers are kept at a time."""
+    """Only one result's answers are kept at a time, and no photos are looked for but those that are shown."""
     from geospot_leaderboard.compare import compare
 
     alive: list[list[bool]] = []
@@ -154,9 +155,17 @@ def test_several_are_compared_by_the_leaderboards_statistics(
         seen.append(weakref.ref(answers.distance_km_N))
         return answers
 
+    looked_for: list[list[str]] = []
+
+    def look(one: Result, ids: list[str], progress: Progress, *, fetch: bool) -> Photos:
+        looked_for.append(ids)
+        return read_photos(one, ids, progress, fetch=fetch)
+
     monkeypatch.setattr("geospot.report.page.read_answers", read)
+    monkeypatch.setattr("geospot.report.page.read_photos", look)
     page = page_of(tmp_path / "page.html", RL, SFT, PRIOR)
     assert alive == [[], [False], [False, False]]
+    assert [0 < len(set(ids)) < 40 for ids in looked_for] == [True] * 3
     found = compare(RL, PRIOR)
     assert "A and B compared" in page.flat
     assert found.verdict.replace("B is", "C is") in page.flat
