@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -33,7 +34,7 @@ from geospot_backends.local.server import EmbeddedServer
 from geospot_backends.tinker_sampler import create, create_local
 from geospot_backends.tinker_target import load_tokenizer, parse_target
 from tests.support.datums import shifted
-from tests.support.evaluating import FAST, Listener, environment, geospot, records
+from tests.support.evaluating import FAST, Listener, environment, geospot, records, wait_for
 from tests.support.photos import make_photo
 
 pytestmark = [
@@ -276,6 +277,11 @@ class Halting(LocalEngine):
         return super().sample(requests)
 
 
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_answers_go_on_after_the_server_was_restarted(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -286,8 +292,11 @@ def test_answers_go_on_after_the_server_was_restarted(
 
     def restart() -> None:
         engine.halted.wait(120)
-        threading.Timer(0.2, engine.let_go.set).start()  # the server waits for a call under way
-        servers[0].close()
+        closing = threading.Thread(target=servers[0].close)  # waits for the call under way
+        closing.start()
+        wait_for(lambda: not _listens(port))
+        engine.let_go.set()
+        closing.join()
         servers.append(EmbeddedServer(engine, engine.checkpoints, port=port))
 
     restarting = threading.Thread(target=restart, daemon=True)
