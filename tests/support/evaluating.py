@@ -87,7 +87,7 @@ def geospot(
     try:
         return _warm(CLIENT).run(arguments, Path.cwd(), wanted)
     except BaseException:
-        _warm.cache_clear()  # a test whose time is over leaves its command behind, with its answer
+        _warm.cache_clear()  # a test whose time is over may leave the answer to its order behind
         raise
 
 
@@ -128,7 +128,11 @@ def begin_geospot(
     """
     wanted = environment(env)
     assert _read_by_imports(wanted) == _read_by_imports(_OURS)
-    return _warm(imports).start(arguments, Path.cwd(), wanted)
+    try:
+        return _warm(imports).start(arguments, Path.cwd(), wanted)
+    except BaseException:
+        _warm.cache_clear()  # a test whose time is over may leave the answer to its order behind
+        raise
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

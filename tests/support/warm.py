@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -74,7 +75,8 @@ class Started:
     def send_signal(self, number: int) -> None:
         """Sends it a signal; nothing if it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has ended just now
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """Ends it at once."""
@@ -138,7 +140,11 @@ class Warm:
             given: what it reads at its standard input.
         """
         started = self.start(words, cwd, env, given=given)
-        out, err = started.communicate()
+        try:
+            out, err = started.communicate()
+        except BaseException:  # the time of the test that asked is over
+            started.kill()
+            raise
         return subprocess.CompletedProcess(["geospot", *map(str, words)], started.wait(), out, err)
 
     def start(
