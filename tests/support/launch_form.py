@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from geospot.tui.app import GeospotApp
 from geospot.tui.screens.launch import LaunchScreen
-from tests.support.screens import opened, seen, until
+from tests.support.screens import opened, seen, type_ahead, until
 
 SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
 WORLD = {"service": "local", "hf_repo": "world"}
@@ -51,7 +50,7 @@ async def go_to(pilot: Pilot[None], name: str) -> None:
     table = on(pilot).fields
     stops = [row.name for row in table.lines if row.what != "heading"]
     assert name in stops, f"{name} isn't among the fields"
-    burst(pilot, "home", *["down"] * stops.index(name))
+    type_ahead(pilot.app, ["home", *["down"] * stops.index(name)])
     await until(pilot, lambda: table.field == name, name)
     await pilot.pause()
 
@@ -61,16 +60,10 @@ async def fill(pilot: Pilot[None], name: str, text: str, end: str = "enter") -> 
     await go_to(pilot, name)
     await pilot.press("enter", "ctrl+u")
     line = on(pilot).editor.query_one(Input)
-    burst(pilot, *text)
+    type_ahead(pilot.app, text)
     await until(pilot, lambda: line.value == text, text)
     if end:
         await pilot.press(end)
-
-
-def burst(pilot: Pilot[None], *keys: str) -> None:
-    """Presses keys as a terminal sends them that has held them back: nothing is waited for in between."""
-    for key in keys:
-        pilot.app.post_message(Key(key, key if len(key) == 1 else None))
 
 
 def panel(screen: LaunchScreen) -> str:

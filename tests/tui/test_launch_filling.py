@@ -13,13 +13,12 @@ from tests.support.launch_form import (
     MIDDLE,
     SMALL,
     WORLD,
-    burst,
     fill,
     form_app,
     go_to,
     ready,
 )
-from tests.support.screens import drive, seen, until, until_seen
+from tests.support.screens import drive, seen, type_ahead, until, until_seen
 
 pytestmark = pytest.mark.usefixtures("no_keys")
 
@@ -99,8 +98,9 @@ def test_keys_that_come_without_a_pause_are_done_one_after_the_other(
     async def steps(pilot: Pilot[None]) -> None:
         screen = await ready(pilot)
         await go_to(pilot, "max_samples")
-        burst(pilot, *begins, *"192", "enter", "down", "down", *begins, *"12", "enter", "up")
-        burst(pilot, *begins, *"7", "tab", "enter", *"34", "backspace", "left", *"5", "tab")
+        keys = [*begins, *"192", "enter", "down", "down", *begins, *"12", "enter", "up"]
+        keys += [*begins, *"7", "tab", "enter", *"34", "backspace", "left", *"5", "tab"]
+        type_ahead(pilot.app, keys)
         await until(pilot, lambda: screen.form.said.get("max_steps") == "53", "what was typed last")
         said = {"max_samples": "192", "max_steps": "53", "num_epochs": "7", "log_path": "runs/sft"}
         assert screen.form.said == {**WORLD, **said, "log_path": screen.form.said["log_path"]}
@@ -116,9 +116,9 @@ def test_what_a_terminal_pastes_is_typed_before_the_keys_that_follow(tmp_path: P
         screen = await ready(pilot)
         await go_to(pilot, "max_samples")
         pilot.app.post_message(Paste("19\x1b2\nrm -rf\n"))
-        burst(pilot, "enter", "down", "down", "enter")
+        type_ahead(pilot.app, ["enter", "down", "down", "enter"])
         pilot.app.post_message(Paste("5"))
-        burst(pilot, "3", "tab")
+        type_ahead(pilot.app, ["3", "tab"])
         await until(pilot, lambda: screen.form.said.get("max_steps") == "53", "what was typed last")
         assert screen.form.said["max_samples"] == "192"
 
