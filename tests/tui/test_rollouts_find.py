@@ -69,7 +69,7 @@ def test_a_filter_typed_while_countries_are_judged_holds_after_it(
         judged = all(answer.right_country for group in view.groups for answer in group.answers)
         if judged and not is_judging.is_set():
             is_judging.set()
-            goes_on.wait()
+            goes_on.wait(60)
         return filtered(view, query)
 
     monkeypatch.setattr(StepView, "filtered", held)

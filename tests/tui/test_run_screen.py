@@ -375,9 +375,12 @@ def test_it_resizes_while_it_is_live(tmp_path: Path) -> None:
                     await pilot.resize_terminal(width, height)
                     do_step(run, step)
                     step += 1
-                    await pilot.pause()
+                    await until(
+                        pilot,
+                        lambda height=height: len(seen(screen).split("\n")) == height,
+                        f"{height} rows",
+                    )
                     rows = seen(screen).split("\n")
-                    assert len(rows) == height
                     assert all(len(row) <= width for row in rows)
                 await until_seen(pilot, f"step {step} of 10")
 
