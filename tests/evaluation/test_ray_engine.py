@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -108,7 +107,8 @@ os.environ |= {
 }
 import ray
 ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-print(ray.get_runtime_context().gcs_address, flush=True)
+node = ray._private.worker._global_node
+print(ray.get_runtime_context().gcs_address, node.get_session_dir_path(), flush=True)
 sys.stdin.read()
 """
 _KEY = "sk-planted-0123456789"
@@ -126,9 +126,8 @@ def cluster() -> Generator[_Cluster]:
         text=True,
     )
     assert process.stdout is not None
-    address = process.stdout.readline().strip()
-    session = Path(tempfile.gettempdir(), "ray", "session_latest").resolve()
-    yield _Cluster(process, address, session)
+    address, session = process.stdout.readline().split()
+    yield _Cluster(process, address, Path(session))
     assert process.poll() is None  # nobody has ended it
     process.communicate("")
 

@@ -20,7 +20,7 @@ from tests.support.written_runs import full_config
 SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
 SIZES = [SMALL, MIDDLE, LARGE]
 ENDS = [SMALL, LARGE]
-"""Between these all others lie. How every screen looks at three sizes is kept by test_looks.py."""
+"""The narrowest and the widest. What the screens look like at three sizes is kept by test_looks.py."""
 
 
 def rl_row(step: int) -> dict[str, Any]:
