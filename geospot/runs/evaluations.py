@@ -40,23 +40,23 @@ def is_evaluation(folder: Path) -> bool:
 
 
 def has_died(result: Path) -> bool:
-    """Whether its process was on this machine, and is gone without having said that it ended.
+    """Whether its process was on this machine, and is gone before it wrote its figures.
 
     Raises:
         UsageError: what it notes can't be read.
     """
     process, has_ended = _newest_process(result)
-    return not has_ended and _is_alive(process) is False
+    return _is_alive(process) is False and not (has_ended and _is_summed_up(result))
 
 
 def goes_on(result: Path) -> bool:
-    """Whether its process is on this machine, and at work.
+    """Whether its process is on this machine, and asks or writes its figures.
 
     Raises:
         UsageError: what it notes can't be read.
     """
     process, has_ended = _newest_process(result)
-    return not has_ended and _is_alive(process) is True
+    return _is_alive(process) is True and not (has_ended and _is_summed_up(result))
 
 
 def stop_evaluation(result: Path, *, now: bool = False) -> tuple[int, str]:
@@ -122,8 +122,9 @@ def settings_again(result: Path) -> tuple[dict[str, Any], Path]:
     process, has_ended = _newest_process(result)
     if _is_complete(result):
         raise UsageError(f"{name} is complete. There is nothing to go on with.")
-    if not has_ended and _is_alive(process) is True:
-        raise UsageError(f"{name} is going on: process {process['pid']}.", "Stop it first.")
+    if goes_on(result):
+        ends = "It writes its figures, and ends by itself." if has_ended else "Stop it first."
+        raise UsageError(f"{name} is going on: process {process['pid']}.", ends)
     host, cwd, said = process.get("host"), process.get("cwd"), process.get("said")
     if not isinstance(host, str) or not isinstance(cwd, str) or not isinstance(said, dict):
         raise UsageError(
@@ -148,6 +149,15 @@ def _is_complete(result: Path) -> bool:
     except OSError:
         return False
     return (summary or {}).get("complete") is True
+
+
+def _is_summed_up(result: Path) -> bool:
+    """Whether the figures were written after what the newest session noted last."""
+    try:
+        written = (result / _SUMMARY).stat().st_mtime_ns
+        return written >= (result / _EVENTS).stat().st_mtime_ns
+    except OSError:
+        return False
 
 
 def _is_alive(process: Mapping[str, Any]) -> bool | None:

@@ -1,6 +1,7 @@
 """An evaluation that was stopped goes on as it was told, and nothing else is started."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,13 @@ import pytest
 
 from geospot.errors import UsageError
 from geospot.evaluation.results import EVENTS, SAMPLES, SUMMARY, read_records
-from geospot.runs.evaluations import goes_on, resume_evaluation, settings_again, this_process
+from geospot.runs.evaluations import (
+    goes_on,
+    has_died,
+    resume_evaluation,
+    settings_again,
+    this_process,
+)
 from tests.support.evaluating import geospot, summary, wait_for
 from tests.support.result_dirs import answered, write_result
 
@@ -63,7 +70,25 @@ def test_whether_it_goes_on(tmp_path: Path) -> None:
     alive = session(birth=this_process()["birth"])
     assert goes_on(stopped(tmp_path / "alive", session(), {"event": "session_end"}, alive))
     assert not goes_on(stopped(tmp_path / "gone", session()))
-    assert not goes_on(stopped(tmp_path / "over", alive, {"event": "session_end"}))
+    over = stopped(tmp_path / "over", alive, {"event": "session_end"})
+    assert goes_on(over)  # its figures are older than its last word: it is still making new ones
+    with pytest.raises(UsageError, match=r"It writes its figures, and ends by itself"):
+        resume_evaluation(over)
+    at = (over / EVENTS).stat().st_mtime_ns
+    os.utime(over / SUMMARY, ns=(at, at))
+    assert not goes_on(over)
+
+
+def test_whether_it_has_died(tmp_path: Path) -> None:
+    ended = {"event": "session_end"}
+    assert has_died(stopped(tmp_path / "killed", session()))
+    assert not has_died(stopped(tmp_path / "alive", session(birth=this_process()["birth"])))
+    assert not has_died(stopped(tmp_path / "elsewhere", session(host="gpu-17")))
+    result = stopped(tmp_path / "ended", session(), ended)
+    (result / SUMMARY).touch()
+    assert not has_died(result)
+    (result / SUMMARY).unlink()
+    assert has_died(result)  # while it made its figures
 
 
 def test_the_shell_goes_on_where_it_was_started(

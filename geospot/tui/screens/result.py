@@ -136,10 +136,9 @@ class ResultScreen(EvaluationControls):
         clock = asyncio.get_running_loop().time
         shown_at, revision, news_at = -1e9, -1, clock()
         while True:
-            files_changed = await do(self._files.look)
+            files_changed = await self.look_again()
             if files_changed:
                 await self.see_whether_it_lives()
-                self._settings = settings_of(self._files.manifest)
                 await self._show_figures()
                 self.refresh_bindings()
             answers = await do(self._tail.look)
@@ -147,8 +146,11 @@ class ResultScreen(EvaluationControls):
             if (answers.revision != revision or files_changed) and is_due:
                 self.answers, revision, shown_at = answers, answers.revision, clock()
                 news_at = shown_at
-                if not (self.is_under_way or self.is_complete):
-                    await self.see_whether_it_lives()
+                if (
+                    not (self.is_under_way or self.is_complete)
+                    and await self.see_whether_it_lives()
+                ):
+                    await self._show_figures()
                 await self._show_answers()
                 self.say()
             else:
@@ -159,6 +161,13 @@ class ResultScreen(EvaluationControls):
                         await self._show_figures()
             if not answers.is_behind:
                 await asyncio.sleep(_PAUSE_S if self.is_under_way else _IDLE_S)
+
+    async def look_again(self) -> bool:
+        """Reads both files where they have changed, and whether they have."""
+        changed = await self.geospot.reader.do(self._files.look)
+        if changed:
+            self._settings = settings_of(self._files.manifest)
+        return changed
 
     @property
     def manifest(self) -> Mapping[str, Any]:

@@ -122,20 +122,29 @@ class EvaluationControls(ViewsScreen):
         if (trouble := await self.geospot.reader.do(launched.trouble)) is not None:
             raise UsageError(f"geospot eval ended: {trouble}")
 
+    async def look_again(self) -> bool:
+        """Reads `manifest` and `summary` anew, and whether they have changed."""
+        raise NotImplementedError
+
     async def see_whether_it_lives(self) -> bool:
         """Looks for its process, and whether that is news; what can't be read just now says nothing of it."""
         from geospot.runs import evaluations
 
         before = self.has_died, self.goes_on
+        now = before
         with suppress(UsageError):
             if self.summary is None:
-                self.has_died = await self.geospot.reader.do(evaluations.has_died, self.result)
-                self.goes_on = False
+                now = await self.geospot.reader.do(evaluations.has_died, self.result), False
             else:
                 goes_on = await self.geospot.reader.do(evaluations.goes_on, self.result)
-                self.has_died, self.goes_on = False, goes_on and not self.is_complete
-        if (self.has_died, self.goes_on) == before:
+                now = False, goes_on and not self.is_complete
+        if now == before:
             return False
+        await self.look_again()  # what it wrote last, before it was gone
+        self.has_died, self.goes_on = (
+            now[0] and self.summary is None,
+            now[1] and not self.is_complete,
+        )
         self.say()
         self.refresh_bindings()
         return True
