@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -405,6 +406,44 @@ def test_an_evaluation_whose_process_is_killed_is_waited_for_no_more(tmp_path: P
         assert "x Stop" not in shown
 
     drive(opened(lambda app: app.open_result(result)), steps, (80, 24))
+
+
+def test_what_it_wrote_last_is_read_before_its_end_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on after a stop, and writes its figures and ends between two looks of the screen."""
+    near = [answered(f"p{at}", (1.0, 1.0), (2.0, 1.0)) for at in range(3)]
+    result = write_result(tmp_path / "r", near[:2], n=3)
+    over = write_result(tmp_path / "over", near, n=3)
+    noted = {"event": "session", "process": evaluations.this_process()}
+    events = [noted, {"event": "session_end"}]
+    (result / EVENTS).write_text("".join(f"{json.dumps(event)}\n" for event in events))
+    goes_on, is_offered = evaluations.goes_on, ResultScreen.is_offered
+    may_end = threading.Event()
+    offered: set[str] = set()
+
+    def asked(folder: Path) -> bool:
+        if may_end.is_set():
+            for name in (SAMPLES, SUMMARY):
+                shutil.copy(over / name, folder / name)
+        return goes_on(folder)
+
+    def noting(screen: ResultScreen, action: str) -> bool:
+        if is_so := is_offered(screen, action):
+            offered.add(action)
+        return is_so
+
+    monkeypatch.setattr(evaluations, "goes_on", asked)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_seen(pilot, "2 of 3 answers so far", "x Stop")
+        monkeypatch.setattr(ResultScreen, "is_offered", noting)
+        may_end.set()
+        await until_seen(pilot, "3 of 3 answers")
+        assert "x Stop" not in await until_seen(pilot, "tab Next view")
+        assert "resume" not in offered
+
+    drive(opened(lambda app: app.open_result(result)), steps)
 
 
 def test_events_that_cant_be_read_for_a_while_say_nothing_of_the_process(
