@@ -161,7 +161,7 @@ class VlmServer:
         try:
             async for path, headers, body in requests(reader):
                 self.log.paths[path] += 1
-                if not await self._respond(path, headers, body, writer):
+                if not await self._respond(path, headers, body, reader, writer):
                     break
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # whoever asked has gone, or the server is closing
@@ -170,7 +170,12 @@ class VlmServer:
             writer.close()
 
     async def _respond(
-        self, path: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter
+        self,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> bool:
         if self.key and headers.get("authorization") != f"Bearer {self.key}":
             said = {"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}
@@ -195,12 +200,16 @@ class VlmServer:
         self.log.in_flight += 1
         self.log.most_in_flight = max(self.log.most_in_flight, self.log.in_flight)
         try:
-            return await self._chat(request, headers, writer)
+            return await self._chat(request, headers, reader, writer)
         finally:
             self.log.in_flight -= 1
 
     async def _chat(
-        self, request: dict[str, Any], headers: dict[str, str], writer: asyncio.StreamWriter
+        self,
+        request: dict[str, Any],
+        headers: dict[str, str],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> bool:
         image = image_of(request)
         if image is None:
@@ -216,7 +225,10 @@ class VlmServer:
         if self.keeps:
             self.log.asked.append(asked)
             self.log.times.append(time.monotonic())
-        is_whole = await send(writer, self.plan(asked))
+        how = self.plan(asked)
+        is_whole = await send(writer, how)
+        if how.kind == "stall":
+            await reader.read()  # until whoever asked is gone; thousands kept open are too many
         if is_whole:
             self.log.answered[digest] = self.log.questions
         return is_whole
@@ -253,7 +265,6 @@ async def send(writer: asyncio.StreamWriter, how: Behaviour) -> bool:
     await _held(how)
     match how.kind:
         case "stall":
-            await asyncio.sleep(3600)
             return False
         case "reset":
             writer.write(head(200, 1000) + b'{"id": "x", "choices": [')
