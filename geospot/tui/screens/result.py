@@ -126,7 +126,9 @@ class ResultScreen(EvaluationControls):
         """Starts to read."""
         self.say_title("results", self.result.name)
         self.say_status(f"reading {self.result}…")
-        self.query_one("#result-figures").focus()
+        figures = self.query_one("#result-figures")
+        figures.focus()
+        self.watch(figures, "show_vertical_scrollbar", self._fit, init=False)
         self.run_worker(self._follow(), exclusive=True, group="follow")
 
     # Reading
@@ -312,6 +314,10 @@ class ResultScreen(EvaluationControls):
 
     def on_resize(self, event: events.Resize) -> None:
         """The outcomes' bar follows the width."""
+        self._fit()
+
+    def _fit(self) -> None:
+        """A scroll bar that comes or goes takes room, too."""
         if self._files.manifest or self._files.problem:
             self.call_after_refresh(self._draw_figures)
 
