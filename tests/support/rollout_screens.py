@@ -90,6 +90,7 @@ class Shown:
             return group in (None, first.group) and index in (None, first.index)
 
         await self.until(is_there)
+        await self.pilot.pause()
 
     async def filter(self, text: str) -> None:
         self.screen.query_one(FilterBar).set_text(text)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from textual._context import visible_screen_stack
+from textual._context import active_app, visible_screen_stack
 from textual.app import App
 from textual.events import Key
 from textual.pilot import Pilot
@@ -35,7 +35,27 @@ def drive(
     asyncio.run(main())
 
 
-async def until(pilot: Pilot[None], holds: Callable[[], bool], what: str = "") -> None:
+async def settled(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
+    """Waits until what was sent is handled, and what changed is painted.
+
+    Timers and threads aren't waited for; `until` does that.
+    """
+    del min_sleep, max_sleep
+    await _nothing_to_do()
+    screens = active_app.get()._screen_stack  # pyright: ignore[reportPrivateUsage]
+    if screens:
+        screens[-1]._on_timer_update()  # pyright: ignore[reportPrivateUsage]
+        await _nothing_to_do()
+
+
+async def _nothing_to_do() -> None:
+    loop = cast(Any, asyncio.get_running_loop())
+    await asyncio.sleep(0)
+    while loop._ready:  # noqa: ASYNC110 - that is all there is to know
+        await asyncio.sleep(0)
+
+
+async def until(pilot: Pilot[Any], holds: Callable[[], bool], what: str = "") -> None:
     """Waits until something holds.
 
     Raises:
@@ -46,6 +66,17 @@ async def until(pilot: Pilot[None], holds: Callable[[], bool], what: str = "") -
         if time.monotonic() > deadline:
             raise AssertionError(f"{what or 'It'} never came. On screen:\n{seen(pilot.app.screen)}")
         await pilot.pause(0.02)
+
+
+async def resized(pilot: Pilot[Any], width: int, height: int) -> None:
+    """Makes the terminal as large as this, and waits until the screen is; Textual waits a moment first."""
+    await pilot.resize_terminal(width, height)
+    await until(
+        pilot,
+        lambda: pilot.app.screen._compositor.size == (width, height),  # pyright: ignore[reportPrivateUsage]
+        f"{width} by {height}",
+    )
+    await pilot.pause()
 
 
 async def until_seen(pilot: Pilot[None], *texts: str) -> str:

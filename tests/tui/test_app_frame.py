@@ -24,7 +24,7 @@ from geospot.tui.widgets.choose import Choose
 from geospot.tui.widgets.confirm import Confirm, ask
 from geospot.tui.widgets.keyline import KeyLine
 from geospot.tui.widgets.table import Table
-from tests.support.screens import drive, painted, seen, until, until_seen
+from tests.support.screens import drive, painted, resized, seen, until, until_seen
 from tests.support.written_runs import write_run
 
 
@@ -95,8 +95,7 @@ def test_the_foot_drops_what_does_not_fit_and_a_click_presses_a_key(tmp_path: Pa
     async def steps(pilot: Pilot[None]) -> None:
         await until_seen(pilot, "✓ finished")
         for width in (80, 100, 120, 250):
-            await pilot.resize_terminal(width, 40)
-            await pilot.pause()
+            await resized(pilot, width, 40)
             foot = seen(app.screen).split("\n")[-1]
             assert len(foot) == width
             assert foot.startswith(" ⏎ Open  n New run  / Filter  space Mark  c Compare")
@@ -177,14 +176,13 @@ def test_a_terminal_that_is_too_small_is_told_and_nothing_is_lost(tmp_path: Path
     async def steps(pilot: Pilot[None]) -> None:
         await until_seen(pilot, "body")
         for width, height in ((79, 24), (80, 22), (40, 10), (10, 3), (1, 1)):
-            await pilot.resize_terminal(width, height)
-            await pilot.pause()
+            await resized(pilot, width, height)
             words = " ".join(seen(app.screen).split())
             if width >= 40:
                 assert f"{width} columns and {height} rows" in words
                 assert "needs 80 by 23" in words
             assert "body" not in words
-        await pilot.resize_terminal(80, 23)
+        await resized(pilot, 80, 23)
         await until_seen(pilot, "body", "f Fail")
 
     drive(app, steps, (80, 24))

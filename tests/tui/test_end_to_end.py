@@ -83,6 +83,7 @@ def reinforced(window: Window, run: Path) -> None:
     window.until_so(lambda screen: at(screen) == ("load_checkpoint_path", "runs/sft@000020"))
     fill(window, "max_steps", "5000")
     fill(window, "batch_size", "8")
+    fill(window, "group_size", "4")
     start(window)
     window.until("▶ running", "of 1,250")
     first = step_of(window.until("Reward", "GeoScore"))

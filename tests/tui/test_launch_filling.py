@@ -18,7 +18,7 @@ from tests.support.launch_form import (
     go_to,
     ready,
 )
-from tests.support.screens import drive, seen, type_ahead, until, until_seen
+from tests.support.screens import drive, resized, seen, type_ahead, until, until_seen
 
 pytestmark = pytest.mark.usefixtures("no_keys")
 
@@ -190,7 +190,7 @@ def test_it_resizes_while_a_field_is_filled(tmp_path: Path) -> None:
         await until_seen(pilot, "Estimate", "Command", "geospot sft service=local")
         await pilot.press("escape")
         await fill(pilot, "max_samples", "40", end="")
-        await pilot.resize_terminal(*LARGE)
+        await resized(pilot, *LARGE)
         await until(pilot, lambda: screen.has_class("-wide"), "the panel at the side")
         await until(
             pilot,
@@ -203,7 +203,7 @@ def test_it_resizes_while_a_field_is_filled(tmp_path: Path) -> None:
         await pilot.press("1", "enter")
         await until(pilot, lambda: screen.form.said["max_samples"] == "401", "what was typed")
         await until_seen(pilot, "Estimate", "Command")
-        await pilot.resize_terminal(*SMALL)
+        await resized(pilot, *SMALL)
         await until(pilot, lambda: not screen.has_class("-wide"))
         assert "Setting" in seen(screen)
 

@@ -9,7 +9,7 @@ from geospot.config.recipes import TINY_SCRATCH
 from geospot.tui.screens.launch import LaunchScreen
 from geospot.tui.screens.launch_list import FieldTable
 from tests.support.launch_form import LARGE, MIDDLE, SMALL, WORLD, fill, form_app, go_to, ready
-from tests.support.screens import drive, seen, until, until_seen
+from tests.support.screens import drive, resized, seen, until, until_seen
 from tests.support.written_runs import write_run
 
 pytestmark = pytest.mark.usefixtures("no_keys")
@@ -119,7 +119,7 @@ def test_sections_unfold_one_by_one_and_all_at_once(tmp_path: Path) -> None:
         await pilot.press("m")
         assert not any(row.name in ("adam_eps", "thumbnails_mb") for row in table.lines)
         await pilot.press("m", "m")
-        await pilot.resize_terminal(*LARGE)
+        await resized(pilot, *LARGE)
         await until(pilot, lambda: not any(row.name == "adam_eps" for row in table.lines))
 
     drive(form_app(tmp_path, **WORLD), steps, SMALL)
@@ -131,7 +131,7 @@ def test_a_large_screen_shows_every_setting(tmp_path: Path) -> None:
         await pilot.press("e")
         await until(pilot, lambda: screen.kind == "eval", "Evaluation")
         await until_seen(pilot, "ray_address", "extra_body", "canary")
-        await pilot.resize_terminal(*SMALL)
+        await resized(pilot, *SMALL)
         await until(
             pilot, lambda: any(row.folded for row in screen.fields.lines), "sections folded again"
         )

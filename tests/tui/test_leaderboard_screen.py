@@ -20,7 +20,7 @@ from geospot_leaderboard.collect import collect
 from geospot_leaderboard.export import to_csv, to_markdown
 from geospot_leaderboard.ranking import rank
 from tests.support.result_dirs import answered, failed, write_result
-from tests.support.screens import drive, opened, seen, type_ahead, until, until_seen
+from tests.support.screens import drive, opened, resized, seen, type_ahead, until, until_seen
 
 HOSTILE = "evil\x1b[31m[red]\u202emodel"
 
@@ -111,7 +111,7 @@ def test_columns_without_room_are_counted_and_take_no_line(tmp_path: Path) -> No
         assert screen.table.scrollable_content_region.height == screen.table.size.height
         type_ahead(pilot.app, ["right"] * 60)
         await until(pilot, lambda: "answered" in seen(screen).splitlines()[1])
-        await pilot.resize_terminal(250, 40)
+        await resized(pilot, 250, 40)
         await until(pilot, lambda: "more columns" not in seen(screen))
         await until_seen(pilot, "images", "date")
 

@@ -166,7 +166,7 @@ def test_sft_shows_its_evaluations(tmp_path: Path) -> None:
         await pilot.press("left_square_bracket")
         await loaded(pilot, screen, 2)
         await until_seen(pilot, "evaluation, step 0 of 3")
-        await pilot.press("right_curly_bracket", "n")
+        await pilot.press("right_curly_bracket")
         await loaded(pilot, screen, 5)
         await until_seen(pilot, "evaluation, steps 0–3 (2 with answers)")
         await pilot.press("n", "enter")

@@ -13,7 +13,7 @@ from geospot.tui.app import GeospotApp
 from geospot.tui.screens.leaderboard import LeaderboardScreen
 from geospot.tui.screens.result import ResultScreen
 from tests.support.result_dirs import answered, failed, write_result
-from tests.support.screens import drive, opened, seen, until, until_seen
+from tests.support.screens import drive, opened, resized, seen, until, until_seen
 from tests.support.watchdog import watchdog
 
 SIZES = [(80, 24), (250, 70), (100, 30), (151, 33), (120, 40)]
@@ -46,7 +46,7 @@ def test_resized_while_it_is_shown(tmp_path: Path, name: str) -> None:
 
     async def steps(pilot: Pilot[None]) -> None:
         for width, height in SIZES:
-            await pilot.resize_terminal(width, height)
+            await resized(pilot, width, height)
             await until_seen(pilot, shown)
             await until(pilot, lambda h=height: len(seen(pilot.app.screen).splitlines()) == h)
             lines = seen(pilot.app.screen).splitlines()

@@ -136,6 +136,7 @@ def test_failures_are_named_with_their_note(tmp_path: Path) -> None:
 
     async def look(shown: Shown) -> None:
         await shown.at(0)
+        await shown.until(lambda: "no position read (unparsed: length)" in shown.columns[0])
         text = shown.columns[0]
         assert "✗ unparsed" in text
         assert "cut off at the token limit" in text
@@ -143,7 +144,6 @@ def test_failures_are_named_with_their_note(tmp_path: Path) -> None:
         assert "reward -0.100" in text
         assert "adv –" in text
         assert "empty" in text
-        assert "no position read (unparsed: length)" in text
         await shown.filter("outcome:unparsed km>2500 has:truncated")
         await shown.until(lambda: "1 of 1 answer" in shown.status)
 

@@ -22,6 +22,7 @@ from tests.support.rollout_screens import (
     write_rollouts,
 )
 from tests.support.rollouts import rollout, step_rollouts
+from tests.support.screens import resized
 from tests.support.watchdog import watchdog
 
 
@@ -159,9 +160,9 @@ def test_the_photo_or_why_there_is_none(tmp_path: Path) -> None:
         await shown.until(lambda: "broken" in photo.reason)
         await shown.press("p", "p")
         await shown.until(lambda: photo.has_class("-picture"))
-        await shown.pilot.resize_terminal(*LARGE)
+        await resized(shown.pilot, *LARGE)
         await shown.until(lambda: photo.size.height > 12)
-        await shown.pilot.resize_terminal(*SMALL)
+        await resized(shown.pilot, *SMALL)
         await shown.until(lambda: photo.size.height == 7)
         await shown.until(lambda: "reward  adv" in shown.painted)
 

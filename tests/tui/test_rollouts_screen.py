@@ -22,7 +22,7 @@ from tests.support.rollout_screens import (
     write_rollouts,
 )
 from tests.support.rollouts import HOSTILE_TEXT, rollout, step_rollouts
-from tests.support.screens import type_ahead
+from tests.support.screens import resized, type_ahead
 
 
 @pytest.mark.parametrize(("size", "columns"), [(SMALL, 1), (MIDDLE, 4), (LARGE, 4)])
@@ -238,7 +238,7 @@ def test_it_is_resized_while_it_is_shown(tmp_path: Path) -> None:
     async def look(shown: Shown) -> None:
         await shown.at(2)
         for (width, height), columns in ((SMALL, 1), (LARGE, 4), ((250, 70), 4), (MIDDLE, 4)):
-            await shown.pilot.resize_terminal(width, height)
+            await resized(shown.pilot, width, height)
             await shown.until(lambda columns=columns: len(shown.columns) == columns)
             assert all(len(line) <= width for line in shown.painted.split("\n"))
 

@@ -28,7 +28,7 @@ from tests.support.run_screens import (
     rl_row,
     shown,
 )
-from tests.support.screens import seen, until, until_seen
+from tests.support.screens import resized, seen, until, until_seen
 from tests.support.written_runs import foreign_run, write_beat, write_run
 
 
@@ -372,7 +372,7 @@ def test_it_resizes_while_it_is_live(tmp_path: Path) -> None:
             for _, _, key in VIEWS:
                 await pilot.press(key)
                 for width, height in ((60, 10), (250, 70), SMALL, MIDDLE):
-                    await pilot.resize_terminal(width, height)
+                    await resized(pilot, width, height)
                     do_step(run, step)
                     step += 1
                     await until(

@@ -13,7 +13,7 @@ from geospot.tui.run_rows import SORTABLE
 from geospot.tui.screens.runs import RunsScreen
 from geospot.tui.widgets.table import Table
 from tests.support.runs_screens import app_on, folder_of_runs, names, on_cursor, rows, until_read
-from tests.support.screens import drive, seen, until, until_seen
+from tests.support.screens import drive, resized, seen, until, until_seen
 from tests.support.written_runs import write_run
 
 
@@ -193,8 +193,7 @@ def test_every_column_is_sorted_by_in_turn_and_then_in_sight(tmp_path: Path) -> 
         await pilot.press("less_than_sign", "less_than_sign")
         assert "Tokens▼" in table.render_line(0).text
         assert "▼" in seen(app.screen).split("\n")[-2]
-        await pilot.resize_terminal(81, 24)
-        await pilot.pause()
+        await resized(pilot, 81, 24)
         assert "Tokens▼" in table.render_line(0).text
 
     drive(app, steps, (80, 24))

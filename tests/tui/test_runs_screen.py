@@ -14,7 +14,7 @@ from geospot.tui.screens.runs import RunsScreen
 from geospot.tui.widgets.table import Table
 from geospot.tui.widgets.welcome import Welcome
 from tests.support.runs_screens import app_on, folder_of_runs, names, on_cursor, rows, until_read
-from tests.support.screens import drive, seen, until, until_seen
+from tests.support.screens import drive, resized, seen, until, until_seen
 from tests.support.watchdog import watchdog
 from tests.support.written_runs import write_run
 
@@ -132,8 +132,7 @@ def test_a_tall_terminal_previews_the_run_under_the_cursor(tmp_path: Path) -> No
         assert " · 303 tokens" in screen
         assert "Tokens" not in screen
         assert str(runs / "rl")[-20:] in screen
-        await pilot.resize_terminal(80, 24)
-        await pilot.pause()
+        await resized(pilot, 80, 24)
         assert "000003" not in seen(app.screen)
 
     drive(app, steps, (120, 40))

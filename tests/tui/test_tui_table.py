@@ -10,6 +10,7 @@ from textual.geometry import Region
 from textual.pilot import Pilot
 
 from geospot.tui.widgets.table import Cell, Cells, Column, Table
+from tests.support.screens import resized
 
 COLUMNS = (
     Column("n", "#", 7, "right"),
@@ -142,8 +143,7 @@ def test_columns_leave_by_priority_and_the_flexible_one_takes_the_rest() -> None
             (60, ["#", "Name", "Last"]),
             (40, ["#", "Name"]),
         ):
-            await pilot.resize_terminal(width, 12)
-            await pilot.pause()
+            await resized(pilot, width, 12)
             assert lines(table)[0].split() == labels
             assert lines(table)[1].split()[:3] == ["▌", "0", "run"]
             assert {len(line) for line in lines(table)} == {width}
@@ -157,8 +157,7 @@ def test_too_narrow_for_what_never_leaves_it_scrolls_and_the_mark_stays() -> Non
     async def steps(app: Alone, pilot: Pilot[None]) -> None:
         table = app.table
         table.show(30, row)
-        await pilot.resize_terminal(14, 12)
-        await pilot.pause()
+        await resized(pilot, 14, 12)
         assert lines(table)[1] == "▌      0  run"
         await pilot.press("right", "right", "right", "right")
         await pilot.pause(0.5)

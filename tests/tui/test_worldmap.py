@@ -16,7 +16,7 @@ from geospot.tui.atlas.scene import MOST_ARCS, Mode, Shades
 from geospot.tui.screen import GeoScreen
 from geospot.tui.widgets.worldmap import WorldMap
 from tests.support.approx import approx
-from tests.support.screens import drive, opened, seen, until
+from tests.support.screens import drive, opened, resized, seen, until
 
 PARIS, LIMA, TOKYO, OSLO = (48.86, 2.35), (-12.0, -77.0), (35.7, 139.7), (59.9, 10.75)
 NOWHERE = (np.nan, np.nan)
@@ -379,11 +379,11 @@ def test_the_view_stays_when_the_terminal_changes() -> None:
     async def steps(pilot: Pilot[None], _host: MapHost, world_map: WorldMap) -> None:
         world_map.show(*places([(TOKYO, (35.0, 139.0))]))
         await pilot.press("z", "n", "z")
-        await pilot.resize_terminal(80, 24)
+        await resized(pilot, 80, 24)
         await until(pilot, lambda: world_map.size.width == 80)
         assert sign_at(world_map, TOKYO) in "○⊗"
         await pilot.press("plus")  # moved by hand: no region any more
-        await pilot.resize_terminal(200, 60)
+        await resized(pilot, 200, 60)
         await until(pilot, lambda: world_map.size.width == 200)
         assert world_map.view.width == 400
         assert len(seen(world_map).splitlines()[0]) == 200
