@@ -134,10 +134,10 @@ class SpreadsBuilder:
         of_step: dict[int, Mapping[str, Any]] = {}
         for row in rows:
             step = step_of(row)
-            if step is None:
-                self._declare(row)
-            else:
+            if step is not None:
                 of_step[step] = row
+            elif not of_step:  # bins are declared before the first step, or not at all
+                self._declare(row)
         if older:
             known = set(cast(list[int], self._steps_S[: self._used].tolist()))
             of_step = {step: row for step, row in of_step.items() if step not in known}

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -108,6 +109,15 @@ def test_declared_bins_are_taken_before_the_first_row_only() -> None:
     assert reward.counts_S_B.tolist() == [[1, 2, 3, 4]]
     assert np.isnan(reward.quantiles_S_Q).all()
     assert builder.spreads("distance_km").edges == DISTANCE_EDGES_KM
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_bins_are_declared_before_the_first_step_however_much_is_read_at_once(at_once: int) -> None:
+    builder = SpreadsBuilder()
+    rows = [{"step": 0}, {"reward_edges": [-1, 0, 1]}]
+    for start in range(0, 2, at_once):
+        builder.add(rows[start : start + at_once])
+    assert builder.spreads("reward").edges == REWARD_EDGES
 
 
 NUMBERS = st.sampled_from([0.5, -1.0, 3.5e38, -1e300, math.inf, math.nan, 10**400]) | st.floats()
