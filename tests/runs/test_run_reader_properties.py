@@ -1,5 +1,6 @@
 """What holds of every run directory: read while it grows it says what it says when it is whole."""
 
+import itertools
 import json
 import tempfile
 from collections.abc import Callable, Generator
@@ -84,6 +85,16 @@ def lines_of(rows: Strategy) -> st.SearchStrategy[bytes]:
     )
 
 
+def pieces(content: bytes) -> st.SearchStrategy[list[bytes]]:
+    """The file as it grows, cut anywhere."""
+
+    def cut(at: list[int]) -> list[bytes]:
+        ends = sorted({*at, len(content)})
+        return [content[start:end] for start, end in itertools.pairwise([0, *ends])]
+
+    return st.lists(st.integers(1, max(1, len(content) - 1)), max_size=8).map(cut)
+
+
 contents = st.fixed_dictionaries({name: lines_of(rows) for name, rows in FILES.items()})
 
 
@@ -108,15 +119,11 @@ def test_a_run_that_grows_is_read_as_one_that_is_there(
     with a_run() as run:
         (run / "rollouts.index.jsonl").unlink()
         watch = RunWatch(run)
-        left = dict(files)
-        while left:
+        left = {name: data.draw(pieces(content)) for name, content in files.items()}
+        while left := {name: rest for name, rest in left.items() if rest}:
             name = data.draw(st.sampled_from(sorted(left)))
-            size = data.draw(st.integers(1, max(1, len(left[name]))))
             with (run / name).open("ab") as file:
-                file.write(left[name][:size])
-            left[name] = left[name][size:]
-            if not left[name]:
-                del left[name]
+                file.write(left[name].pop(0))
             if data.draw(st.booleans()):
                 watch.look(data.draw(st.sampled_from([1, 10, 100, 1 << 20])))
         assert seen(watch) == seen(RunWatch(run))
