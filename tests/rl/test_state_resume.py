@@ -13,11 +13,11 @@ from geospot.rl.replay import REST_STEPS, HardReplay
 from geospot.runs.tail import StepTail
 from tests.support.approx import approx
 from tests.support.evaluating import begin_geospot, geospot
+from tests.support.learning import engine_url
 
 STEPS = 18
 SAVED = 10
 SETTINGS = (
-    "service=local",
     "model_name=geospot/tiny-vlm",
     "hf_repo=world",
     "max_samples=100",
@@ -38,15 +38,15 @@ SETTINGS = (
 @pytest.mark.timeout(900)
 def test_a_killed_run_goes_on_with_the_same_photos_and_the_same_tau(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    command = ["rl", *SETTINGS, f"log_path={run}"]
-    state = {"GEOSPOT_STATE_DIR": str(tmp_path / "state")}
     saved = run / "checkpoints.jsonl"
-    first = begin_geospot(*command, env=state)
-    while first.poll() is None and not (saved.is_file() and f"{SAVED:06}" in saved.read_text()):
-        time.sleep(0.02)
-    first.kill()
-    assert first.wait() == -signal.SIGKILL, first.communicate()
-    resumed = geospot(*command, env=state)
+    with engine_url(tmp_path / "state") as url:
+        command = ["rl", *SETTINGS, f"service={url}", f"log_path={run}"]
+        first = begin_geospot(*command)
+        while first.poll() is None and not (saved.is_file() and f"{SAVED:06}" in saved.read_text()):
+            time.sleep(0.02)
+        first.kill()
+        assert first.wait() == -signal.SIGKILL, first.communicate()
+        resumed = geospot(*command)
     assert resumed.returncode == 0, resumed.stderr
 
     shown, metrics = StepTail(run / "photos.jsonl"), StepTail(run / "metrics.jsonl")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from textual.events import Paste
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -62,7 +63,9 @@ def test_a_path_that_is_none_can_stand_in_a_field(tmp_path: Path, name: str, typ
         assert isinstance(form, LaunchScreen)
         while form.query_one(FieldTable).field != name:
             await pilot.press("down")
-        type_ahead(app, ["enter", *typed, "enter"])
+        type_ahead(app, ["enter"])
+        app.post_message(Paste(typed))
+        type_ahead(app, ["enter"])
         await until(pilot, lambda: form.form.said.get(name) == typed, "what was typed")
         await until(
             pilot, lambda: name in {**form.around.wrong, **form.around.notes}, "what the disk says"
