@@ -14,6 +14,7 @@ from geospot.errors import UsageError
 from geospot.runs.checkpoints import CONFIG, choose_checkpoint, read_checkpoints
 from geospot.runs.heartbeat import STARTING, Beat, read_heartbeat
 from geospot.runs.launching import Command, Launched, command_line, launch, shown
+from geospot.runs.opening import is_taken
 from geospot.runs.processes import birth_of, created_s, owner_of, signal_process
 from geospot.runs.rebuilding import (
     config_of,
@@ -121,7 +122,7 @@ def branch_settings(
             f"{_named(run)} has no checkpoint {printable(checkpoint)!r} to go on training from.",
             f"It has {names}." if able else "Train until it saves one.",
         )
-    if new_folder.exists():
+    if is_taken(new_folder):
         raise UsageError(f"{_named(new_folder)} is there already.", "Give the branch a new folder.")
     kind, settings = settings_for_branch(run)
     settings |= {

@@ -57,7 +57,7 @@ def refuse_taken(path: Path, if_exists: IfExists, ask: Ask | None) -> None:
     Raises:
         UsageError: says what lies there.
     """
-    if not _is_taken(path):
+    if not is_taken(path):
         return
     _refuse_strangers(path)
     if if_exists == "raise" or (if_exists == "ask" and ask is None):
@@ -82,7 +82,7 @@ def lock_for_run(path: Path, if_exists: IfExists, ask: Ask | None) -> int:
         BusyError: another process is writing into it.
     """
     refuse_taken(path, if_exists, ask)
-    if _is_taken(path):
+    if is_taken(path):
         if if_exists == "delete":
             set_aside(path, BUSY_ADVICE)
         elif (
@@ -162,7 +162,7 @@ def refuse_other_run(
         )
 
 
-def _is_taken(path: Path) -> bool:
+def is_taken(path: Path) -> bool:
     """Whether something is there, beyond what a process leaves that was killed at its very start."""
     if not path.exists():
         return False

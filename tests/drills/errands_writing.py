@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from geospot.data.osv5m import prepare
-from geospot.runs.checkpoints import read_checkpoints
+from geospot.runs.checkpoints import CONFIG, read_checkpoints
 from tests.drills.errands import (
     Arguments,
     Errand,
@@ -83,7 +83,7 @@ def writing(made: Ground) -> Iterator[Errand]:
         "runs branch",
         partial(_branching, made),
         partial(other_run, kind="sft"),
-        left=lambda out: _resuming(out) if out.exists() else _branching(made, out),
+        left=lambda out: _resuming(out) if (out / CONFIG).exists() else _branching(made, out),
     )
 
 

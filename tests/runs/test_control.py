@@ -16,6 +16,7 @@ from typing import Any, Final
 import psutil
 import pytest
 
+from geospot.durable import LOCK
 from geospot.errors import UsageError
 from geospot.runs.checkpoints import read_checkpoints
 from geospot.runs.control import (
@@ -275,6 +276,9 @@ def test_what_a_branch_and_an_evaluation_are_told(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=sentence):
             branch_settings(run, name, {}, folder)
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / LOCK).touch()  # all that a start leaves on a full disk
+    assert branch_settings(run, "000003", {}, tmp_path / "begun")[0] == "rl"
     told = evaluation_settings(run, "000003", {"limit": 20, "out": tmp_path / "result"})
     assert (told["backend"], told["model"], told["dataset"]) == ("local", f"{run}@000003", "world")
     assert (told["limit"], told["out"], told["api_key_env"]) == (
