@@ -59,11 +59,6 @@ class DeepModels(VlmServer):
     """Lists its models so."""
 
     async def _respond(
-        self,
-        path: str,
-        headers: dict[str, str],
-        body: bytes,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        self, path: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter
     ) -> bool:
         return await send_bytes(writer, head(200, len(nested())) + nested())

@@ -255,10 +255,10 @@ def test_a_canary_that_the_server_lost_is_no_blindness_and_is_asked_again(tmp_pa
     class Faulty(VlmServer):
         broken = True
 
-        async def _chat(self, request: Any, headers: Any, reader: Any, writer: Any) -> bool:
+        async def _chat(self, request: Any, headers: Any, writer: Any) -> bool:
             if self.broken and "Which number" in json.dumps(request):
                 return await send_json(writer, 400, {"error": {"message": "not today"}})
-            return await super()._chat(request, headers, reader, writer)
+            return await super()._chat(request, headers, writer)
 
     view = Listener()
     server = Faulty()

@@ -161,7 +161,7 @@ class VlmServer:
         try:
             async for path, headers, body in requests(reader):
                 self.log.paths[path] += 1
-                if not await self._respond(path, headers, body, reader, writer):
+                if not await self._respond(path, headers, body, writer):
                     break
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # whoever asked has gone, or the server is closing
@@ -170,12 +170,7 @@ class VlmServer:
             writer.close()
 
     async def _respond(
-        self,
-        path: str,
-        headers: dict[str, str],
-        body: bytes,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        self, path: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter
     ) -> bool:
         if self.key and headers.get("authorization") != f"Bearer {self.key}":
             said = {"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}
@@ -200,16 +195,12 @@ class VlmServer:
         self.log.in_flight += 1
         self.log.most_in_flight = max(self.log.most_in_flight, self.log.in_flight)
         try:
-            return await self._chat(request, headers, reader, writer)
+            return await self._chat(request, headers, writer)
         finally:
             self.log.in_flight -= 1
 
     async def _chat(
-        self,
-        request: dict[str, Any],
-        headers: dict[str, str],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        self, request: dict[str, Any], headers: dict[str, str], writer: asyncio.StreamWriter
     ) -> bool:
         image = image_of(request)
         if image is None:
@@ -226,12 +217,10 @@ class VlmServer:
             self.log.asked.append(asked)
             self.log.times.append(time.monotonic())
         how = self.plan(asked)
-        is_whole = await send(writer, how)
-        if how.kind == "stall":
-            await reader.read()  # until whoever asked is gone; thousands kept open are too many
-        if is_whole:
+        goes_on = await send(writer, how)
+        if goes_on and how.kind != "stall":
             self.log.answered[digest] = self.log.questions
-        return is_whole
+        return goes_on
 
 
 async def requests(
@@ -265,7 +254,9 @@ async def send(writer: asyncio.StreamWriter, how: Behaviour) -> bool:
     await _held(how)
     match how.kind:
         case "stall":
-            return False
+            return (
+                True  # it ends when whoever waits hangs up; kept for longer, thousands are too many
+            )
         case "reset":
             writer.write(head(200, 1000) + b'{"id": "x", "choices": [')
             await writer.drain()
