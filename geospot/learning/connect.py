@@ -121,9 +121,7 @@ def _of_checkpoint(service: Service, start: Start) -> dict[str, Any]:
         )
     except tinker.NotFoundError as error:
         raise ModelNotFoundError(
-            f"{service.title} has no checkpoint {printable(path)}.",
-            "It may have expired or been deleted, or belong to another service or account; "
-            "`geospot checkpoints list` shows those that are there.",
+            f"{service.title} has no checkpoint {printable(path)}.", service.where_it_may_be
         ) from error
     parts = {name: getattr(info, name) for name in _PARTS if info.is_lora}
     found = {"model_name": info.base_model, "lora_rank": info.lora_rank if info.is_lora else 0}

@@ -84,6 +84,15 @@ class Service:
         where = "tinker" if is_hosted else self.endpoint.base_url
         return f"geospot checkpoints list --service {where}"
 
+    @property
+    def where_it_may_be(self) -> str:
+        """What became of a checkpoint that it doesn't have."""
+        if self.endpoint.name == "local":
+            why = "It was deleted, or saved where GEOSPOT_STATE_DIR named another folder"
+        else:
+            why = "It may have expired or been deleted, or belong to another service or account"
+        return f"{why}; `{self.listing}` shows those that are there."
+
     def models(self) -> list[ServedModel]:
         """What it serves today.
 
@@ -309,9 +318,7 @@ class Service:
     def _not_there(self, model: str, purpose: str, why: str) -> ModelNotFoundError:
         because = f": {why}" if why else ""
         return ModelNotFoundError(
-            f"{self.title} has no {printable(model)} to {purpose}{because}.",
-            "It may have expired or been deleted, or belong to another service or account; "
-            f"`{self.listing}` shows those that are there.",
+            f"{self.title} has no {printable(model)} to {purpose}{because}.", self.where_it_may_be
         )
 
     def _answer(self, about: str, question: Callable[[], T], *as_they_are: type[Exception]) -> T:

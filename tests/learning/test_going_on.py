@@ -181,3 +181,12 @@ def test_a_start_that_is_gone_is_missed_only_by_who_measures_the_distance_to_it(
         return
     with pytest.raises(ModelNotFoundError, match=f"kl_reference=start measures .* {gone} any more"):
         connect(RLConfig(**said))
+
+
+def test_a_start_that_the_service_does_not_have_is_looked_for_at_this_service(
+    url: str, tmp_path: Path
+) -> None:
+    gone = f"tinker://{'0' * 8}/weights/gone"
+    with pytest.raises(ModelNotFoundError, match=f"has no checkpoint {gone}") as missing:
+        connect(RLConfig(service=url, log_path=tmp_path / "rl", load_checkpoint_path=gone))
+    assert f"geospot checkpoints list --service {url}" in missing.value.advice

@@ -213,6 +213,16 @@ def started_here(front: Front, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return deaths
 
 
+@pytest.mark.usefixtures("started_here")
+def test_where_a_missing_checkpoint_may_be_depends_on_whose_the_service_is(front: Front) -> None:
+    with open_service("local") as service:
+        assert "GEOSPOT_STATE_DIR" in service.where_it_may_be
+        assert "`geospot checkpoints list`" in service.where_it_may_be
+    with open_service(front.url) as service:
+        assert "expired" in service.where_it_may_be
+        assert f"`geospot checkpoints list --service {front.url}`" in service.where_it_may_be
+
+
 @pytest.mark.usefixtures("impatient", "started_here")
 def test_a_service_that_was_started_here_is_waited_for_longer(front: Front) -> None:
     front.held = "capabilities"
