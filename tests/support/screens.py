@@ -35,7 +35,7 @@ def drive(
     asyncio.run(main())
 
 
-async def settled(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
+async def handled(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
     """Waits until what was sent is handled, and what changed is painted.
 
     Timers and threads aren't waited for; `until` does that.

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from geospot.tui import looking
-from tests.support.screens import settled
+from tests.support.screens import handled
 
 
 @pytest.fixture(autouse=True)
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     """Textual waits after each key until the process is idle: 40 ms, or 2 s where its threads have work."""
-    monkeypatch.setattr("textual.app.wait_for_idle", settled)
-    monkeypatch.setattr("textual.pilot.wait_for_idle", settled)
+    monkeypatch.setattr("textual.app.wait_for_idle", handled)
+    monkeypatch.setattr("textual.pilot.wait_for_idle", handled)
 
 
 @pytest.fixture(autouse=True)

@@ -408,6 +408,26 @@ def test_an_evaluation_whose_process_is_killed_is_waited_for_no_more(tmp_path: P
     drive(opened(lambda app: app.open_result(result)), steps, (80, 24))
 
 
+def test_the_bar_of_outcomes_makes_room_for_a_scroll_bar(tmp_path: Path) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        await until_seen(pilot, "Outcomes", "of 11 answers")
+        figures = pilot.app.screen.query_one("#result-figures")
+        text = pilot.app.screen.query_one("#result-text")
+
+        def bar() -> int:
+            return max(len(line.strip()) for line in seen(text).split("\n") if "██" in line)
+
+        before = bar()
+        assert not figures.show_vertical_scrollbar
+        figures.styles.height = 8
+        await until(pilot, lambda: figures.show_vertical_scrollbar, "a scroll bar")
+        await until(
+            pilot, lambda: bar() == before - figures.scrollbar_size_vertical, "a shorter bar"
+        )
+
+    drive(on(small(tmp_path / "r")), steps, (120, 60))
+
+
 def test_what_it_wrote_last_is_read_before_its_end_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
