@@ -17,8 +17,8 @@ from textual.widget import Widget
 from geospot.tui.app import GeospotApp
 
 _DEADLINE_S = 120.0
-_CHARACTERS = {"enter": "\r", "space": " "}
 """Nobody waits so long for what comes; on a machine that does much else, a file takes seconds to be read."""
+_CHARACTERS = {"enter": "\r", "space": " "}
 
 
 def drive(
