@@ -1,5 +1,6 @@
 """The tables of a report: figures, outcomes, countries, names, comparisons. Words and numbers only."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -30,6 +31,9 @@ _FIGURES: Final = (
     "< 750 km",
     "coverage",
 )
+
+
+_SECOND: Final = re.compile(r"(?<!\S)B(?=:?(?!\S))")
 
 
 @dataclass(frozen=True)
@@ -195,11 +199,7 @@ def comparisons(results: Sequence[Result]) -> Iterator[Compared]:
 def _compared(found: Comparison, title: str, other: str) -> Compared:
     def named(text: str) -> str:
         """The comparison calls the second one B, the page by its own letter."""
-        if other == "B":
-            return text
-        words = {"B": other}
-        return " ".join(words.get(word.rstrip(":"), word) if word.rstrip(":") == "B" else word
-                        for word in text.split(" "))  # fmt: skip
+        return _SECOND.sub(other, text)
 
     differences = [("GeoScore", found.geoscore), ("median distance (km)", found.median_km)]
     table = Table(

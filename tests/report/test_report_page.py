@@ -189,6 +189,9 @@ def test_flaws_stand_at_the_result(tmp_path: Path) -> None:
     page = page_of(tmp_path / "page.html", copy)
     assert "Incomplete: 7 not asked" in page.flat
     assert "The canary failed" in page.flat
+    third = page_of(tmp_path / "third.html", RL, SFT, copy)
+    assert "C is incomplete: what it lacks" in third.flat
+    assert "C: The canary failed" in third.flat
 
 
 def test_failures_are_shown_and_counted(tmp_path: Path) -> None:
