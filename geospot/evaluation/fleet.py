@@ -12,8 +12,8 @@ import importlib
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, TypeVar
 
 from geospot.errors import (
     BackendError,
@@ -38,6 +38,8 @@ from geospot.evaluation.records import SampleRecord
 from geospot.outcomes import Outcome
 from geospot.textsafe import printable
 
+_T = TypeVar("_T")
+
 _SMALLEST: Final = 8
 _LARGEST: Final = 256
 _SHARDS_A_WORKER: Final = 4
@@ -45,6 +47,9 @@ _SHARDS_A_WORKER: Final = 4
 
 _KNOCK_S: Final = 7.0
 _LOOK_S: Final = 5.0
+_GLANCE_S: Final = 1.0
+_PATIENCE_S: Final = 30.0
+"""On a cluster that has a free core a worker is mostly ready in this time."""
 
 _LOOPBACK_ONLY: Final = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """At 0 Ray listens on the loopback interface alone, as it does on the systems of this name."""
@@ -102,6 +107,7 @@ class Fleet:
         self._hired: dict[int, Any] = {}
         self._deaths_in_a_row = 0
         self._given_up_in_a_row = 0
+        self._is_told_of_waiting = False
         self._ray: Any = None
 
     async def run(self, pending: Iterable[Question]) -> None:
@@ -146,11 +152,14 @@ class Fleet:
     async def _work(self, which: int) -> None:
         """One worker, and whoever takes its place when it dies, until nothing is left to deal."""
         while self._shards and self.stopped_by is None:
-            shard = self._shards.popleft()
-            open_ = dict.fromkeys(shard)
-            self.limiter.in_flight += len(open_)
+            open_: dict[Question, None] = {}
             try:
-                end = await self._answered(which, open_)
+                worker = self._hired.get(which) or await self._hire(which)
+                if worker is None or not self._shards:
+                    return  # others were ready sooner and have taken all
+                open_ |= dict.fromkeys(self._shards.popleft())
+                self.limiter.in_flight += len(open_)
+                end = await self._answered(worker, open_)
             except self._ray.exceptions.RayActorError as error:
                 self._hired.pop(which, None)
                 self._bury(which, open_, error)
@@ -159,9 +168,8 @@ class Fleet:
                 self.limiter.in_flight -= len(open_)
             self._close(end, open_)
 
-    async def _answered(self, which: int, open_: dict[Question, None]) -> End:
+    async def _answered(self, worker: Any, open_: dict[Question, None]) -> End:
         """Has a shard answered; takes each question out of `open_` as its record comes."""
-        worker = self._hired.get(which) or await self._hire(which)
         asked = list(open_), self._cost.left_usd(self._workers), self._cost.average_usd
         answers = worker.answer.options(num_returns="streaming").remote(*asked)
         end = End()
@@ -171,7 +179,7 @@ class Fleet:
         return end
 
     async def _hire(self, which: int) -> Any:
-        """A worker that is ready, in place `which`."""
+        """A worker that is ready, in place `which`; None where it isn't before nothing is left to deal."""
         settings = share_of(self._order.settings, self._workers, which)
         order = Order(self._order.config, self._order.prompt, self._order.fingerprint, settings)
         # Without num_cpus an actor wants a free core to be placed, and then holds none: workers mostly wait,
@@ -181,16 +189,30 @@ class Fleet:
         )
         worker = actor.remote(order)
         try:
-            self.described = await worker.prepare.remote()
+            described = await until_ready(
+                worker.prepare.remote(), lambda: bool(self._shards), self._tell_of_waiting
+            )
         except self._ray.exceptions.RayTaskError as error:
             told = sentence_of(error)
             if told is None:
                 raise
             raise told from None
+        if described is None:
+            self._ray.kill(worker)
+            return None
+        self.described = described
         self._hired[which] = worker
-        if self.stopped_by is not None:
-            worker.stop.remote(self.stopped_by)
         return worker
+
+    def _tell_of_waiting(self) -> None:
+        """Once for all workers: on a busy cluster they may wait for as long as somebody else works."""
+        if not self._is_told_of_waiting:
+            self._is_told_of_waiting = True
+            self._tell(
+                f"A worker isn't ready after {_PATIENCE_S:.0f} s. It is still opening the data set, or waits "
+                "for a free core of the cluster, which each wants to begin (`ray status` shows whether "
+                "there is one). Others don't wait for it; ctrl+c ends the waiting, and nothing is lost."
+            )
 
     def _take(self, message: Message, open_: dict[Question, None]) -> End | None:
         if isinstance(message, End):
@@ -244,9 +266,36 @@ class Fleet:
             )
             self.stop(self.failure.message)
             return
-        if self.stopped_by is None:
+        if self.stopped_by is None and open_:
             self._tell(f"A worker died; its {len(open_)} open questions are asked by another.")
             self._shards.appendleft(list(open_))
+
+
+async def until_ready(
+    coming: Awaitable[_T],
+    is_wanted: Callable[[], bool],
+    tell_of_waiting: Callable[[], None],
+    *,
+    glance_s: float = _GLANCE_S,
+    patience_s: float = _PATIENCE_S,
+) -> _T | None:
+    """What comes; None if it isn't there when it is no longer wanted.
+
+    Args:
+        tell_of_waiting: called whenever it has taken so long again.
+        glance_s: seconds after which is looked whether it is wanted still.
+    """
+    future = asyncio.ensure_future(coming)
+    waited_s = 0.0
+    while not (await asyncio.wait([future], timeout=glance_s))[0]:
+        if not is_wanted():
+            future.cancel()
+            return None
+        waited_s += glance_s
+        if waited_s >= patience_s:
+            waited_s = 0.0
+            tell_of_waiting()
+    return future.result()
 
 
 async def _watch_files() -> None:

@@ -10,7 +10,7 @@ from geospot.config.evaluation import EvalConfig
 from geospot.config.load import build
 from geospot.errors import UsageError
 from geospot.evaluation.budget import RatePacer
-from geospot.evaluation.fleet import shards
+from geospot.evaluation.fleet import shards, until_ready
 from geospot.evaluation.fleet_worker import End, Order, Question, ShardWorker, share_of
 from geospot.evaluation.harness import Settings
 from geospot.evaluation.opening import open_selection
@@ -28,6 +28,31 @@ def test_an_address_without_the_engine_makes_no_sense() -> None:
 def test_an_address_through_which_no_answer_comes_is_refused() -> None:
     with pytest.raises(UsageError, match=r"Ray Client.*ray job submit"):
         build(EvalConfig, {"engine": "ray", "ray_address": "ray://127.0.0.1:10001"})
+
+
+def test_a_worker_that_a_busy_cluster_does_not_begin_is_told_of_and_given_up_with_the_last_question() -> (
+    None
+):
+    told: list[int] = []
+
+    async def wait_for(begins_after: int | None, ends_after: int) -> str | None:
+        """The cluster begins it, and everything else is done, after it was told of so many times."""
+        coming: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def tell() -> None:
+            told.append(len(told))
+            if len(told) == begins_after:
+                coming.set_result("ready")
+
+        return await until_ready(
+            coming, lambda: len(told) < ends_after, tell, glance_s=0.001, patience_s=0.003
+        )
+
+    assert asyncio.run(wait_for(begins_after=2, ends_after=9)) == "ready"
+    assert len(told) == 2
+    told.clear()
+    assert asyncio.run(wait_for(begins_after=None, ends_after=3)) is None
+    assert len(told) == 3
 
 
 def test_limits_are_shared() -> None:
