@@ -49,7 +49,7 @@ _KNOCK_S: Final = 7.0
 _LOOK_S: Final = 5.0
 _GLANCE_S: Final = 1.0
 _PATIENCE_S: Final = 30.0
-"""On a cluster that has a free core a worker is mostly ready in this time."""
+"""A worker that has a machine is mostly ready in this time."""
 
 _LOOPBACK_ONLY: Final = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """At 0 Ray listens on the loopback interface alone, as it does on the systems of this name."""
@@ -182,8 +182,8 @@ class Fleet:
         """A worker that is ready, in place `which`; None where it isn't before nothing is left to deal."""
         settings = share_of(self._order.settings, self._workers, which)
         order = Order(self._order.config, self._order.prompt, self._order.fingerprint, settings)
-        # Without num_cpus an actor wants a free core to be placed, and then holds none: workers mostly wait,
-        # and with one core each those beyond a cluster's cores would wait for ever.
+        # Without num_cpus an actor goes to a machine that has cores, free or not, and holds none: workers
+        # mostly wait, and with one core each those beyond a cluster's cores would wait for ever.
         actor = self._ray.remote(ShardWorker).options(
             max_concurrency=8, scheduling_strategy="SPREAD"
         )
@@ -205,13 +205,13 @@ class Fleet:
         return worker
 
     def _tell_of_waiting(self) -> None:
-        """Once for all workers: on a busy cluster they may wait for as long as somebody else works."""
+        """Once for all workers: a cluster that grows when it is asked takes minutes to have a machine."""
         if not self._is_told_of_waiting:
             self._is_told_of_waiting = True
             self._tell(
-                f"A worker isn't ready after {_PATIENCE_S:.0f} s. It is still opening the data set, or waits "
-                "for a free core of the cluster, which each wants to begin (`ray status` shows whether "
-                "there is one). Others don't wait for it; ctrl+c ends the waiting, and nothing is lost."
+                f"A worker isn't ready after {_PATIENCE_S:.0f} s. It is still opening the data set, or the "
+                "cluster has no machine with a core yet (`ray status` shows it). Others don't wait for it; "
+                "ctrl+c ends the waiting, and nothing is lost."
             )
 
     def _take(self, message: Message, open_: dict[Question, None]) -> End | None:

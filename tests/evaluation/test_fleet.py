@@ -30,9 +30,7 @@ def test_an_address_through_which_no_answer_comes_is_refused() -> None:
         build(EvalConfig, {"engine": "ray", "ray_address": "ray://127.0.0.1:10001"})
 
 
-def test_a_worker_that_a_busy_cluster_does_not_begin_is_told_of_and_given_up_with_the_last_question() -> (
-    None
-):
+def test_a_worker_that_never_begins_is_told_of_and_given_up_with_the_last_question() -> None:
     told: list[int] = []
 
     async def wait_for(begins_after: int | None, ends_after: int) -> str | None:
