@@ -19,7 +19,9 @@ Kind = Literal["sft", "rl"]
 
 _CLOSE: Final[Mapping[Kind, float]] = {"sft": 1e-6, "rl": 1e-4}
 """How near two runs' figures are: in RL, what is decoded together changes the last digits."""
-_ASIDE: Final = (".pre_resume_", ".aside-unfinished", "output.log")
+MOVED: Final = ".pre_resume_"
+"""In names of files with steps that were done again."""
+_ASIDE: Final = (MOVED, ".aside-unfinished", "output.log")
 """Steps done again; an evaluation that asked an engine which has gone; what a launched run prints."""
 _OF_SFT: Final = ("test_size", "nll_every")
 _OF_RL: Final = {
