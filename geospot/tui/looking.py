@@ -1,8 +1,9 @@
 """Looks at a service or server before anything is launched: is it there, does it take the key, what has it?
 
-The look is a process of its own, `python -m geospot.tui.looking`, which is ended after ten seconds: what it
-has to import is heavy, and a service that hangs must not hang the app. Its answer is one line of JSON.
-A key is named by its variable, and never part of an answer.
+The look is a process of its own, `python -m geospot.tui.looking`: what it has to import is heavy, and a
+service that hangs must not hang the app. An answer is waited for for ten seconds, which begin when all is
+imported: a disk that is slow is no silent service. Its answer is one line of JSON. A key is named by its
+variable, and never part of an answer.
 """
 
 import asyncio
@@ -10,8 +11,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from geospot.errors import GeospotError, UsageError
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from geospot.evaluation.backend import BackendFactory
 
 LIMIT_S: Final = 10.0
+"""In which an answer has to come."""
+_BEGINS_S: Final = 60.0
+"""In which the process has to be ready to ask; imports take 2 s, and longer from a disk across a network."""
 _MOST_MODELS: Final = 500
 
 
@@ -94,11 +100,15 @@ def _said(process: "subprocess.Popen[bytes]", told: bytes, limit_s: float) -> Sa
 
 
 async def look_at(asked: Asked) -> Look:
-    """Looks, for ten seconds at most."""
-    told = json.dumps(asdict(asked)).encode()
-    said = await ask_process(["geospot.tui.looking"], told=told, limit_s=LIMIT_S)
+    """Looks, for ten seconds at most once it can."""
+    told = json.dumps({"asked": asdict(asked), "limit_s": LIMIT_S}).encode()
+    said = await ask_process(["geospot.tui.looking"], told=told, limit_s=_BEGINS_S + LIMIT_S)
     if said is None:
-        return Look("", trouble=f"{asked.name} has given no answer for {LIMIT_S:.0f} s.")
+        return Look(
+            "",
+            trouble=f"What asks {asked.name} wasn't loaded after {_BEGINS_S:.0f} s: is this machine, or the "
+            "disk with its Python, busy?",
+        )
     return _read(said.out, said.err)
 
 
@@ -119,14 +129,37 @@ def names_of(what: str) -> Sequence[str]:
 
 def main() -> None:
     """Looks at what standard input says, and prints the answer."""
-    asked = Asked(**json.loads(sys.stdin.read()))
+    told = json.loads(sys.stdin.read())
+    asked, limit_s = Asked(**told["asked"]), float(told["limit_s"])
+    silence = Look("", trouble=f"{asked.name} has given no answer for {limit_s:.0f} s.")
     try:
+        _load_what_asks(asked)
+        late = threading.Timer(limit_s, _answer, [silence])
+        late.daemon = True
+        late.start()
         look = _service(asked) if asked.what == "service" else _backend(asked)
     except GeospotError as error:
         look = Look("", trouble=str(error))
-    sys.stdout.write(json.dumps(asdict(look)) + "\n")
-    sys.stdout.flush()
-    os._exit(0)  # a thread of an SDK that waits for a dead server would keep the process
+    _answer(look)
+
+
+_answering: Final = threading.Lock()
+
+
+def _answer(look: Look) -> None:
+    """The answer, and the end: a thread of an SDK that waits for a dead server would keep the process."""
+    with _answering:
+        sys.stdout.write(json.dumps(asdict(look)) + "\n")
+        sys.stdout.flush()
+        os._exit(0)
+
+
+def _load_what_asks(asked: Asked) -> None:
+    """Imports what asking would import, before its time begins."""
+    if asked.name == "tinker" or "://" in asked.name:
+        import_module("tinker")
+    elif asked.name in names_of(asked.what):
+        load(SERVICES if asked.what == "service" else BACKENDS, asked.name)
 
 
 def _service(asked: Asked) -> Look:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from geospot.tui import looking
 from tests.support.screens import handled
 
 
@@ -13,12 +12,6 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnu
     """Textual waits after each key until the process is idle: 40 ms, or 2 s where its threads have work."""
     monkeypatch.setattr("textual.app.wait_for_idle", handled)
     monkeypatch.setattr("textual.pilot.wait_for_idle", handled)
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    """A process that asks has to import much; on a machine full of tests that takes longer than its 10 s."""
-    monkeypatch.setattr(looking, "LIMIT_S", 120.0)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from geospot.tui import looking
 from geospot.tui.looking import Asked, Look, look_at, names_of
+from geospot_backends.local.checkpoints import CheckpointStore
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.tinker_server import keyed_server
 from tests.support.vlm_server import VlmServer, dead_port
@@ -73,8 +74,6 @@ def test_a_key_is_named_by_its_variable_and_told_nowhere(monkeypatch: pytest.Mon
 def test_a_training_service_that_asks_for_a_key_is_opened_with_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from geospot_backends.local.checkpoints import CheckpointStore
-
     monkeypatch.setenv("MY_KEY", "tml-very-secret")
     with keyed_server(
         ScriptedEngine(), CheckpointStore(tmp_path / "state"), "tml-very-secret"
@@ -98,6 +97,48 @@ def test_a_server_that_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch)
         seen = look(Asked("backend", "openai", f"http://127.0.0.1:{port}/v1"))
     assert seen.trouble is not None
     assert "no answer for 2 s" in seen.trouble
+
+
+def test_a_machine_that_cannot_load_what_asks_is_not_a_silent_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(looking, "LIMIT_S", 0.0)
+    monkeypatch.setattr(looking, "_BEGINS_S", 0.0)
+    seen = look(Asked("service", "local"))
+    assert seen.trouble is not None
+    assert "wasn't loaded" in seen.trouble
+
+
+def test_what_has_to_be_imported_takes_no_time_from_the_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The time begins with a timer: what is imported then?"""
+    (tmp_path / "sitecustomize.py").write_text(_NOTES.format(str(tmp_path / "imported")))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with (
+        VlmServer() as chat,
+        keyed_server(
+            ScriptedEngine(), CheckpointStore(tmp_path / "state"), "tml-very-secret"
+        ) as training,
+    ):
+        for asked, package in {
+            Asked("backend", "openai", chat.base_url): "openai",
+            Asked("service", training): "tinker",
+            Asked("backend", "tinker", training): "tinker",
+            Asked("service", "tinker"): "tinker",
+        }.items():
+            look(asked)
+            assert package in (tmp_path / "imported").read_text().split(), asked
+
+
+_NOTES = """
+import sys, threading
+_init = threading.Timer.__init__
+def noted(timer, *words, **more):
+    open({!r}, "w").write(" ".join(name for name in sys.modules if "." not in name))
+    _init(timer, *words, **more)
+threading.Timer.__init__ = noted
+"""
 
 
 def test_what_is_installed_is_named() -> None:
