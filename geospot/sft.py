@@ -19,12 +19,12 @@ from geospot.learning.costs import Prices, TokenCounts, cost_figures
 from geospot.learning.display import Draw, Forms, RunView, Shown, SilentView, shown
 from geospot.learning.evaluation import RunEvaluator
 from geospot.learning.keeping import CheckpointKeeper, PendingCheckpoint
-from geospot.learning.photos import TrainingData, open_training_data
+from geospot.learning.photos import BROKEN_AT_MOST, TrainingData, open_training_data
 from geospot.learning.schedule import adam_params, learning_rate
 from geospot.learning.session import Finished, Session, open_session
 from geospot.learning.sight import refuse_blind
 from geospot.learning.steps import PendingStep, StepOutcome, forget
-from geospot.learning.supervised import Batch, ExampleMaker
+from geospot.learning.supervised import Batch, ExampleMaker, none_could_be_had
 from geospot.runs.opening import Ask
 
 LOSS: Final = "cross_entropy"
@@ -70,7 +70,8 @@ class _Flight:
 
     step: int
     batch: Batch
-    pending: PendingStep
+    pending: PendingStep | None
+    """None where not one photo of the batch can be read, and so nothing was sent."""
     nll: "asyncio.Future[StepOutcome] | None"
     saving: PendingCheckpoint | None
     sent_s: float
@@ -125,6 +126,7 @@ class _Loop:
         )
         self.tokens = TokenCounts.of(session.kept.get("tokens"))
         self.lost = int(session.kept.get("lost", 0))
+        self.broken_in_a_row = 0
         self.figures: dict[str, float] = {}
         self.clock = _Clock()
         self.reading: dict[int | None, asyncio.Task[Batch]] = {}
@@ -137,7 +139,7 @@ class _Loop:
         session.view.say(self._opening_words(start))
         await self.evaluator.rewind(start)
         if self.config.test_size and len(self.data.held_out):
-            self.reading[None] = asyncio.create_task(self.maker.batch(list(self.data.held_out)))
+            self.reading[None] = asyncio.create_task(self._held_out())
         try:
             with session.view.live(start, self.total) as draw:
                 reached = await self._steps(start, draw)
@@ -176,10 +178,28 @@ class _Loop:
         held_out = await self.reading[None] if self._nll_is_due(step) else None
         self.clock.waited_s += time.monotonic() - began_s
         nll = self.trainer.forward(held_out.datums, LOSS) if held_out is not None else None
-        adam = adam_params(self.config, step, self.total)
-        pending = await self.trainer.submit(batch.datums, LOSS, adam)
+        pending = await self._submit(step, batch)
         saving = self.keeper.begin(step + 1) if self.keeper.is_due(step + 1) else None
         return _Flight(step, batch, pending, nll, saving, time.monotonic())
+
+    async def _submit(self, step: int, batch: Batch) -> PendingStep | None:
+        """Sends a batch; not one without photos, which a resume would only come to again.
+
+        Raises:
+            DataError: it was the last of too many.
+        """
+        if batch.datums:
+            self.broken_in_a_row = 0
+            return await self.trainer.submit(
+                batch.datums, LOSS, adam_params(self.config, step, self.total)
+            )
+        self.broken_in_a_row += len(batch.lost)
+        if self.broken_in_a_row >= BROKEN_AT_MOST:
+            raise none_could_be_had(batch.lost)
+        sentence = f"Step {step} trains nothing: not one of its photos can be read."
+        self.session.directory.log(sentence, level="WARNING")
+        self.session.view.warn(sentence)
+        return None
 
     async def _land_all(self, draw: Draw) -> None:
         while self.flights:
@@ -190,7 +210,7 @@ class _Loop:
         # One of them until it is down, so that none is forgotten on the way.
         flight = self.flights[0]
         try:
-            outcome = await flight.pending.result()
+            outcome = await flight.pending.result() if flight.pending is not None else None
             nll = await self._nll(flight.nll) if flight.nll is not None else {}
         except DivergedError as error:
             raise await self._diverged(error, flight) from error
@@ -209,7 +229,11 @@ class _Loop:
 
     async def _diverged(self, error: DivergedError, flight: _Flight) -> DivergedError:
         """What the run ends with. The steps behind have been sent; one that was done is in the weights."""
-        behind = [one.pending.result() for one in self.flights if one is not flight]
+        behind = [
+            one.pending.result()
+            for one in self.flights
+            if one is not flight and one.pending is not None
+        ]
         ends = await asyncio.gather(*behind, return_exceptions=True)
         if not all(isinstance(one, DivergedError) and one.weights_intact for one in ends):
             error = DivergedError(error.message, error.advice)
@@ -237,6 +261,17 @@ class _Loop:
             self.figures |= row
         return await self.session.stop.unless(self.evaluator.finish())
 
+    async def _held_out(self) -> Batch:
+        """The photos of the test NLL.
+
+        Raises:
+            DataError: not one can be had.
+        """
+        batch = await self.maker.batch(list(self.data.held_out))
+        if not batch.datums:
+            raise none_could_be_had(batch.lost)
+        return batch
+
     def _nll_is_due(self, step: int) -> bool:
         return None in self.reading and step % self.config.nll_every == 0
 
@@ -248,7 +283,7 @@ class _Loop:
         except DivergedError as error:  # it was of weights that a step has changed since
             raise DivergedError(error.message, error.advice) from error
 
-    def _row(self, flight: _Flight, outcome: StepOutcome) -> dict[str, float]:
+    def _row(self, flight: _Flight, outcome: StepOutcome | None) -> dict[str, float]:
         """Figures of a step, under the names that tinker-cookbook gives them."""
         step, batch = flight.step, flight.batch
         row: dict[str, float] = {
@@ -258,10 +293,11 @@ class _Loop:
             "num_sequences": len(batch.datums),
             "num_tokens": batch.positions,
             "num_loss_tokens": batch.answer_tokens,
-            "train_mean_nll": outcome.loss_sum,
             "photos/lost": self.lost,
         }
-        if outcome.grad_norm is not None:
+        if outcome is not None:
+            row["train_mean_nll"] = outcome.loss_sum
+        if outcome is not None and outcome.grad_norm is not None:
             row["optim/grad_norm"] = outcome.grad_norm
         return (
             row | cost_figures(self.tokens, Prices.of(self.config)) | self.clock.row(flight.sent_s)

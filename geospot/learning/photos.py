@@ -26,6 +26,9 @@ from geospot.prompts import Prompt
 from geospot.renderers import Message
 from geospot.textsafe import printable
 
+BROKEN_AT_MOST: Final = 64
+"""So many photos of whole batches in a row that can't be read: it is the data set. Fewer are passed over,
+or a run would come to the same batch again whenever it goes on."""
 _HELD_OUT_AT_MOST: Final = 10  # one in so many, where the data set has no further photos
 
 

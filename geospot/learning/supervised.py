@@ -44,13 +44,25 @@ class Example:
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Datums whose weights add up to 1: the service's summed loss is the mean over answer tokens, in
-    nats. `lost` counts the photos that couldn't be had, with a reason for each.
+    nats. `lost` counts the photos that couldn't be had, with a reason for each; all of them may be.
     """
 
     datums: "list[tinker.Datum]"
     answer_tokens: int
     positions: int
     lost: list[str]
+
+
+def none_could_be_had(lost: Sequence[str]) -> DataError:
+    """What ends a run that has no photos to train on.
+
+    Args:
+        lost: why, photo by photo.
+    """
+    return DataError(
+        f"Of a batch not one photo could be had ({len(lost)} lost). The first: {lost[0]}",
+        "`geospot data check` looks through a data set.",
+    )
 
 
 def shifted(model_input: "tinker.ModelInput", weights_N: "NDArray[np.float32]") -> Example:
@@ -83,21 +95,11 @@ def shifted(model_input: "tinker.ModelInput", weights_N: "NDArray[np.float32]") 
 
 
 def make_batch(examples: Sequence[Example], lost: Sequence[str] = ()) -> Batch:
-    """The examples with weights of 1 over the answer tokens of all.
-
-    Raises:
-        DataError: there is none, or nothing in them is to be learned.
-    """
+    """The examples with weights of 1 over the answer tokens of all."""
     import tinker
 
     answer_tokens = sum(example.answer_tokens for example in examples)
-    if not answer_tokens:
-        reason = f" The first: {lost[0]}" if lost else ""
-        raise DataError(
-            f"Of a batch not one photo could be had ({len(lost)} lost).{reason}",
-            "`geospot data check` looks through a data set.",
-        )
-    scale = np.float32(1 / answer_tokens)
+    scale = np.float32(1 / max(answer_tokens, 1))
     datums = [
         tinker.Datum(
             model_input=example.model_input,
@@ -144,22 +146,29 @@ class ExampleMaker:
         """The samples as a batch; a photo that can't be had costs that sample, and is counted.
 
         Raises:
-            DataError: not one of them could be had.
-            RenderError, ImageError: the answer can't be rendered.
+            DataError: not one of them could be had, and the source may have them another time.
+            RenderError: the answer can't be rendered.
         """
         made = await asyncio.gather(*(self._example(sample) for sample in samples))
-        lost = [one for one in made if isinstance(one, str)]
         examples = [one for one in made if isinstance(one, Example)]
+        errors = [
+            (sample, one)
+            for sample, one in zip(samples, made, strict=True)
+            if not isinstance(one, Example)
+        ]
+        lost = [f"{printable(sample.id)}: {error.message}" for sample, error in errors]
+        if not examples and any(isinstance(error, SourceUnavailableError) for _, error in errors):
+            raise none_could_be_had(lost)
         return await asyncio.to_thread(make_batch, examples, lost)
 
-    async def _example(self, sample: GeoSample) -> Example | str:
+    async def _example(self, sample: GeoSample) -> Example | ImageError | SourceUnavailableError:
         """The sample's example, or why there is none."""
         try:
             return await read_patiently(
                 lambda: asyncio.to_thread(self.example, sample), self.max_retries
             )
         except (ImageError, SourceUnavailableError) as error:
-            return f"{printable(sample.id)}: {error.message}"
+            return error
 
     def example(self, sample: GeoSample) -> Example:
         """Question and answer. Blocks while the photo is read.

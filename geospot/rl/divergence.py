@@ -97,9 +97,10 @@ class Divergence:
         attempt = 0
         while True:
             try:
-                return await reference.compute_logprobs(
+                told: list[float | None] | None = await reference.compute_logprobs(
                     scoring_input(transition), len(transition.action)
                 )
+                return told or []  # a service that doesn't tell them may answer without any
             except Exception as error:  # noqa: BLE001 - sorted by `fault_of`, which raises what it doesn't know
                 if attempt >= self._max_retries or fault_of(error).gravity != "again":
                     refuse(error, f"the log-probabilities of the {self._name}")

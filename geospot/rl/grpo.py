@@ -17,6 +17,7 @@ from geospot.completers import TinkerTokenCompleter
 from geospot.config.learning import RLConfig
 from geospot.errors import DivergedError, GeospotError, TooFewRolloutsError
 from geospot.learning.keeping import PendingCheckpoint
+from geospot.learning.photos import BROKEN_AT_MOST
 from geospot.learning.schedule import adam_params, learning_rate
 from geospot.learning.steps import PendingStep, forget
 from geospot.learning.stopping import StopRequest
@@ -122,6 +123,7 @@ class GRPO:
         self._ended_s = time.monotonic()
         self._writing = asyncio.Lock()
         self._failing = FailingStreak()
+        self._broken_in_a_row = 0
         self._divergence = Divergence(
             config.kl_penalty_coef, config.kl_reference, config.max_retries
         )
@@ -291,8 +293,19 @@ class GRPO:
         ]
 
     def _refuse_too_few(self, step: int, sampled: Sampled) -> None:
+        """A step of which too much was lost ends the run; what broken photos cost isn't counted there.
+
+        They are as broken when it goes on. Many of them in a row, and nothing else, end it all the same.
+
+        Raises:
+            TooFewRolloutsError: service, network or source lost most of it.
+        """
         groups = sampled.groups
-        asked = len(groups) * self._config.group_size
+        broken = sum(one.is_broken for one in sampled.prepared)
+        self._broken_in_a_row = self._broken_in_a_row + broken if broken == len(groups) else 0
+        if 0 < self._broken_in_a_row < BROKEN_AT_MOST:
+            return
+        asked = (len(groups) - (0 if self._broken_in_a_row else broken)) * self._config.group_size
         came = sum(len(group.trajectories) for group in groups)
         if came and came >= self._config.min_rollouts * asked:
             return

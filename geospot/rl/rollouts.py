@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from geospot.completers import Completion, TinkerTokenCompleter
-from geospot.errors import DivergedError, GeospotError
+from geospot.errors import DivergedError, GeospotError, ImageError
 from geospot.learning.patience import pause_s, read_patiently
 from geospot.learning.steps import is_diverged
 from geospot.rl.types import (
@@ -35,6 +35,8 @@ class PreparedGroup:
     envs: Sequence[Env]
     observations: "Sequence[tuple[tinker.ModelInput, Stop]]"
     error: str | None = None
+    is_broken: bool = False
+    """Whether the photo itself is at fault, and will be the next time."""
 
 
 async def prepare_group(builder: EnvGroupBuilder, max_retries: int = 0) -> PreparedGroup:
@@ -51,7 +53,8 @@ async def prepare_group(builder: EnvGroupBuilder, max_retries: int = 0) -> Prepa
     try:
         return await read_patiently(prepare, max_retries)
     except GeospotError as error:
-        return PreparedGroup(builder, [], [], f"{printable(builder.group_id)}: {error.message}")
+        reason = f"{printable(builder.group_id)}: {error.message}"
+        return PreparedGroup(builder, [], [], reason, isinstance(error, ImageError))
 
 
 @dataclass(slots=True)

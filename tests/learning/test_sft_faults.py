@@ -17,7 +17,7 @@ from geospot.learning.photos import open_training_data, read_photo
 from geospot.learning.steps import PendingStep, StepOutcome
 from geospot.learning.trainer import Trainer
 from geospot.sft import run
-from tests.support.learning import checkpoint_rows, rows_of
+from tests.support.learning import break_photos, checkpoint_rows, rows_of
 from tests.support.training_engine import served, settings_for
 
 
@@ -119,6 +119,51 @@ def test_photos_that_can_no_longer_be_had_end_the_run_saved(
     assert list(rows_of(tmp_path / "run")) == [0, 1, 2]
     assert _names(tmp_path) == ["000003"]
     assert "Saved, after 3 of 6 steps." in view.said
+
+
+def test_a_batch_of_broken_photos_is_passed_over_and_costs_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that ended there would come to the same batch again whenever it went on."""
+    view = _View()
+    with served(tmp_path / "state") as (engine, url):
+        settings = settings_for(url, tmp_path / "run", nll_every=1)
+        break_photos(monkeypatch, SFTConfig(**settings), steps=(0, 3))
+        done = asyncio.run(run(SFTConfig(**settings), view))
+    assert (done.steps, done.exit_code) == (6, 0)
+    rows = rows_of(tmp_path / "run")
+    assert list(rows) == [0, 1, 2, 3, 4, 5, 6]
+    assert ["train_mean_nll" in rows[step] for step in range(6)] == [
+        False, True, True, False, True, True,
+    ]  # fmt: skip
+    assert rows[0]["num_sequences"] == rows[3]["num_sequences"] == 0
+    assert rows[5]["photos/lost"] == 2 * SFTConfig(**settings).batch_size
+    assert all("test/nll" in rows[step] for step in range(7))
+    assert engine.names().count("optim_step") == 4
+    said = [line for line in view.warned if "trains nothing" in line]
+    assert said == [
+        f"Step {step} trains nothing: not one of its photos can be read." for step in (0, 3)
+    ]
+    log = (tmp_path / "run" / "logs.log").read_text()
+    assert all(sentence in log for sentence in said)
+    assert log.count("can't be decoded") == 2 * SFTConfig(**settings).batch_size
+
+
+def test_too_many_broken_photos_in_a_row_end_the_run_and_it_goes_on_behind_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(tmp_path / "state") as (_, url):
+        settings = settings_for(url, tmp_path / "run", test_size=0)
+        size = SFTConfig(**settings).batch_size
+        monkeypatch.setattr("geospot.sft.BROKEN_AT_MOST", 2 * size)
+        break_photos(monkeypatch, SFTConfig(**settings), steps=(1, 2, 4))
+        with pytest.raises(DataError, match=rf"not one photo could be had \({size} lost\)"):
+            asyncio.run(run(SFTConfig(**settings)))
+        assert list(rows_of(tmp_path / "run")) == [0, 1]
+        settings["behavior_if_log_dir_exists"] = "resume"
+        assert asyncio.run(run(SFTConfig(**settings))).steps == 6
+    rows = rows_of(tmp_path / "run")
+    assert [step for step in range(6) if "train_mean_nll" in rows[step]] == [0, 3, 5]
 
 
 def test_an_evaluation_that_cannot_be_done_is_warned_of_and_training_goes_on(

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,17 @@ from typing import Any
 import pytest
 
 from geospot.config.learning import RLConfig
-from geospot.data import GeoSample
-from geospot.errors import BackendError, DivergedError, GeospotError, TooFewRolloutsError
+from geospot.data import GeoDataset, GeoSample
+from geospot.errors import (
+    BackendError,
+    DivergedError,
+    GeospotError,
+    ImageError,
+    TooFewRolloutsError,
+)
+from geospot.images import PreparedImage
 from geospot.learning.display import Draw, Shown, SilentView
+from geospot.learning.photos import open_training_data, read_photo
 from geospot.learning.session import Finished
 from geospot.rl.collapse import FailingStreak
 from geospot.rl.divergence import Divergence
@@ -21,7 +30,7 @@ from geospot.runs.rollouts import RolloutReader
 from geospot.train import run
 from tests.support.approx import approx
 from tests.support.geo_rollouts import group_of
-from tests.support.learning import checkpoint_rows, rows_of
+from tests.support.learning import break_photos, checkpoint_rows, rows_of
 from tests.support.scripted_engine import BASE
 from tests.support.training_engine import served, settings_for
 
@@ -110,6 +119,69 @@ def test_with_too_few_rollouts_what_was_learned_is_saved(tmp_path: Path) -> None
     assert "Of the 8 rollouts of step 2 only 0 came back" in error.message
     assert _names(tmp_path) == ["000002"]
     assert list(rows_of(tmp_path / "run")) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"max_steps_off_policy": 2, "save_every": 3},
+        {"replay_hard": 0.5, "max_steps": 6},  # one new photo a step
+    ],
+)
+def test_a_step_of_broken_photos_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+) -> None:
+    """A run that ended there would come to the same photos again whenever it went on."""
+    config = RLConfig(**settings_for("", tmp_path / "run"))
+    break_photos(monkeypatch, config, steps=(0, 3))
+    done, view = _train(tmp_path, APART, **more)
+    assert (done.steps, done.exit_code) == (6, 0)
+    rows = rows_of(tmp_path / "run")
+    assert list(rows) == [0, 1, 2, 3, 4, 5]
+    assert rows[0]["rollouts/returned"] == rows[0]["optim/substeps"] == 0
+    assert rows[0]["rollouts/lost"] > 0
+    empty = [step for step in rows if not rows[step]["rollouts/returned"]]
+    assert empty == ([0, 1] if "replay_hard" in more else [0, 3])
+    log = (tmp_path / "run" / "logs.log").read_text()
+    assert "Step 0: 1 photo lost" in log
+    assert "can't be decoded" in log
+    assert _told(view, "Not one rollout") == 0
+
+
+def test_broken_photos_are_not_rollouts_that_the_service_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three photos two are broken, and the third is answered."""
+    settings = settings_for("", tmp_path / "run", batch_size=3, max_samples=12)
+    data = open_training_data(RLConfig(**settings))
+    sound = {data.samples[at].id for at in data.order(0).batch(0, 3)[:1]}
+
+    def read(dataset: GeoDataset, sample: GeoSample, max_side: int | None) -> PreparedImage:
+        if sample.id not in sound:
+            raise ImageError("The image can't be decoded.")
+        return read_photo(dataset, sample, max_side)
+
+    monkeypatch.setattr("geospot.rl.geo_env.read_photo", read)
+    done, _ = _train(tmp_path, APART, batch_size=3, max_steps=1, min_rollouts=1.0)
+    assert done.steps == 1
+
+
+def test_too_many_broken_photos_in_a_row_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = RLConfig(**settings_for("", tmp_path / "run"))
+    monkeypatch.setattr("geospot.rl.grpo.BROKEN_AT_MOST", 2 * config.batch_size)
+    break_photos(monkeypatch, config, steps=(1, 2))
+    error = _fails(TooFewRolloutsError, tmp_path, APART)
+    assert "of step 2 only 0 came back" in error.message
+    assert list(rows_of(tmp_path / "run")) == [0, 1]
+
+
+def test_a_service_that_tells_no_log_probabilities_of_a_text_is_a_sentence(tmp_path: Path) -> None:
+    error = _fails(BackendError, tmp_path, APART, kl_penalty_coef=0.1, kl_reference="start")
+    assert re.search(r"The service told 0 of \d+ log-probabilities of the start", error.message)
+    assert "kl_penalty_coef=0" in error.advice
 
 
 def test_a_gradient_that_is_no_number_leaves_the_weights_before_it(tmp_path: Path) -> None:

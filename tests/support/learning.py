@@ -6,7 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from geospot.config.learning import LearnConfig
 from geospot.config.recipes import TINY_SCRATCH
+from geospot.data import GeoDataset, GeoSample
+from geospot.errors import ImageError
+from geospot.images import PreparedImage
+from geospot.learning.photos import open_training_data, read_photo
 from geospot.services import ServiceOptions, open_service
 from geospot_backends.local.embedded import make_engine
 from geospot_backends.local.server import EmbeddedServer
@@ -28,6 +35,23 @@ def engine_url(folder: Path) -> Generator[str]:
     engine = make_engine(folder)
     with EmbeddedServer(engine, engine.checkpoints) as server:
         yield server.base_url
+
+
+def break_photos(
+    monkeypatch: pytest.MonkeyPatch, config: LearnConfig, steps: tuple[int, ...]
+) -> None:
+    """Breaks the photos of these steps, to the next run in this process."""
+    data = open_training_data(config, held_out=getattr(config, "test_size", 0))
+    order, size = data.order(config.seed), config.batch_size
+    broken = {data.samples[at].id for step in steps for at in order.batch(step, size)}
+
+    def read(dataset: GeoDataset, sample: GeoSample, max_side: int | None) -> PreparedImage:
+        if sample.id in broken:
+            raise ImageError("The image can't be decoded.")
+        return read_photo(dataset, sample, max_side)
+
+    for module in ("geospot.learning.supervised", "geospot.rl.geo_env"):
+        monkeypatch.setattr(f"{module}.read_photo", read)
 
 
 def small(url: str, log_path: Path, **changed: Any) -> dict[str, Any]:
