@@ -40,6 +40,7 @@ bench: $(STAMP)  ## speed and memory, beside the peers, as ratios
 	$(BIN)/python -m benchmarks
 
 drill: $(STAMP)  ## kills, hostile inputs and long runs, many times over: nothing may be lost
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tests/drills/requirements.txt
 	$(BIN)/python -m tests.drills
 
 clean:  ## remove what the targets made

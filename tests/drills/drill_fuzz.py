@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of the parser and of the server's wire; broken run directories, read.
 
-The fuzzers need atheris (tests/drills/requirements.txt) and are set aside where it isn't. What they
-found worth keeping lies in `corpus/`, and is tried again by the tests.
+The fuzzers need atheris (tests/drills/requirements.txt); where it isn't, they say that they are lost.
+What they found worth keeping lies in `corpus/`, and is tried again by the tests.
 """
 
 import importlib.util
@@ -56,7 +56,7 @@ def broken_runs(session: Session) -> Iterator[Trial]:
 
 def _fuzzed(session: Session, name: str, first: Sequence[bytes] = ()) -> Iterator[Trial]:
     if importlib.util.find_spec("atheris") is None:
-        yield Trial(name, 0, aside=_ABSENT)
+        yield Trial(name, 0, lost=(_ABSENT,))  # what was asked for wasn't tried
         return
     found, kept = session.folder / "found", CORPUS / name
     found.mkdir(parents=True)

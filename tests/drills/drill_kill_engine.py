@@ -50,7 +50,7 @@ class _Ground:
     life: Life
 
 
-@drill("kill -9 of the engine, of its run, or of the server", times=50, short=0)
+@drill("kill -9 of the engine, of its run, or of the server", times=150, short=0)
 def kill_engine(session: Session) -> Iterator[Trial]:
     """A run and an engine of its own in each trial, which costs seconds; so there is no short form."""
     run, marked = session.folder / "whole" / "run", _marked(session.folder)
@@ -70,7 +70,7 @@ def _marked(folder: Path) -> Marked:
 
 
 def _killed(attempt: Attempt, ground: _Ground) -> Trial:
-    victim = attempt.chance.choice(_VICTIMS)
+    victim = _VICTIMS[attempt.number % len(_VICTIMS)]
     marked, run = _marked(attempt.folder), attempt.folder / "run"
     port = _free_port()
     service = f"http://127.0.0.1:{port}" if victim == "server" else "local"

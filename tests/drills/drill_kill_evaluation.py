@@ -244,5 +244,5 @@ def _unlike_the_whole(
     over = sum(n - 1 for n in asked.values())
     if over > _AT_ONCE * kills:
         yield f"{over} questions were asked again after {kills} kills, with {_AT_ONCE} at once"
-    if most := max(asked.values(), default=0) > 1 + kills:
+    if (most := max(asked.values(), default=0)) > 1 + kills:
         yield f"a photo was asked about {most} times"

@@ -29,6 +29,7 @@ pytestmark = [
 
 _PHOTOS = 64  # eight for each of eight workers, as many as a shard has at the least
 _AT_A_TIME = 4
+_WORKERS = 8  # the most; each asks one question at a time then
 
 
 def _answers(asked: Asked) -> Behaviour:
@@ -56,6 +57,15 @@ class _Holding(VlmServer):
     def wait_until_full(self) -> None:
         """Returns once all that may be asked at a time are held: nothing moves any more."""
         wait_for(lambda: self.log.questions >= 12 + _AT_A_TIME)
+
+
+class _Together(VlmServer):
+    """Answers nobody before as many questions are asked as all workers together may ask at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            lambda asked: replace(_answers(asked), once=lambda: self.log.questions >= _WORKERS)
+        )
 
 
 def _arguments(server: VlmServer, out: Path, *more: object) -> list[str | Path]:
@@ -135,16 +145,20 @@ def cluster() -> Generator[_Cluster]:
 def test_summaries_are_equal_for_one_two_and_eight_workers_and_for_none(
     tmp_path: Path, cluster: _Cluster
 ) -> None:
-    """On a cluster that runs already, which is used and stays; with eight, more than it has cores."""
+    """On a cluster that runs already, which is used and stays; with eight, more than it has cores.
+
+    None is answered before all ask: no worker can have done what was another's.
+    """
     with VlmServer(_answers) as server:
         none = geospot(*_arguments(server, tmp_path / "0"))
     assert none.returncode == 0, none.stderr
     expected = _summary(tmp_path / "0")
     assert expected["outcomes"]["refusal"] > 0
-    for workers in (1, 2, 8):
+    for workers in (1, 2, _WORKERS):
         out = tmp_path / str(workers)
-        with VlmServer(_answers) as server:
-            done = cluster.run(*_arguments(server, out, *_ray(workers)))
+        with _Together() as server:
+            more = (*_ray(workers), "--concurrency", _WORKERS)
+            done = cluster.run(*_arguments(server, out, *more))
         assert done.returncode == 0, done.stderr
         said = f"Starting {workers} workers on the Ray cluster at {cluster.address}."
         assert said in done.stderr

@@ -342,8 +342,8 @@ def test_a_browser_draws_it_silently_and_asks_for_nothing(tmp_path: Path, hostil
             " const box = svg.getBoundingClientRect(); return [box.width, box.height] })"
         )
         photos = browser.value_of(
-            "[...document.images].map(image => { image.loading = 'eager';"
-            " return image.src.startsWith('data:') })"
+            "Promise.all([...document.images].map(async image => { image.loading = 'eager';"
+            " await image.decode(); return image.src.startsWith('data:') && image.naturalWidth > 0 }))"
         )
         lines = browser.value_of("document.querySelectorAll('svg path').length")
         wide = browser.value_of("document.documentElement.scrollWidth <= window.innerWidth")

@@ -73,8 +73,10 @@ class Chromium:
         self._until(lambda: any(name == "Page.loadEventFired" for name, _ in self.events))
 
     def value_of(self, expression: str) -> Any:
-        """What a script comes to in the page, whatever the page itself may run."""
-        answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        """What a script comes to in the page, whatever the page itself may run; a promise is waited for."""
+        answer = self.ask(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
