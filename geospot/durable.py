@@ -6,6 +6,7 @@ one process write at a time, and is freed by the death of its holder.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import math
@@ -308,9 +309,10 @@ def number(value: object) -> float:
 
 def unwritable(path: Path, error: OSError) -> WriteError:
     """The sentence for a file that can't be written."""
+    advice = "Name a file in it." if error.errno == errno.EISDIR else _MAKE_ROOM
     return WriteError(
         f"{path} can't be written: {error.strerror or type(error).__name__}.",
-        MORE_FILES if error.errno in EXHAUSTED else _MAKE_ROOM,
+        MORE_FILES if error.errno in EXHAUSTED else advice,
     )
 
 

@@ -109,10 +109,16 @@ def show(run: Run, as_json: AsJson = False) -> None:
     geospot runs show runs/rl
     """
     from geospot.runs.catalogue import Catalogue
+    from geospot.runs.evaluations import is_evaluation
     from geospot.runs.watch import RunWatch
 
     if not run.is_dir():
         raise UsageError(f"There is no run directory {printable(str(run))}.", _LIST)
+    if is_evaluation(run):
+        raise UsageError(
+            f"{printable(str(run))} holds an evaluation, and no run.",
+            "`geospot leaderboard show` ranks it, `geospot report` and `geospot tui` show its answers.",
+        )
     summary = Catalogue([run]).summary(run)
     state = RunWatch(run).look()
     if as_json:

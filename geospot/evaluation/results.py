@@ -88,6 +88,8 @@ class ResultDirectory:
             set_aside(path)
         _make(path)
         directory = cls(path)
+        if directory.manifest() is None:
+            directory._refuse_strangers()  # somebody else's folder gets not even a lock
         directory._take_lock()
         try:
             known = directory.manifest()

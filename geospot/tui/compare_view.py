@@ -114,7 +114,7 @@ def figures(pairs: Pairs, comparison: Comparison | None) -> Text:
     if comparison.lost_counted is not None:
         text.append_text(_worst_case(comparison))
     text.append(
-        f"\n{'within':10}{'A':>9}{'B':>9}{'only A':>10}{'only B':>10}{'mid-p (Holm)':>20}  sure?\n",
+        f"\n{'within':10}{'A':>9}{'B':>9}{'only A':>10}{'only B':>10}{'mid-p (Holm)':>22}  sure?\n",
         "dim",
     )
     for name, radius_km in ACCURACIES.items():
@@ -122,7 +122,7 @@ def figures(pairs: Pairs, comparison: Comparison | None) -> Text:
         sure = test.p_holm < SIGNIFICANT
         p = f"{test.p_mid:.3g} ({test.p_holm:.3g})"
         text.append(
-            f"{f'{radius_km:g} km':10}{test.a:>9.1%}{test.b:>9.1%}{test.only_a:>10,}{test.only_b:>10,}{p:>20}"
+            f"{f'{radius_km:g} km':10}{test.a:>9.1%}{test.b:>9.1%}{test.only_a:>10,}{test.only_b:>10,}{p:>22}"
             f"  {'yes' if sure else 'no'}\n",
             "bold" if sure else "",
         )
@@ -144,7 +144,7 @@ def _left_out(pairs: Pairs) -> str:
         "lost to server or network in B": pairs.lost_b,
     }
     left_out = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    common = f"{len(pairs.images_a.ids):,} photos that both answered for."
+    common = f"{len(pairs.images_a.ids):,} photos in common."
     return f"{common} Left out: {left_out}." if left_out else f"{common} Nothing was left out."
 
 

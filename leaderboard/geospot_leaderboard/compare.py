@@ -226,7 +226,10 @@ def _caveats(a: Result, b: Result) -> list[str]:
             else "Only one of them records which true coordinates it was scored against."
         )
     prompts = [section(result.manifest, "prompt").get("sha") for result in (a, b)]
-    if prompts[0] != prompts[1]:
+    read = [
+        section(result.manifest, "backend").get("needs_image") is not False for result in (a, b)
+    ]
+    if prompts[0] != prompts[1] and all(read):  # a baseline reads none
         found.append("They were asked with different prompts: part of the difference may be that.")
     draws = [result.summary.get("samples_per_image") or 1 for result in (a, b)]
     if draws[0] != draws[1]:

@@ -44,7 +44,10 @@ class LostCounted:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Two results on the images that both answered for with equal truth, in the order of the ids."""
+    """Two results on the images in common, in the order of the ids.
+
+    Those are the images that both were asked, with equal truth, and lost to neither server nor network.
+    """
 
     a: Result
     b: Result

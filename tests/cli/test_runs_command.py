@@ -55,6 +55,14 @@ def test_the_list_is_a_table_that_lines_up(runs: Path) -> None:
     assert "10/10" in lines[3]
 
 
+def test_a_result_is_no_run_to_be_shown(tmp_path: Path) -> None:
+    write_result(tmp_path / "result", [answered("a", (1.0, 2.0), (3.0, 4.0))])
+    done = geospot("runs", "show", tmp_path / "result")
+    assert done.returncode == 2
+    assert "holds an evaluation, and no run" in done.stderr
+    assert "leaderboard show" in done.stderr
+
+
 def test_the_list_for_scripts(runs: Path) -> None:
     rows = json.loads(told("list", str(runs), "--json"))
     assert [row["name"] for row in rows] == ["rl", "sft", "book"]

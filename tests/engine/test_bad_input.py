@@ -22,7 +22,7 @@ from geospot_backends.local.api import (
     TokenChunk,
 )
 from geospot_backends.local.engine import LocalEngine
-from geospot_backends.local.models import load_tokenizer
+from geospot_backends.local.models import ModelRegistry, load_tokenizer
 from tests.support.engines import (
     engine_at,
     experts_folder,
@@ -300,3 +300,14 @@ def test_a_step_without_a_gradient_and_unknown_names_are_refused(engine: LocalEn
     ):
         with pytest.raises(EngineUserError):
             call()
+
+
+def test_a_folder_that_is_misspelt_is_no_trouble_with_the_network(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "rl").mkdir(parents=True)
+    name = str(tmp_path / "runs" / "rll")
+    with pytest.raises(EngineUserError) as refused:
+        ModelRegistry("cpu", extra_models=[name]).get(name)
+    assert f"did you mean {name[:-1]!r}?" in str(refused.value)
+    with pytest.raises(EngineUserError) as stranger:  # who asks over the wire is told of no folder
+        ModelRegistry("cpu").get(name)
+    assert "mean" not in str(stranger.value)

@@ -72,3 +72,9 @@ def test_the_advice_is_about_what_is_wrong() -> None:
     no_files = unwritable(path, OSError(errno.EMFILE, "Too many open files"))
     assert "Make room" in full.advice
     assert "ulimit -n" in no_files.advice
+
+
+def test_a_folder_where_a_file_is_to_be_lacks_no_room(tmp_path: Path) -> None:
+    with pytest.raises(WriteError) as refused:
+        put_file(tmp_path, b"new")
+    assert refused.value.advice == "Name a file in it."

@@ -168,6 +168,15 @@ def test_other_images_and_other_prompts_are_said(tmp_path: Path) -> None:
     assert "different prompts" in text
 
 
+def test_a_baseline_has_read_no_prompt(tmp_path: Path) -> None:
+    for name, prompt in (("a", "0"), ("b", "1")):
+        write_result(tmp_path / name, [_off("1", 1)], prompt_sha=prompt * 64)
+    manifest = json.loads((tmp_path / "b" / "eval.json").read_text())
+    manifest["backend"]["needs_image"] = False
+    (tmp_path / "b" / "eval.json").write_text(json.dumps(manifest))
+    assert compare(tmp_path / "a", tmp_path / "b").caveats == []
+
+
 @pytest.mark.parametrize(
     ("truths", "said"),
     [

@@ -1,6 +1,7 @@
 """Two evaluations photo by photo, and several runs over one another."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from geospot.runs.directory import RunDirectory
 from geospot.runs.layout import METRICS
 from geospot.runs.watch import RunWatch
 from geospot.tui.app import GeospotApp
+from geospot.tui.compare_view import figures
 from geospot.tui.overlay import differences, direction, first_metric, metrics_of, x_of
 from geospot.tui.screens.answers import AnswersDialog
 from geospot.tui.screens.compare_results import CompareResultsScreen
@@ -24,8 +26,9 @@ from geospot.tui.widgets.chart import Chart
 from geospot.tui.widgets.panes import Panes
 from geospot.tui.widgets.table import Table
 from geospot.tui.widgets.worldmap import WorldMap
-from geospot_leaderboard.compare import compare
+from geospot_leaderboard.compare import compare, judge
 from geospot_leaderboard.compare_text import as_text
+from geospot_leaderboard.pairs import pair_up
 from tests.support.approx import approx
 from tests.support.result_dirs import answered, failed, write_result
 from tests.support.screens import drive, opened, seen, until, until_seen
@@ -85,11 +88,24 @@ def test_figures_are_the_leaderboards(tmp_path: Path, size: tuple[int, int]) -> 
             assert number in text
         flat = " ".join(shown.split())
         assert known.verdict[:40] in flat
-        assert "11 photos that both answered for. Left out: 1 only in A, 1 only in B" in flat
+        assert "11 photos in common. Left out: 1 only in A, 1 only in B" in flat
         if size[1] > 24:
             await until_seen(pilot, "worst case", "McNemar", "2500 km", "NOTE: A is incomplete")
 
     drive(on_results(a, b), steps, size)
+
+
+def test_no_figure_runs_into_the_next(tmp_path: Path) -> None:
+    a, b = two(tmp_path)
+    pairs = pair_up(a, b)
+    found = judge(pairs)
+    clear = {
+        name: replace(test, only_b=2, p_mid=1.42e-133, p_holm=7.09e-133)
+        for name, test in found.thresholds.items()
+    }
+    text = figures(pairs, replace(found, thresholds=clear)).plain
+    assert text.count(" 2 1.42e-133 (7.09e-133)  yes") == len(clear)
+    assert max(map(len, text.partition("within")[2].splitlines()[:6])) <= 78
 
 
 def test_photos_come_regressions_first_and_are_filtered(tmp_path: Path) -> None:

@@ -102,6 +102,8 @@ def test_the_reason_stands_beside_what_cannot_be_read_and_the_last_filter_holds(
         assert app.told == before
         assert app.reason.startswith("reward> wants a number")
         assert app.query_one("#filter-reason").region.height == 1
+        await pilot.press("enter")
+        assert app.focused is app.line  # it is still to be mended
         await pilot.press("0")
         assert app.told[-1] == ("kind:rl reward>0", 2)
         assert app.reason == ""

@@ -126,6 +126,7 @@ def test_a_run_without_rollouts_says_why(
                 "full_stop", "greater_than_sign", "e", "pagedown", "down")  # fmt: skip
         await shown.press(*keys)
         assert said in shown.nothing
+        assert "reading" not in shown.status
         if kind == "rl":
             write_rollouts(folder, {0: step_rollouts(0, 4, 4)})
             await shown.press("f")

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import torch
 
+from geospot.config.load import nearest
 from geospot_backends.local import tiny_vlm
 from geospot_backends.local.api import EngineUserError
 from geospot_backends.local.families import Family
@@ -198,7 +199,8 @@ def _find(name: str, *, download: bool) -> Path:
     except (OSError, RuntimeError) as error:  # too long a name; no such person's home
         raise EngineUserError(f"There is no model {name!r}: {error}.") from error
     if name.count("/") != 1 or name.startswith(("/", ".", "~")):
-        raise EngineUserError(f"There is no model {name!r}: neither a folder nor a hub id.")
+        meant = _meant(folder) if download else ""
+        raise EngineUserError(f"There is no model {name!r}: neither a folder nor a hub id{meant}.")
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -228,8 +230,20 @@ def _find(name: str, *, download: bool) -> Path:
             why = "that is no id of the Hugging Face hub"
         else:
             why = "the Hugging Face hub can't be reached, and it isn't on this machine"
-        raise EngineUserError(f"The model {name!r} can't be fetched: {why}.") from error
+        raise EngineUserError(
+            f"The model {name!r} can't be fetched: {why}{_meant(folder)}."
+        ) from error
     return Path(found)
+
+
+def _meant(folder: Path) -> str:
+    """What a person may have meant who named a folder that isn't there; for those of this machine alone."""
+    try:
+        known = [one.name for one in folder.parent.iterdir() if one.is_dir()]
+    except OSError:
+        return ""  # a hub's organisation is no folder here
+    near = nearest(folder.name, known)
+    return f"; did you mean {str(folder.parent / near)!r}?" if near else ""
 
 
 def _network(

@@ -179,6 +179,8 @@ class RolloutsScreen(StepScreen):
         if self.view is not None and not self.is_busy:
             has_filter = bool(self.query_now.terms)
             self.say_status(*counted(self.view, self.state, has_filter=has_filter))
+        elif not self.steps and not self.is_busy:
+            self.say_status(where)
 
     def _show_group(self, index: int | None = None) -> None:
         """Shows the group; the answer with number `index` is chosen, the first one by default."""

@@ -77,6 +77,8 @@ class FilterBar(Horizontal):
         super().__init__(id=id)
         self.keys = keys
         self.query_now = Query()
+        self.is_readable = True
+        """Whether what is typed is a filter; the reason why not stands beside it."""
         self._value = value
         self._history = [] if history is None else history
         self._before: Widget | None = None
@@ -144,6 +146,7 @@ class FilterBar(Horizontal):
             reason = str(error)
         else:
             self.post_message(self.Changed(self, self.query_now, text))
+        self.is_readable = not reason
         shown = Text(printable(reason), no_wrap=True, overflow="ellipsis")
         self.query_one("#filter-reason", Static).update(shown)
         self._show()
@@ -190,8 +193,9 @@ class _Line(Input):
             self.bar.close()
 
     def action_keep(self) -> None:
-        """Keeps the filter, and goes back."""
-        self.bar.close()
+        """Keeps the filter, and goes back; one that can't be read is still to be mended."""
+        if self.bar.is_readable:
+            self.bar.close()
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
         """Whether a key is typed here; Textual doesn't know the character of `slash`."""
