@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -98,5 +99,9 @@ class Terminal:
 
 
 def _take_terminal() -> None:
-    """Makes it the terminal of the new session, so that its end is told to the program."""
+    """Makes it the terminal of the new session, so that its end is told to the program.
+
+    Also where the drill itself was started with nohup, which all its programs would inherit.
+    """
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
