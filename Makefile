@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-WORKERS ?= 4
+WORKERS ?= 3
 
 .PHONY: demo test check format docs bench drill clean help
 

@@ -13,12 +13,14 @@ import os
 import random
 import tarfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from geospot.evaluation.results import read_records
 from geospot.outcomes import Outcome
 from tests.drills.drill import Attempt, Session, Trial, drill
 from tests.drills.hostile_photos import BROKEN, EITHER, READABLE
@@ -50,6 +52,8 @@ class _Set:
     asked: dict[str, bytes] = field(default_factory=dict[str, bytes])
     """Photos that have to be asked about."""
     refused: set[str] = field(default_factory=set[str])
+    once: set[str] = field(default_factory=set[str])
+    """What stands there twice, and has one record, whatever it says."""
     env: dict[str, str] = field(default_factory=dict[str, str])
     is_readable: bool = True
     """False: the whole set has to be refused, with a sentence."""
@@ -69,7 +73,7 @@ class _Dealt:
         return self.good | self.bad | self.either
 
     def as_set(self, spec: Path | str, **env: str) -> _Set:
-        return _Set(str(spec), dict(self.good), set(self.bad), env)
+        return _Set(str(spec), dict(self.good), set(self.bad), env=env)
 
 
 def _deal(chance: random.Random, folder: Path) -> _Dealt:
@@ -93,6 +97,8 @@ def _osv5m(dealt: _Dealt, root: Path, chance: random.Random) -> _Set:
         writer.writerow([id_, 10 + n, 20 - n, "DE", _ODD_CELLS[n % len(_ODD_CELLS)], "r"])
     writer.writerow(["../../secret", 1.5, 2.5, "DE", "c", "r"])
     writer.writerow([str(dealt.secret.with_suffix("")), 1.5, 2.5, "DE", "c", "r"])
+    for trap in ("evil", "../evil", "../../../evil", str(root.parent / "evil")):
+        writer.writerow([trap, 1.5, 2.5, "DE", "c", "r"])
     mixed = chance.random() < 0.25
     data = out.getvalue().encode() + b"nul,1.5,2.5,D\x00E,a\x00b,r\n"
     data += b"latin,1.5,2.5,DE,M\xfcnchen,r\n" * mixed
@@ -113,6 +119,7 @@ def _osv5m(dealt: _Dealt, root: Path, chance: random.Random) -> _Set:
     made = dealt.as_set(root)
     made.is_readable = not mixed
     made.asked.pop("plain0")  # which of its two rows counts is the reader's to say
+    made.once.add("plain0")
     return made
 
 
@@ -125,6 +132,7 @@ def _rows(dealt: _Dealt, paths: dict[str, str], *more: str) -> str:
     outside = ("../secret.jpg", str(dealt.secret), f"file://{dealt.secret}")
     for path in (*outside, "a\x00b.jpg", "", *more):
         writer.writerow([path, 1.5, 2.5, "c"])
+    writer.writerow(["giant.jpg", 1.5, 2.5, "y" * _LONG_CELL])
     return out.getvalue()
 
 
@@ -316,6 +324,8 @@ def _unlike(made: _Set, out: Path) -> Iterator[str]:
         if outcome is not Outcome.OK:
             why = found[id_].error if id_ in found else "no record"
             yield f"{id_} could be asked about, and is {outcome}: {why}"
+    times = Counter(record.id for record in read_records(out / "samples.jsonl"))
+    yield from (f"{id_} has {times[id_]} records" for id_ in made.once if times[id_] != 1)
     for id_ in made.refused:
         outcome = found[id_].outcome if id_ in found else None
         if outcome is not Outcome.IMAGE_ERROR:
