@@ -67,6 +67,16 @@ def test_an_evaluation_is_shown_and_read_one_by_one(tmp_path: Path, size: tuple[
     on_result(result, steps, size)
 
 
+def test_what_comes_when_the_app_is_being_closed_is_shown_nowhere(tmp_path: Path) -> None:
+    async def steps(pilot: Pilot[None], screen: MapScreen) -> None:
+        await loaded(pilot, screen, 15)
+        await screen.query_one(WorldMap).remove()
+        screen.say("the source comes late")
+        await screen.show(screen.placed)
+
+    on_result(evaluation(tmp_path / "r"), steps, SIZES[0])
+
+
 def test_a_failure_is_read_like_an_answer(tmp_path: Path) -> None:
     result = evaluation(tmp_path / "r")
 

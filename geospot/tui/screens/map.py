@@ -126,10 +126,17 @@ class MapScreen(GeoScreen):
 
     def say(self, *parts: str) -> None:
         """What is shown, and what is waited for; called by the source."""
+        if not self._has_map:
+            return
         count, shown = len(self.placed), len(self.row_M)
         kept_of = f"{shown:,} of {count:,} answers" if shown != count else f"{count:,} answers"
         self.say_title(*self.source.title)
         self.say_status(*parts, kept_of if count else "", self._mode)
+
+    @property
+    def _has_map(self) -> bool:
+        """Whether its parts are there: a source may come late when the app is closed."""
+        return bool(self.query(WorldMap))
 
     @property
     def _mode(self) -> str:
@@ -143,7 +150,7 @@ class MapScreen(GeoScreen):
         """Filters and draws; the chosen answer stays chosen where it is still there."""
         placed, query = self._coming, self._query
         row_M = await self.geospot.reader.do(kept, placed, query)
-        if placed is not self._coming or query is not self._query:
+        if placed is not self._coming or query is not self._query or not self._has_map:
             return  # others have come meanwhile, or another filter: whoever brought them goes on
         world_map = self.query_one(WorldMap)
         chosen = world_map.selected
@@ -205,6 +212,8 @@ class MapScreen(GeoScreen):
     async def _read_record(self, answer: int) -> None:
         placed, row_M = self.placed, self.row_M
         record = await self.source.record(placed, int(row_M[answer]))
+        if not self._has_map:
+            return
         if self.row_M is row_M and self.query_one(WorldMap).selected == answer:
             self._say_answer(answer, record)
             self._show_text(record)
@@ -302,7 +311,7 @@ class MapScreen(GeoScreen):
 
     async def _count_countries(self) -> None:
         figures = await self.geospot.reader.do(by_country, self.placed, self.row_M)
-        if not self._lists_countries:
+        if not self._has_map or not self._lists_countries:
             return
         self.query_one(WorldMap).shade(
             Shades(
