@@ -290,7 +290,7 @@ class MapScreen(GeoScreen):
 
     @property
     def _lists_countries(self) -> bool:
-        return self.query_one(WorldMap).scene.shades is not None
+        return any(one.scene.shades is not None for one in self.query(WorldMap))
 
     @property
     def figures(self) -> Sequence[CountryFigures]:
@@ -311,7 +311,7 @@ class MapScreen(GeoScreen):
 
     async def _count_countries(self) -> None:
         figures = await self.geospot.reader.do(by_country, self.placed, self.row_M)
-        if not self._has_map or not self._lists_countries:
+        if not self._lists_countries:
             return
         self.query_one(WorldMap).shade(
             Shades(
