@@ -1,7 +1,8 @@
 """Several workers, as far as they need no cluster: limits shared, shards, and one worker in this process."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,10 +10,10 @@ import pytest
 from geospot.config.evaluation import EvalConfig
 from geospot.config.load import build
 from geospot.errors import UsageError
-from geospot.evaluation.budget import RatePacer
-from geospot.evaluation.fleet import shards, until_ready
+from geospot.evaluation.budget import CostCap, RatePacer
+from geospot.evaluation.fleet import Fleet, shards, until_ready
 from geospot.evaluation.fleet_worker import End, Order, Question, ShardWorker, share_of
-from geospot.evaluation.harness import Settings
+from geospot.evaluation.harness import Settings, Stats
 from geospot.evaluation.opening import open_selection
 from geospot.prompts import load_prompt
 from tests.support.vlm_server import VlmServer
@@ -51,6 +52,39 @@ def test_a_worker_that_never_begins_is_told_of_and_given_up_with_the_last_questi
     told.clear()
     assert asyncio.run(wait_for(begins_after=None, ends_after=3)) is None
     assert len(told) == 3
+
+
+@pytest.mark.parametrize("begin", [1, 0])
+def test_questions_do_not_wait_for_a_worker_that_never_begins(
+    monkeypatch: pytest.MonkeyPatch, begin: int
+) -> None:
+    """Of two workers one begins, and answers all; or none does, and the person ends the waiting."""
+    kept: list[str] = []
+    ray = _Cluster(begin)
+
+    def connect(*_: object) -> _Cluster:
+        return ray
+
+    monkeypatch.setattr("geospot.evaluation.fleet.connect", connect)
+
+    async def asked(server: VlmServer) -> Fleet:
+        fleet = Fleet(
+            _order(server, Settings()), workers=2, address=None, cost=CostCap(None),
+            stats=Stats(total=PHOTOS), on_record=lambda record: kept.append(record.id),
+            on_event=_unheard, tell=_unheard,
+        )  # fmt: skip
+        running = asyncio.create_task(fleet.run([(at, 0) for at in range(PHOTOS)]))
+        if not begin:
+            asyncio.get_running_loop().call_later(0.1, fleet.stop, "interrupted")
+        await asyncio.wait_for(running, 60.0)
+        return fleet
+
+    with VlmServer() as server:
+        fleet = asyncio.run(asked(server))
+    assert len(set(kept)) == len(kept) == (PHOTOS if begin else 0)
+    assert fleet.stopped_by == (None if begin else "interrupted")
+    assert fleet.failure is None
+    assert ray.killed == 2 - begin
 
 
 def test_limits_are_shared() -> None:
@@ -120,13 +154,70 @@ def test_shards_hold_every_question_once_and_are_small_at_the_end() -> None:
     assert shards([], 4) == []
 
 
-def _worker(server: VlmServer, settings: Settings, **more: Any) -> ShardWorker:
-    """One in this process."""
+def _unheard(*_: Any, **__: Any) -> None:
+    """What is told to nobody."""
+
+
+class _Optional:
+    """What is called by `remote`, with options or without."""
+
+    def __init__(self, remote: Callable[..., Any]) -> None:
+        self.remote = remote
+
+    def options(self, **_: Any) -> "_Optional":
+        """The same: they are for a scheduler."""
+        return self
+
+
+class _Cluster:
+    """What `Fleet` uses of Ray, with real workers in this process, of which only the first so many begin."""
+
+    exceptions = SimpleNamespace(RayActorError=ConnectionError, RayTaskError=RuntimeError)
+
+    def __init__(self, begin: int) -> None:
+        self.killed = 0
+        self._left = begin
+
+    def remote(self, _: type[ShardWorker]) -> Any:
+        """What makes workers."""
+        return _Optional(self._place)
+
+    def kill(self, _: object) -> None:
+        """A worker is given up."""
+        self.killed += 1
+
+    def shutdown(self) -> None:
+        """The end."""
+
+    def _place(self, order: Order) -> Any:
+        worker, self._left = ShardWorker(order), self._left - 1
+        never: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        begins = self._left >= 0
+
+        async def answered(*asked: Any) -> AsyncIterator[asyncio.Future[Any]]:
+            async for messages in worker.answer(*asked):
+                given: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+                given.set_result(messages)
+                yield given
+
+        return SimpleNamespace(
+            prepare=SimpleNamespace(remote=lambda: worker.prepare() if begins else never),
+            answer=_Optional(answered),
+            stop=_Optional(_unheard),
+        )
+
+
+def _order(server: VlmServer, settings: Settings, **more: Any) -> Order:
     where = {"model": "some-vlm", "base_url": server.base_url, "dataset": "world", "limit": PHOTOS}
     config = build(EvalConfig, where, more)
     dataset, selection = open_selection(config)
     dataset.close()
-    return ShardWorker(Order(config, load_prompt("five-lines"), selection.fingerprint, settings))
+    return Order(config, load_prompt("five-lines"), selection.fingerprint, settings)
+
+
+def _worker(server: VlmServer, settings: Settings, **more: Any) -> ShardWorker:
+    """One in this process."""
+    return ShardWorker(_order(server, settings, **more))
 
 
 async def _end_of(
