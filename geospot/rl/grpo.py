@@ -301,11 +301,11 @@ class GRPO:
             TooFewRolloutsError: service, network or source lost most of it.
         """
         groups = sampled.groups
-        broken = sum(one.is_broken for one in sampled.prepared)
-        self._broken_in_a_row = self._broken_in_a_row + broken if broken == len(groups) else 0
+        sound = sum(not one.is_broken for one in sampled.prepared)
+        self._broken_in_a_row = 0 if sound else self._broken_in_a_row + len(groups)
         if 0 < self._broken_in_a_row < BROKEN_AT_MOST:
             return
-        asked = (len(groups) - (0 if self._broken_in_a_row else broken)) * self._config.group_size
+        asked = (sound or len(groups)) * self._config.group_size
         came = sum(len(group.trajectories) for group in groups)
         if came and came >= self._config.min_rollouts * asked:
             return
