@@ -254,9 +254,7 @@ async def send(writer: asyncio.StreamWriter, how: Behaviour) -> bool:
     await _held(how)
     match how.kind:
         case "stall":
-            return (
-                True  # it ends when whoever waits hangs up; kept for longer, thousands are too many
-            )
+            return True  # whoever waits hangs up, which ends it; open for longer, thousands are too many
         case "reset":
             writer.write(head(200, 1000) + b'{"id": "x", "choices": [')
             await writer.drain()
