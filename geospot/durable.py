@@ -307,6 +307,11 @@ def number(value: object) -> float:
         return math.nan
 
 
+def is_left_at_start(name: str, file: str) -> bool:
+    """Whether a process leaves a file of this name that is killed before `file`, its folder's first."""
+    return name == LOCK or (name.startswith(f".{file}.") and name.endswith(".tmp"))
+
+
 def unwritable(path: Path, error: OSError) -> WriteError:
     """The sentence for a file that can't be written."""
     advice = "Name a file in it." if error.errno == errno.EISDIR else _MAKE_ROOM

@@ -186,16 +186,11 @@ class ResultDirectory:
                     raise unwritable(unfinished, error) from error
 
     def _refuse_strangers(self) -> None:
-        if any(not _is_nothing(entry.name) for entry in self.path.iterdir()):
+        if not all(durable.is_left_at_start(entry.name, EVAL) for entry in self.path.iterdir()):
             raise UsageError(
                 f"{self.path} has files in it but no {EVAL}, so it isn't a result directory.",
                 "Give another --out.",
             )
-
-
-def _is_nothing(name: str) -> bool:
-    """Whether a process leaves a file of this name that is killed at its very start."""
-    return name == durable.LOCK or (name.startswith(f".{EVAL}.") and name.endswith(".tmp"))
 
 
 def set_aside(path: Path) -> Path | None:

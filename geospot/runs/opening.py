@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from geospot.config.learning import IfExists
-from geospot.durable import LOCK, plain_json, set_aside, take_lock
+from geospot.durable import is_left_at_start, plain_json, set_aside, take_lock
 from geospot.errors import ResultMismatchError, UsageError
 from geospot.runs.checkpoints import CONFIG
 
@@ -168,11 +168,7 @@ def is_taken(path: Path) -> bool:
         return False
     if not path.is_dir():
         raise UsageError(f"{path} is a file.", "Give another log_path.")
-    return any(not _is_nothing(entry.name) for entry in path.iterdir())
-
-
-def _is_nothing(name: str) -> bool:
-    return name == LOCK or (name.startswith(f".{CONFIG}.") and name.endswith(".tmp"))
+    return not all(is_left_at_start(entry.name, CONFIG) for entry in path.iterdir())
 
 
 def _refuse_strangers(path: Path) -> None:
