@@ -67,6 +67,11 @@ def _canary_failed(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> F
     )
 
 
+def is_baseline(manifest: Mapping[str, Any]) -> bool:
+    """Whether what was evaluated reads neither photo nor prompt."""
+    return section(manifest, "backend").get("needs_image") is False
+
+
 def _self_selected(manifest: Mapping[str, Any]) -> Flaw | None:
     if not section(manifest, "dataset").get("self_selected"):
         return None
@@ -78,8 +83,8 @@ def _self_selected(manifest: Mapping[str, Any]) -> Flaw | None:
 
 
 def _collapsed(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> Flaw | None:
-    if section(manifest, "backend").get("needs_image") is False:
-        return None  # a baseline never claimed to look
+    if is_baseline(manifest):
+        return None  # it never claimed to look
     collapse = section(summary, "collapse")
     share = collapse.get("top_share") or 0.0
     answers = section(summary, "outcomes").get(Outcome.OK) or 0

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from geospot.evaluation.metrics import ACCURACIES, BoolArray, Scores
-from geospot.evaluation.standing import section
+from geospot.evaluation.standing import is_baseline, section
 from geospot.evaluation.statistics import (
     LEVEL,
     RESAMPLES,
@@ -226,10 +226,8 @@ def _caveats(a: Result, b: Result) -> list[str]:
             else "Only one of them records which true coordinates it was scored against."
         )
     prompts = [section(result.manifest, "prompt").get("sha") for result in (a, b)]
-    read = [
-        section(result.manifest, "backend").get("needs_image") is not False for result in (a, b)
-    ]
-    if prompts[0] != prompts[1] and all(read):  # a baseline reads none
+    is_read = not any(is_baseline(result.manifest) for result in (a, b))
+    if prompts[0] != prompts[1] and is_read:
         found.append("They were asked with different prompts: part of the difference may be that.")
     draws = [result.summary.get("samples_per_image") or 1 for result in (a, b)]
     if draws[0] != draws[1]:
