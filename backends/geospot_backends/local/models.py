@@ -243,7 +243,7 @@ def _meant(folder: Path) -> str:
     except OSError:
         return ""  # a hub's organisation is no folder here
     near = nearest(folder.name, known)
-    return f"; did you mean {str(folder.parent / near)!r}?" if near else ""
+    return f" (did you mean {str(folder.parent / near)!r}?)" if near else ""
 
 
 def _network(
