@@ -81,6 +81,7 @@ def render(sources: Sources, progress: Progress, *, fetch_photos: bool = False) 
         radius=_figure(charts.radius_curves(shares, "radius")) if results else "",
         geoscores=_figure(charts.geoscores(results, published, "scores")) if results else "",
         published=published,
+        data_sets=len({one.dataset for one in results}),
         runs=[_run(place, run) for place, run in enumerate(sources.runs)],
         curves=_figure(charts.run_curves(sources.runs, "curves")) if sources.runs else "",
         course=_figure(charts.course_curves(sources.runs, "course")) if sources.runs else "",

@@ -138,7 +138,10 @@ def test_published_results_stand_beside_those_on_their_own_split(
     assert (f"GeoScores of 1 results and {len(known)} works" in page) is (split == "test")
     assert ("Nothing is published for this data set" in page) is (split == "train")
     write_report([copy, RL], out, silent)  # on two data sets
-    assert "and 0 works" in out.read_text(encoding="utf-8")
+    mixed = out.read_text(encoding="utf-8")
+    assert "and 0 works" in mixed
+    assert "stand beside results of one data set, and these are of 2." in mixed
+    assert "Nothing is published" not in mixed
 
 
 def places(value: object, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
