@@ -127,6 +127,7 @@ def test_a_run_without_rollouts_says_why(
         await shown.press(*keys)
         assert said in shown.nothing
         assert "reading" not in shown.status
+        assert "following" not in shown.status  # there is nothing to follow
         if kind == "rl":
             write_rollouts(folder, {0: step_rollouts(0, 4, 4)})
             await shown.press("f")

@@ -29,6 +29,7 @@ from geospot.tui.screens.rollouts_words import (
     counted,
     mark,
     no_match,
+    standing_of,
     truth,
     why_no_photo,
     why_nothing,
@@ -180,7 +181,7 @@ class RolloutsScreen(StepScreen):
             has_filter = bool(self.query_now.terms)
             self.say_status(*counted(self.view, self.state, has_filter=has_filter))
         elif not self.steps and not self.is_busy:
-            self.say_status(where)
+            self.say_status(standing_of(self.state))
 
     def _show_group(self, index: int | None = None) -> None:
         """Shows the group; the answer with number `index` is chosen, the first one by default."""

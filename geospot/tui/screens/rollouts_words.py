@@ -71,13 +71,18 @@ def _group_figures(group: Group) -> Sequence[str]:
 def counted(view: StepView, state: RunState, *, has_filter: bool) -> Sequence[str]:
     """How many answers are shown of how many, and how the run stands."""
     groups = len(view.groups)
-    standing = state.beat.standing() if state.beat is not None else ""
+    standing = standing_of(state)
     shown = sum(1 for group in view.groups if group.hits)
     answers_, groups_ = _several(view.answers, "answer"), _several(groups, "group")
     if has_filter:
         found = f"{view.hits:,} of {answers_} in {shown:,} of {groups_}"
         return found, "m N P search other steps", standing
     return f"{answers_} in {groups_}", standing
+
+
+def standing_of(state: RunState) -> str:
+    """How the run stands, in a word; empty where it doesn't say."""
+    return state.beat.standing() if state.beat is not None else ""
 
 
 def _several(count: int, what: str) -> str:
