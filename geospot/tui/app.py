@@ -203,12 +203,10 @@ class GeospotApp(App[None]):
 
     async def _done_at_once(self, event: events.Key | events.Paste) -> bool:
         screen = self.screen
-        take = (
-            screen.take_character if isinstance(screen, GeoScreen) else partial(type_into, screen)
-        )
+        take = screen.take_text if isinstance(screen, GeoScreen) else partial(type_into, screen)
         if isinstance(event, events.Paste):  # whatever takes it is one line
             line = "".join(filter(str.isprintable, "".join(event.text.splitlines()[:1])))
-            return bool(line) and all(map(take, line))
+            return bool(line) and take(line)
         if event.is_printable and take(event.character or ""):
             return True
         return await self._check_bindings(event.key, priority=True) or await self._check_bindings(

@@ -29,12 +29,12 @@ LEAST_HEIGHT: Final = 23
 """Of a terminal with 24 lines tmux takes one for itself."""
 
 
-def type_into(screen: Screen[Any], character: str) -> bool:
-    """Types a character into the line that has the focus; whether one has it."""
+def type_into(screen: Screen[Any], text: str) -> bool:
+    """Types text into the line that has the focus; whether one has it."""
     line = screen.focused
     if not isinstance(line, Input):
         return False
-    line.replace(character, *sorted(line.selection))
+    line.replace(text, *sorted(line.selection))
     return True
 
 
@@ -71,9 +71,9 @@ class GeoScreen(Screen[None]):
         del action
         return True
 
-    def take_character(self, character: str) -> bool:
-        """Types a character, where one is typed; whether it was."""
-        return type_into(self, character)
+    def take_text(self, text: str) -> bool:
+        """Types a key's character, or the line that is pasted, where one can type; whether it was."""
+        return type_into(self, text)
 
     def compose(self) -> ComposeResult:
         """Title, body, status, keys."""

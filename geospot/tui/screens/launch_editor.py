@@ -118,13 +118,17 @@ class FieldEditor(Container):
             self.screen.set_focus(line)
             self._ask(text, everything=True)
 
-    def take_character(self, character: str) -> None:
-        """Types it over what is selected; in a list, it goes to the next choice that begins so."""
+    def take_text(self, text: str) -> None:
+        """Types it over what is selected; in a list, each character goes to the next choice that begins so.
+
+        What is pasted is told once: to check the form for each character would take seconds for a long path.
+        """
         if self._is_choice:
-            self._jump(character)
+            for character in text:
+                self._jump(character)
             return
         line = self.query_one(_Line)
-        line.replace(character, *sorted(line.selection))
+        line.replace(text, *sorted(line.selection))
         self._tell()
 
     def place(self, where: Region, room: Size) -> None:

@@ -44,17 +44,17 @@ class FillingScreen(FormScreen):
         elif row.what == "field":
             self._edit(row.name)
 
-    def take_character(self, character: str) -> bool:
+    def take_text(self, text: str) -> bool:
         """Types it; over a field that isn't opened, it replaces what stands there."""
         if self.editor.is_open:
-            self.editor.take_character(character)
+            self.editor.take_text(text)
             return True
-        if self.focused is not self.fields or character not in BEGINS:
+        if self.focused is not self.fields or text[0] not in BEGINS:
             return False
         about = self.form.by_name.get(self.fields.field or "") if self.kind in self.pages else None
         if about is not None and not about.choices:
             self._edit(about.name)
-            self.editor.take_character(character)
+            self.editor.take_text(text)
         return True
 
     def _edit(self, name: str) -> None:
