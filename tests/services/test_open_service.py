@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from geospot.config.learning import RLConfig
 from geospot.errors import (
     KeyMissingError,
     ModelNotFoundError,
@@ -20,11 +21,13 @@ from geospot.errors import (
     UnreachableError,
     UsageError,
 )
+from geospot.learning.connect import connect
 from geospot.services import ServiceOptions, open_service, waiting
 from geospot.services.endpoint import HOSTED_URL, NO_KEY, hosted
+from geospot_backends.local.api import ServedModel
 from geospot_backends.local.checkpoints import CheckpointStore
 from geospot_backends.local.server import EmbeddedServer
-from tests.support.scripted_engine import BASE, ScriptedEngine
+from tests.support.scripted_engine import BASE, CONTEXT, ScriptedEngine
 from tests.support.tinker_server import keyed_server
 
 pytestmark = [
@@ -112,6 +115,39 @@ def test_something_else_is_there() -> None:
     finally:
         web.shutdown()
         web.server_close()
+
+
+def test_an_address_with_the_path_of_the_protocol_is_refused(server: EmbeddedServer) -> None:
+    refused = (
+        r"no healthy Tinker service \(HTTP 404\)\. Check the address; it goes without /api/v1\."
+    )
+    for path in ("/api/v1", "/api/v1/"):
+        with within(60), pytest.raises(UnreachableError, match=refused):
+            open_service(f"{server.base_url}{path}")
+
+
+class _OfText(ScriptedEngine):
+    """Serves a text model alone."""
+
+    def supported_models(self) -> list[ServedModel]:
+        return [ServedModel("Qwen/Qwen3-8B", CONTEXT)]
+
+
+def test_a_server_of_text_models_alone_is_refused_at_connect(tmp_path: Path) -> None:
+    """Unless its model was named: then the person is believed."""
+    run = tmp_path / "run"
+    with EmbeddedServer(_OfText(), CheckpointStore(tmp_path / "state")) as running:
+        config = RLConfig(service=running.base_url, hf_repo="world", log_path=run)
+        with within(60), pytest.raises(ModelNotFoundError) as caught:
+            connect(config)
+        assert str(caught.value) == (
+            f"The service at {running.base_url} serves no model that is known to take images. "
+            "Others: Qwen/Qwen3-8B."
+        )
+        named = connect(config.model_copy(update={"model_name": "Qwen/Qwen3-8B"}))
+        assert named.model.name == "Qwen/Qwen3-8B"
+        named.service.close()
+    assert not run.exists()
 
 
 def test_a_refused_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
