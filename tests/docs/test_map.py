@@ -10,10 +10,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LOCAL = ("The server in `local/`", "Models in `local/`")
 ROOMS = {
+    "geospot/data": ("Inside `data/`",),
+    "geospot/parsing": ("Inside `parsing/`",),
+    "geospot/renderers": ("Inside `renderers/`",),
+    "geospot/services": ("Inside `services/`",),
+    "geospot/rl": ("Inside `rl/`",),
     "geospot/evaluation": ("Inside `evaluation/`",),
     "geospot/runs": ("Inside `runs/`",),
     "geospot/learning": ("Inside `learning/`",),
     "geospot/tui": ("Inside `tui/`",),
+    "geospot/cli": ("Inside `cli/`",),
+    "leaderboard/geospot_leaderboard": ("Inside `leaderboard/`",),
     "backends/geospot_backends/local": LOCAL,
 }
 
@@ -35,6 +42,14 @@ def test_the_map_has_every_room() -> None:
     tree = sections()["The rooms"].partition("backends/")[0]
     there = {path.stem for path in (ROOT / "geospot").iterdir() if path.suffix in (".py", "")}
     named = set(re.findall(r"(?:^  |, )(\w+)(?:\.py|/)", tree, re.MULTILINE))
+    assert {name for name in there if not name.startswith("_")} ^ named == set()
+
+
+def test_the_line_of_the_backends_has_each_of_them() -> None:
+    line = sections()["The rooms"].partition("geospot_backends/")[2].partition("leaderboard/")[0]
+    named = {name.strip(" \n/") for name in re.sub(r"\(.*?\)", "", line).split(",")}
+    folder = ROOT / "backends" / "geospot_backends"
+    there = {path.stem for path in folder.iterdir() if path.suffix in (".py", "")}
     assert {name for name in there if not name.startswith("_")} ^ named == set()
 
 
