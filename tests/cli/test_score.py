@@ -4,7 +4,9 @@ import asyncio
 import csv
 import io
 import json
+import shlex
 import signal
+import subprocess
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -22,6 +24,7 @@ from geospot.learning.display import SilentView
 from geospot.outcomes import Outcome
 from geospot.services import open_service
 from tests.support.approx import approx
+from tests.support.doc_commands import ROOT, shown
 from tests.support.evaluating import Listener, begin_geospot, geospot, records, run, summary
 from tests.support.osv_tree import make_osv_tree
 from tests.support.vlm_server import Behaviour, VlmServer
@@ -191,6 +194,16 @@ def test_doctor_says_what_answers_and_never_a_key() -> None:
     assert "planted-without-prefix" not in bad.stdout
 
 
+def _demo_of_make() -> list[str]:
+    """What `make demo`, as the README shows it, says behind `geospot demo`."""
+    [line] = shown("make demo")
+    words = [*shlex.split(line), "--dry-run", "--assume-old=.venv/.installed"]
+    told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    program, command, *more = shlex.split(told)
+    assert (Path(program).name, command) == ("geospot", "demo")
+    return more
+
+
 @pytest.mark.timeout(900)  # two trainings and five evaluations
 def test_the_demo_trains_evaluates_and_ranks_and_goes_on_where_it_stood(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -198,7 +211,17 @@ def test_the_demo_trains_evaluates_and_ranks_and_goes_on_where_it_stood(
     """In this process, where both times share one engine; as a process of its own it is interrupted below."""
     monkeypatch.setenv("GEOSPOT_STATE_DIR", str(tmp_path / "state"))
     out = tmp_path / "demo"
-    command = ["--out", str(out), "--limit", "6", "--sft-steps", "2", "--rl-steps", "1"]
+    command = [
+        *_demo_of_make(),
+        "--out",
+        str(out),
+        "--limit",
+        "6",
+        "--sft-steps",
+        "2",
+        "--rl-steps",
+        "1",
+    ]
     with open_service("local"):
         done = CliRunner().invoke(demo, command, catch_exceptions=False)
         metrics = (out / "runs" / "rl" / "metrics.jsonl").read_bytes()

@@ -1,7 +1,7 @@
 """Every command block of the pages does what the page says, against stand-ins on loopback.
 
-A page is a test: its commands run one after the other in a folder that has what they name. What can't
-run here stands in `NOT_RUN` with its reason, held against the Makefile, the files or the command line.
+A page is a test: its commands run one after the other in a folder that has what they name. What another
+test runs stands in `ELSEWHERE` with its file, what none does in `NOT_RUN` with the reason.
 """
 
 import re
@@ -16,7 +16,17 @@ from pathlib import Path
 import pytest
 
 from tests.support import hub_server
-from tests.support.doc_commands import PAGES, ROOT, Command, StandIns, blocks, commands, small
+from tests.support.doc_commands import (
+    ELSEWHERE,
+    NOT_RUN,
+    PAGES,
+    ROOT,
+    Command,
+    StandIns,
+    blocks,
+    commands,
+    small,
+)
 from tests.support.evaluating import environment
 from tests.support.osv_repo import OSV5M, repo_of
 from tests.support.osv_tree import make_osv_tree
@@ -130,9 +140,9 @@ def test_the_commands_of_a_page_run(page: Path, place: Place) -> None:
     done_elsewhere = {line(one) for one in commands(PAGES[0])} if page != PAGES[0] else set[str]()
     ran: set[str] = set()
     for command in commands(page):
-        if command.reason is not None:
-            assert parsed(command, place), command
-        elif command.line.startswith("export "):
+        if command.reason is not None or command.elsewhere is not None:
+            continue
+        if command.line.startswith("export "):
             said |= exported(command.line, place.there)
         elif line(command) not in done_elsewhere:  # what the README says, too, is run there
             if not ran:
@@ -146,27 +156,24 @@ def line(command: Command) -> str:
     return " ".join(command.line.split())
 
 
-def parsed(command: Command, place: Place) -> bool:
-    """Whether a command that isn't run names targets, files, modules, extras and options that exist."""
+def test_what_is_not_run_here_is_run_there_or_has_a_reason() -> None:
+    everything = [command for page in PAGES for command in commands(page)]
+    for start in (*NOT_RUN, *ELSEWHERE):
+        assert any(one.line.startswith(start) for one in everything), (
+            f"no page has {start!r} any more"
+        )
+    for start, at in ELSEWHERE.items():
+        assert f'shown("{start}")' in (ROOT / at).read_text(encoding="utf-8"), (start, at)
+    for command in everything:
+        assert command.reason is None or there_is(command), command
+
+
+def there_is(command: Command) -> bool:
+    """Whether a command that no test runs names a target or a module that exists."""
     words = shlex.split(command.line)
     if words[0] == "make":
         return f"\n{words[1]}:" in (ROOT / "Makefile").read_text(encoding="utf-8")
-    if words[0] == "pytest":
-        return (ROOT / words[1]).is_file()
-    if words[:2] == ["python", "-m"]:
-        path = ROOT.joinpath(*words[2].split("."))
-        return path.is_dir() or path.with_suffix(".py").is_file()
-    if words[:2] == ["pip", "install"]:
-        extras = re.findall(r"\[([\w,]+)\]", command.line)
-        project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-        return "geospot" not in command.line or all(
-            f"\n{extra} = [" in project for group in extras for extra in group.split(",")
-        )
-    if words[0] == "geospot":
-        done = place.geospot([words[1], "--help"], {})
-        options = [word.partition("=")[0] for word in words if word.startswith("--")]
-        return done.returncode == 0 and all(option in done.stdout for option in options)
-    return True
+    return ROOT.joinpath(*words[2].split(".")).with_suffix(".py").is_file()
 
 
 def test_every_block_says_its_language() -> None:

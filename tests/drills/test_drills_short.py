@@ -1,6 +1,8 @@
 """Every drill, a few times: it comes about, and nothing is lost."""
 
+import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,10 @@ import pytest
 from tests.drills.drill import Attempt, Drill, Session, Trial, all_drills
 from tests.drills.flatness import Floats, flatness
 from tests.drills.running import Record, run_drill
+from tests.support.doc_commands import run_module, shown
 
-SHORT = [drill for drill in all_drills().values() if drill.short]
+PAGE = shown("python -m tests.drills")
+SHORT = [one for one in all_drills().values() if one.short and one.name not in " ".join(PAGE)]
 
 
 @pytest.mark.timeout(900)  # on a machine that does much else
@@ -20,6 +24,28 @@ def test_nothing_is_lost(drill: Drill, tmp_path: Path) -> None:
     tally = run_drill(drill, session, Record(tmp_path / "record.jsonl"))
     assert not [sentence for trial in tally.lost for sentence in trial.lost]
     assert tally.times >= drill.short
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("line", PAGE)
+def test_the_commands_of_the_page_drill(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The short form of what they say; where they say how to repeat a training's drill, a sooner one is."""
+    assert set(re.findall(r"kill_\w+", line)) <= set(all_drills())
+    words = re.sub(r"kill_(grpo|sft) --", "broken_runs --", line).split()
+    names = set(words) & set(all_drills())
+    words += ["--short", "--out", str(tmp_path)]
+    words += ["--times", "3"] if "--times" in words else []
+    assert run_module(words if names else [*words, "broken_runs"], monkeypatch) == 0
+    said = capsys.readouterr().out
+    done = [json.loads(trial) for trial in (tmp_path / "record.jsonl").read_text().splitlines()]
+    assert {trial["drill"] for trial in done} == (names or {"broken_runs"})
+    options = dict(pairwise(words))
+    assert f"seed {options.get('--seed', 0)}" in said
+    assert "--only" not in options or [trial["number"] for trial in done] == [
+        int(options["--only"])
+    ]
 
 
 def test_the_page_names_every_drill_and_those_that_have_no_short_form() -> None:

@@ -1,6 +1,7 @@
 """`geospot eval --engine ray`: workers on a real Ray cluster of this machine, asking over real sockets."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 
 from geospot.errors import PluginError
 from geospot.evaluation.results import read_json, read_records
+from tests.support.doc_commands import shown
 from tests.support.evaluating import begin_geospot, environment, geospot, run, wait_for
 from tests.support.vlm_server import Asked, Behaviour, VlmServer
 
@@ -73,6 +75,13 @@ def _arguments(server: VlmServer, out: Path, *more: object) -> list[str | Path]:
         "eval", "--backend", "openai", "--model", "some-vlm", "--base-url", server.base_url,
         "--dataset", "world", "--limit", str(_PHOTOS), "--out", out, *map(str, more),
     ]  # fmt: skip
+
+
+def _shown(server: VlmServer, out: Path) -> list[str | Path]:
+    """The command of docs/clusters.md, which has as many workers, with the data set that all have here."""
+    [line] = shown("geospot eval --engine ray")
+    words = shlex.split(line.replace("http://127.0.0.1:8000/v1", server.base_url))
+    return [*words[1:], "--dataset", "world", "--limit", str(_PHOTOS), "--out", out]
 
 
 def _ray(workers: int) -> tuple[object, ...]:
@@ -145,7 +154,8 @@ def cluster() -> Generator[_Cluster]:
 def test_summaries_are_equal_for_one_two_and_eight_workers_and_for_none(
     tmp_path: Path, cluster: _Cluster
 ) -> None:
-    """On a cluster that runs already, which is used and stays; with eight, more than it has cores.
+    """On a cluster that runs already, which is used and stays; with eight, more than it has cores, by
+    the command of the page.
 
     None is answered before all ask: no worker can have done what was another's.
     """
@@ -157,8 +167,9 @@ def test_summaries_are_equal_for_one_two_and_eight_workers_and_for_none(
     for workers in (1, 2, _WORKERS):
         out = tmp_path / str(workers)
         with _Together() as server:
-            more = (*_ray(workers), "--concurrency", _WORKERS)
-            done = cluster.run(*_arguments(server, out, *more))
+            is_shown = workers == _WORKERS
+            asked = _shown(server, out) if is_shown else _arguments(server, out, *_ray(workers))
+            done = cluster.run(*asked, "--concurrency", str(_WORKERS))
         assert done.returncode == 0, done.stderr
         said = f"Starting {workers} workers on the Ray cluster at {cluster.address}."
         assert said in done.stderr

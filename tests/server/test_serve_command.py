@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import tinker
 from tinker import types
 
+from tests.support.doc_commands import shown
 from tests.support.evaluating import geospot, start_geospot
 from tests.support.serving import serving
 
@@ -245,6 +247,9 @@ def test_a_model_that_cannot_be_fetched_ends_in_a_sentence(tmp_path: Path) -> No
         assert "Errno" not in said
 
 
-def test_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
-    with serving(tmp_path, end=signal.SIGINT):
-        pass
+def test_the_command_of_the_page_serves_and_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
+    """At a port that is free here."""
+    [line] = shown("geospot serve")
+    with serving(tmp_path, *shlex.split(line)[2:], end=signal.SIGINT) as address:
+        answer = httpx.get(f"{address}/api/v1/healthz", trust_env=False, timeout=60)
+        assert answer.status_code == 200

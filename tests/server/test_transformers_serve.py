@@ -1,6 +1,7 @@
 """Exported tiny models, read and served by transformers: its answers are the embedded engine's."""
 
 import io
+import shlex
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from geospot_backends.local.inputs import InputReader
 from geospot_backends.local.models import ModelRegistry
 from geospot_backends.local.tiny_processor import TinyVlmProcessor
 from geospot_backends.local.untyped import untyped
+from tests.support.doc_commands import shown
 from tests.support.evaluating import environment, geospot, records
 from tests.support.learning import engine_url
 from tests.support.photos import make_photo
@@ -44,16 +46,18 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def transformers_serve(model: Path, home: Path) -> Generator[str]:
-    """`transformers serve` in a process of its own; its address."""
+    """`transformers serve` in a process of its own, as docs/engine.md starts it; its address."""
+    [line] = shown("HF_HUB_OFFLINE=1 transformers serve")
+    program, *words = shlex.split(line.replace("tiny/", str(model)))[1:]
     (home / "hub").mkdir(parents=True)  # /v1/models fails without the folder
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    options = ("--trust-remote-code", "--device", "cpu", "--host", "127.0.0.1", "--port", str(port))
+    options = ("--host", "127.0.0.1", "--port", str(port))
     quiet = {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     log = home / "log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [Path(sys.executable).with_name("transformers"), "serve", model, *options],
+            [Path(sys.executable).with_name(program), *words, *options],
             stdout=output,
             stderr=subprocess.STDOUT,
             env=environment(quiet),

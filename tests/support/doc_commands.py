@@ -6,31 +6,41 @@ command is otherwise the page's own, with settings behind it that make it small;
 
 import json
 import re
+import runpy
 import shlex
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from geospot.config.recipes import TINY_SCRATCH
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 
-# Commands that can't be run here, by how they begin, and the reason.
+# Commands that no test runs, by how they begin, and the reason.
 NOT_RUN: Final = {
-    "make ": "runs everything, this test too; that the target is there is checked",
-    "source .venv/bin/activate": "changes a shell; tests/house/test_docs.py checks the path",
-    "pip install": "installs; tests/house/test_packaging.py does; the extra's name is checked",
-    "pip download": "fetches a package whose only use is the map's outlines",
-    "uv sync": "installs",
-    "pytest ": "a test of its own; that the file is there is checked",
-    "python -m tests.drills": "takes hours; tests/drills has a short form of its own",
-    "python -m tests.support.": "makes pictures and runs anew; that the module is there is checked",
-    "python -m benchmarks": "takes an hour and more; that the module is there is checked",
-    "python -m geospot.tui.atlas.pack": "needs the package above",
-    "HF_HUB_OFFLINE=1 transformers serve": "needs an extra of transformers; tests/engine loads the folder",
-    "geospot serve": "runs until it is ended; these tests' own server is started so",
-    "geospot eval --engine ray": "a cluster starts slowly; tests/evaluation has it. Its options are checked",
+    "make bench": "measures for an hour and more, beside peers that it installs from the package index",
+    "python -m tests.support.record_runs": "trains and evaluates over what tests look at; takes minutes",
+}
+
+# Commands that a test elsewhere runs, by how they begin, and where: it has their words from `shown`.
+ELSEWHERE: Final = {
+    "make demo": "tests/cli/test_score.py",
+    "make ": "tests/docs/test_other_programs.py",
+    "source ": "tests/docs/test_other_programs.py",
+    "pip install": "tests/docs/test_other_programs.py",
+    "pip download": "tests/docs/test_other_programs.py",
+    "pytest ": "tests/docs/test_other_programs.py",
+    "python -m geospot.tui.atlas.pack": "tests/docs/test_other_programs.py",
+    "python -m tests.support.take_pictures": "tests/docs/test_other_programs.py",
+    "python -m tests.drills": "tests/drills/test_drills_short.py",
+    "HF_HUB_OFFLINE=1 transformers serve": "tests/server/test_transformers_serve.py",
+    "geospot serve": "tests/server/test_serve_command.py",
+    "geospot eval --engine ray": "tests/evaluation/test_ray_engine.py",
 }
 
 
@@ -43,8 +53,13 @@ class Command:
 
     @property
     def reason(self) -> str | None:
-        """Why it isn't run, None where it is."""
+        """Why no test runs it, None where one does."""
         return next((why for start, why in NOT_RUN.items() if self.line.startswith(start)), None)
+
+    @property
+    def elsewhere(self) -> str | None:
+        """The file of the test that runs it, None where that is its page's."""
+        return next((at for start, at in ELSEWHERE.items() if self.line.startswith(start)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +94,22 @@ def commands(page: Path) -> list[Command]:
             if plain and not plain.startswith("#"):
                 found.append(Command(page.name, plain))
     return found
+
+
+def shown(start: str) -> list[str]:
+    """What the pages show that begins so and can be run, each once, for the tests in `ELSEWHERE`."""
+    found = [one for page in PAGES for one in commands(page) if one.line.startswith(start)]
+    return list(dict.fromkeys(one.line for one in found if one.reason is None))
+
+
+def run_module(words: Sequence[str | Path], monkeypatch: pytest.MonkeyPatch) -> int:
+    """`python -m MODULE …` in this process, which has most of its imports; the exit code."""
+    monkeypatch.setattr(sys, "argv", [*map(str, words[2:])])
+    try:
+        runpy.run_module(str(words[2]), run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
 
 
 def small(command: Command, there: StandIns) -> list[str]:

@@ -17,7 +17,7 @@ def serving(
     state: Path, *options: str, env: dict[str, str] | None = None, end: int = signal.SIGTERM
 ) -> Generator[str]:
     """A server in a process of its own; its address."""
-    words = ("serve", "--port", "0", "--state-dir", state, *options)
+    words = ("serve", *options, "--port", "0", "--state-dir", state)
     process = begin_geospot(*words, env=env, imports=ENGINE)
     lines: list[str] = []
     try:

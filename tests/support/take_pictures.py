@@ -1,8 +1,9 @@
 """Takes the pictures of the terminal app in the documents, of runs that `geospot demo` trains.
 
-python -m tests.support.take_pictures docs/images [DEMO]
+python -m tests.support.take_pictures docs/images [DEMO [NAME …]]
 
 DEMO is what `geospot demo --out DEMO` has left; without it the demo is run first, which takes some minutes.
+NAME is a picture's, such as `map`; without one all are taken.
 """
 
 import asyncio
@@ -60,7 +61,7 @@ _PICTURES: Final = (
 
 
 def main() -> None:
-    """Takes all of them."""
+    """Takes all of them, or those that are named."""
     target = Path(sys.argv[1]).absolute()
     with tempfile.TemporaryDirectory() as folder:
         demo = Path(sys.argv[2]) if len(sys.argv) > 2 else _train(Path(folder) / "demo")
@@ -73,9 +74,11 @@ def main() -> None:
             started_s = float(json.loads(beat.read_bytes())["started"])
             os.utime(beat.with_name("config.json"), (started_s, started_s))
         os.chdir(stage)
+        wanted = sys.argv[3:] or [picture.name for picture in _PICTURES]
         for picture in _PICTURES:
-            svg = asyncio.run(_taken(picture))
-            (target / f"{picture.name}.svg").write_text(svg, encoding="utf-8")
+            if picture.name in wanted:
+                svg = asyncio.run(_taken(picture))
+                (target / f"{picture.name}.svg").write_text(svg, encoding="utf-8")
 
 
 def _train(out: Path) -> Path:

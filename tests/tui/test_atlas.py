@@ -1,6 +1,5 @@
 """The world behind the map: outlines, the projection, great circles, countries, classes."""
 
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from geospot.tui.atlas.arcs import arc_dots
 from geospot.tui.atlas.classes import CHANGES, ERRORS
 from geospot.tui.atlas.projection import REGIONS, View, box_around
 from tests.support.approx import approx
+from tests.support.shapefiles import shapefile
 
 WORLD = View.of(REGIONS["world"], 240, 156)
 CITIES = {
@@ -63,26 +63,6 @@ def test_packed_rings_come_back_also_over_the_date_line() -> None:
     assert np.allclose(again.latitude_P, [*ring[:, 1], *hole[:, 1]], atol=0.006)
     assert again.country_R.tolist() == ["FJ", "--"]
     assert again.codes == ["FJ"]
-
-
-def shapefile(folder: Path, rings: list[list[tuple[float, float]]], names: list[str]) -> None:
-    """A layer of one polygon a ring, with columns iso_a3 and name."""
-    records = b""
-    for ring in rings:
-        body = struct.pack("<i32xiii", 5, 1, len(ring), 0)
-        body += b"".join(struct.pack("<2d", *corner) for corner in ring)
-        records += struct.pack(">2i", 1, len(body) // 2) + body
-    (folder / "layer.shp").write_bytes(struct.pack(">i96x", 9994) + records)
-    columns = b"".join(
-        name.ljust(11, b"\0") + b"C" + bytes(4) + bytes([width]) + bytes(15)
-        for name, width in ((b"iso_a3", 3), (b"name", 20))
-    )
-    header = struct.pack("<4xIHH20x", len(names), 32 + len(columns) + 1, 24)
-    rows = b"".join(
-        b" " + code.encode().ljust(3) + name.encode("latin-1").ljust(20)
-        for code, name in (text.split("/") for text in names)
-    )
-    (folder / "layer.dbf").write_bytes(header + columns + b"\r" + rows)
 
 
 def test_shapes_are_packed_with_their_countries(tmp_path: Path) -> None:
