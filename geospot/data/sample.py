@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from geospot.arrow import number_column, numbers_of
+
 # Arrow's own pool keeps most of what reading a large table took for a moment; malloc gives it back.
 pa.set_memory_pool(pa.system_memory_pool())
 
@@ -111,7 +113,7 @@ class SampleTable:
     @property
     def arrow(self) -> pa.Table:
         """The samples as an Arrow table; a copy where most of another table was taken."""
-        return self._table if self._row_N is None else self._table.take(self._row_N)
+        return self._table if self._row_N is None else self._table.take(number_column(self._row_N))
 
     @property
     def ids(self) -> list[str]:
@@ -134,7 +136,7 @@ class SampleTable:
         if self._row_N is not None:
             row_N = self._row_N[row_N]
         if 2 * len(row_N) < self._table.num_rows:
-            return SampleTable(self._table.take(row_N), self.dropped)
+            return SampleTable(self._table.take(number_column(row_N)), self.dropped)
         # Most of the rows: whoever owns the table holds it anyway, so it isn't held a second time.
         taken = SampleTable(self._table, self.dropped)
         taken._row_N = row_N
@@ -145,10 +147,10 @@ class SampleTable:
             if self._row_N is None:
                 yield table.slice(start, _BLOCK)
             else:
-                yield table.take(self._row_N[start : start + _BLOCK])
+                yield table.take(number_column(self._row_N[start : start + _BLOCK]))
 
     def _degrees(self, name: str) -> npt.NDArray[np.float64]:
-        degrees_N = self._table.column(name).to_numpy()
+        degrees_N = numbers_of(self._table.column(name))
         return degrees_N if self._row_N is None else degrees_N[self._row_N]
 
 

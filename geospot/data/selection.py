@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
+from geospot.arrow import text_column
 from geospot.data.sample import SampleTable
 
 pc: Any = pyarrow.compute
@@ -106,7 +107,7 @@ def sorted_sha256(lines: Iterable[str], head: Sequence[str] = ()) -> str:
     """
     stream, blocks = iter(lines), list[Any]()
     while block := list(islice(stream, _BLOCK)):
-        blocks.append(pa.array(block, pa.large_string()))
+        blocks.append(text_column(block))
     column: Any = pa.chunked_array(blocks, pa.large_string()).combine_chunks()
     del blocks
     order = pc.sort_indices(column)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
+from geospot.arrow import nothing, number_column, numbers_of, text_value
 from geospot.data.sample import SAMPLE_SCHEMA, SampleTable
 from geospot.errors import DataError
 
@@ -30,6 +31,7 @@ TEXT_SCHEMA: Final = pa.schema([(name, pa.string()) for name in SAMPLE_SCHEMA.na
 """The columns as `valid_rows` takes them from a source that is text."""
 
 _NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
+_NAN: Final[Any] = number_column(np.array([np.nan]))[0]
 
 Mask = npt.NDArray[np.bool_]
 Column = Any  # a chunked array; its stubs know too few of the calls that Arrow accepts
@@ -67,13 +69,13 @@ def valid_rows(raw: pa.Table) -> SampleTable:
         _drop(keep, broken_N, reason, dropped)
     _drop(keep, _repeated(columns["id"], keep), "duplicate_id", dropped)
 
-    columns["latitude"] = pa.array(latitude_N)
-    columns["longitude"] = pa.array(longitude_N)
+    columns["latitude"] = number_column(latitude_N)
+    columns["longitude"] = number_column(longitude_N)
     table = pa.Table.from_arrays(
         [columns[name] for name in SAMPLE_SCHEMA.names], names=SAMPLE_SCHEMA.names
     )
     if dropped:
-        table = table.filter(pa.array(keep))
+        table = table.filter(number_column(keep))
     return SampleTable(table, dropped)
 
 
@@ -85,7 +87,7 @@ def _text(raw: pa.Table, name: str) -> Column:
     column = column.cast(pa.string())
     if name != "image":  # a path may begin or end with a blank, strange as that is
         column = pc.utf8_trim_whitespace(column)
-    return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+    return pc.if_else(pc.equal(column, text_value("")), nothing(pa.string()), column)
 
 
 def _plain(raw: pa.Table, name: str) -> Column:
@@ -114,7 +116,7 @@ def _plain(raw: pa.Table, name: str) -> Column:
 
 def _text_of_floats(column: Column, name: str) -> Column:
     """A column that is floating point only because all of it is missing; ids are never accepted."""
-    present = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    present = pc.if_else(pc.is_nan(column), nothing(column.type), column)
     if name == "id" and present.null_count < len(present):
         raise DataError(
             "The ids are floating-point numbers, which can't hold the digits of a long id.",
@@ -128,19 +130,19 @@ def _degrees(raw: pa.Table, name: str) -> tuple[npt.NDArray[np.float64], Mask]:
     column = _plain(raw, name)
     if pa.types.is_string(column.type):
         column = pc.utf8_trim_whitespace(column)
-        given_N = ~_null(pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column))
+        given_N = ~_null(pc.if_else(pc.equal(column, text_value("")), nothing(column.type), column))
         numeric = pc.if_else(
-            pc.match_substring_regex(column, _NUMBER), column, pa.scalar(None, column.type)
+            pc.match_substring_regex(column, _NUMBER), column, nothing(column.type)
         )
         column = pc.utf8_ltrim(numeric, characters="+")  # Arrow's cast reads no plus sign
     else:
         given_N = ~_null(column)
-    degrees = pc.fill_null(column.cast(pa.float64(), safe=False), float("nan"))
-    return degrees.to_numpy(), given_N
+    degrees = pc.fill_null(column.cast(pa.float64(), safe=False), _NAN)
+    return numbers_of(degrees), given_N
 
 
 def _null(column: Column) -> Mask:
-    return pc.is_null(column).to_numpy()
+    return numbers_of(pc.is_null(column))
 
 
 def _drop(keep: Mask, broken_N: Mask, reason: str, dropped: dict[str, int]) -> None:
@@ -154,8 +156,8 @@ def _drop(keep: Mask, broken_N: Mask, reason: str, dropped: dict[str, int]) -> N
 def _repeated(ids: Column, keep: Mask) -> Mask:
     """Where an id stands that an earlier kept row has already."""
     repeated_N = np.zeros(len(keep), dtype=np.bool_)
-    kept = ids.filter(pa.array(keep)).combine_chunks()
-    repeated_N[keep] = ~first_of_each(kept.dictionary_encode().indices.to_numpy())
+    kept = ids.filter(number_column(keep)).combine_chunks()
+    repeated_N[keep] = ~first_of_each(numbers_of(kept.dictionary_encode().indices))
     return repeated_N
 
 

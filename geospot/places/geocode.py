@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 import numpy as np
 import numpy.typing as npt
 
+from geospot.arrow import numbers_of
 from geospot.errors import DataError
 
 NameArray = npt.NDArray[np.object_]
@@ -111,11 +112,11 @@ def city_table() -> CityTable:
     def names(column: str) -> NameArray:
         encoded = cast(Any, table.column(column).combine_chunks())
         words = np.array(encoded.dictionary.to_pylist(), dtype=object)
-        return words[encoded.indices.to_numpy()]  # one object a name, however often it is used
+        return words[numbers_of(encoded.indices)]  # one object a name, however often it is used
 
     return CityTable(
-        latitude_C=table.column("lat").to_numpy(),
-        longitude_C=table.column("lon").to_numpy(),
+        latitude_C=numbers_of(table.column("lat")),
+        longitude_C=numbers_of(table.column("lon")),
         places=PlaceColumns(names("name"), names("admin1"), names("admin2"), names("cc")),
     )
 
