@@ -56,6 +56,19 @@ LMMS: Final = Pins(
     last=("filelock==3.20.0",),
     without=("torchvision",),
 )
+# What its training programs import besides what ours brings: not all that it asks for can be installed.
+COOKBOOK: Final = Pins(
+    "tinker-cookbook",
+    (
+        "tinker-cookbook==0.6.1",
+        "blobfile==3.3.0",
+        "chz==0.4.0",
+        "lxml==6.1.3",
+        "pycryptodomex==3.24.2",
+        "termcolor==3.3.0",
+        "urllib3==2.8.0",
+    ),
+)
 PLACES: Final = Pins("places", ("geopy==2.5.0", "geographiclib==2.1", "haversine==2.9.0"))
 PLOTS: Final = Pins("matplotlib", ("matplotlib==3.11.2",))
 

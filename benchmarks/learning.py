@@ -6,7 +6,7 @@ in no time. Beside ours stand a naive loop on the SDK and tinker-cookbook's own,
 on the same photos.
 """
 
-import importlib.util
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks import environments
 from benchmarks.clock import Clock, Seen, latency_s, look, services
+from benchmarks.environments import layered
 from benchmarks.records import Figure, Table
 from benchmarks.training_loops import Measured, measure, settings
 from geospot.config.learning import RLConfig
@@ -96,8 +98,8 @@ def _sizes(quick: bool) -> _Sizes:
         _Loop("cookbook", _ASYNC, COOKBOOK, count, ahead),
         _Loop("naive", _SYNC, "first loop on the SDK", count, {}),
     ]
-    if importlib.util.find_spec("tinker_cookbook") is None:
-        loops = [loop for loop in loops if loop.who != "cookbook"]
+    pythons = interpreters()
+    loops = [loop for loop in loops if loop.who in pythons]
     return _Sizes(0.5, 0.05, 4, 4, loops) if quick else _Sizes(10.0, 1.0, 16, 8, loops)
 
 
@@ -116,17 +118,27 @@ def main(quick: bool) -> Table:
     return Table(figures, cookbook_versions(), notes)
 
 
+def interpreters() -> dict[str, Path]:
+    """Which Python runs each loop: the cookbook has an environment of its own, where it can be had."""
+    ours = Path(sys.executable)
+    python = layered(environments.COOKBOOK)
+    cookbook = {} if isinstance(python, str) else {"cookbook": python}
+    return {"ours": ours, "bare": ours, "naive": ours} | cookbook
+
+
 def cookbook_versions() -> dict[str, str]:
-    """Of the SDK and, where it is installed, the cookbook."""
-    names = ("tinker", "tinker_cookbook")
-    return {name: version(name) for name in names if importlib.util.find_spec(name) is not None}
+    """Of the SDK and, where it can be installed, the cookbook."""
+    name = "tinker-cookbook"
+    pinned = environments.COOKBOOK.versions
+    cookbook = {name: pinned[name]} if "cookbook" in interpreters() else {}
+    return {"tinker": version("tinker")} | cookbook
 
 
 def _run(sizes: _Sizes, urls: Sequence[str], folder: Path) -> list[_Ran]:
     def run(loop: _Loop, url: str, place: int) -> _Ran:
         log_path = folder / str(place)
         config = settings(url, log_path, loop.steps, sizes.groups, sizes.size, **loop.more)
-        measured = measure(loop.who, config)
+        measured = measure(loop.who, config, interpreters()[loop.who])
         seen = look(url)
         asked_s = seen.moments_s("create_model")[0]
         return _Ran(loop, measured, seen, critical_path_s(config, seen.clock, asked_s))

@@ -39,6 +39,7 @@ RANK: Final = 32
 MAX_TOKENS: Final = 128
 RATE: Final = 1e-4
 _KEY: Final = "tml-bench"
+_ROOT: Final = Path(__file__).parents[1]
 
 
 @dataclass(slots=True)
@@ -94,11 +95,11 @@ async def open_photos(config: RLConfig) -> GeoRLDataset:
     return await GeoDatasetBuilder(config, renderer, prompt, config.max_image_size)()
 
 
-def measure(who: str, config: RLConfig) -> Measured:
-    """One run in a process of its own, measured from before it starts."""
-    command = [sys.executable, "-m", "benchmarks.training_loops", who, config.model_dump_json()]
+def measure(who: str, config: RLConfig, python: Path = Path(sys.executable)) -> Measured:
+    """One run in a process of its own by this interpreter, measured from before it starts."""
+    command = [str(python), "-m", "benchmarks.training_loops", who, config.model_dump_json()]
     began_s = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
