@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.trl_task import IMAGES, settings
+from benchmarks.trl_task import settings
 from benchmarks.turns import Turns
 from geospot import train
 from geospot.config.learning import RLConfig
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import tinker
 
 
-def main(folder: Path, steps: int) -> None:
+def main(folder: Path, steps: int, images: int) -> None:
     """A whole run, which waits for its turn before each step."""
     turns = Turns()
     snapshot = Trainer[RLConfig].snapshot
@@ -44,7 +44,7 @@ def main(folder: Path, steps: int) -> None:
         return asyncio.ensure_future(waited())
 
     Trainer.snapshot = in_turn  # type: ignore[method-assign]
-    asyncio.run(train.run(settings(folder, steps)))
+    asyncio.run(train.run(settings(folder, steps, images)))
     turns.say(_rollouts(folder / "run" / ROLLOUTS))
 
 
@@ -55,7 +55,7 @@ async def _logprobs(trainer: Trainer[RLConfig]) -> list[list[float]]:
         maker = ExampleMaker(data, trainer.renderer, trainer.prompt, trainer.max_image_size)
         examples = [
             maker.example(data.samples[number])
-            for number in data.order(trainer.config.seed).batch(0, IMAGES)
+            for number in data.order(trainer.config.seed).batch(0, trainer.config.batch_size)
         ]
     finally:
         data.close()
@@ -76,4 +76,4 @@ def _rollouts(file: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -11,7 +11,6 @@ from geospot.data.world import open_world
 PROMPT: Final = "tiny"
 TAU_KM: Final = 2000.0
 FORMAT_COEF: Final = 0.1
-IMAGES: Final = 16
 GROUP: Final = 8
 MAX_TOKENS: Final = 64
 LEARNING_RATE: Final = 1e-5
@@ -33,8 +32,8 @@ def write_photos(folder: Path, count: int) -> None:
             table.writerow([name, sample.latitude, sample.longitude, *place])
 
 
-def settings(folder: Path, steps: int) -> RLConfig:
-    """Our run. TRL's settings are the same by other names."""
+def settings(folder: Path, steps: int, images: int) -> RLConfig:
+    """Our run, with so many photos a step. TRL's settings are the same by other names."""
     return RLConfig(
         service="local",
         model_name=TINY_MODEL,
@@ -44,7 +43,7 @@ def settings(folder: Path, steps: int) -> RLConfig:
         log_path=folder / "run",
         coord_tau=[TAU_KM],
         format_coef=FORMAT_COEF,
-        batch_size=IMAGES,
+        batch_size=images,
         group_size=GROUP,
         max_tokens=MAX_TOKENS,
         max_steps=steps,

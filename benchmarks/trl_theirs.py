@@ -14,7 +14,6 @@ from typing import Any, Final
 from benchmarks.trl_task import (
     FORMAT_COEF,
     GROUP,
-    IMAGES,
     LEARNING_RATE,
     MAX_TOKENS,
     TAU_KM,
@@ -74,11 +73,11 @@ def _reward(text: str, latitude: float, longitude: float) -> float:
     return coord_reward(km, [TAU_KM])
 
 
-def main(folder: Path, steps: int) -> None:
+def main(folder: Path, steps: int, images: int) -> None:
     """A whole training, which waits for its turn before each step."""
     turns = Turns()
     untyped("torch").set_num_threads(1)
-    samples = _samples(folder, steps)
+    samples = _samples(folder, steps, images)
     rewards = Rewards()
     processor = _processor()
     trainer = untyped("trl").GRPOTrainer(
@@ -86,12 +85,12 @@ def main(folder: Path, steps: int) -> None:
             str(tiny_vlm.FOLDER), dtype="float32"
         ),
         reward_funcs=rewards,
-        args=_arguments(folder, steps),
+        args=_arguments(folder, steps, images),
         train_dataset=_dataset(samples),
         processing_class=processor,
         callbacks=[_callback(turns)],
     )
-    turns.say({"logprobs": _logprobs(trainer.model, processor, samples[:IMAGES])})
+    turns.say({"logprobs": _logprobs(trainer.model, processor, samples[:images])})
     trainer.train()
     turns.say(
         {
@@ -102,12 +101,12 @@ def main(folder: Path, steps: int) -> None:
     )
 
 
-def _arguments(folder: Path, steps: int) -> Any:
+def _arguments(folder: Path, steps: int, images: int) -> Any:
     return untyped("trl").GRPOConfig(
         output_dir=str(folder / "trl"),
         use_cpu=True,
         bf16=False,
-        per_device_train_batch_size=IMAGES * GROUP,
+        per_device_train_batch_size=images * GROUP,
         num_generations=GROUP,
         max_completion_length=MAX_TOKENS,
         max_steps=steps,
@@ -130,13 +129,13 @@ def _arguments(folder: Path, steps: int) -> Any:
     )
 
 
-def _samples(folder: Path, steps: int) -> list[Photo]:
+def _samples(folder: Path, steps: int, images: int) -> list[Photo]:
     """The photos of our run in its order."""
-    config = settings(folder, steps)
+    config = settings(folder, steps, images)
     data = open_training_data(config)
     try:
         order = data.order(config.seed)
-        chosen = [data.samples[one] for step in range(steps) for one in order.batch(step, IMAGES)]
+        chosen = [data.samples[one] for step in range(steps) for one in order.batch(step, images)]
         return [(one, read_photo(data.dataset, one, config.max_image_size).data) for one in chosen]
     finally:
         data.close()
@@ -203,4 +202,4 @@ def _logprobs(model: Any, processor: Any, samples: Sequence[Photo]) -> list[list
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
