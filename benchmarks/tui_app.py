@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from geospot.tui.app import GeospotApp
+from geospot.tui.hangup import end_with
 
 SCREENS: Final = ("runs", "run", "rollouts", "map", "compare_runs")
 
@@ -29,6 +30,7 @@ def main(screen: str, folder: Path) -> None:
 
     app = GeospotApp([folder if screen == "runs" else folder.parent / "none"], first=first)
     os.write(3, b"imported\n")
+    end_with(sys.__stdin__ or sys.stdin)  # also where whoever measures was killed
     app.run()
 
 
