@@ -34,7 +34,7 @@ loops take turns, run by run: a value is the median of a run's steps, and the ra
 
 def main(quick: bool) -> Table:
     """The table. A full run takes about seven minutes."""
-    count, sizes, rounds = (5, (4,), 1) if quick else (6, (8, 24, 64), 3)
+    count, sizes, rounds = (5, (4,), 1) if quick else (5, (8, 24, 64), 3)
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder, services((0.0, 0.0)) as (url,):
         photos = {"JPEGs": str(_folder(Path(folder), count * max(sizes))), "world": "world"}
