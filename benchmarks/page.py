@@ -9,6 +9,7 @@ from benchmarks.records import FOLDER, Conditions, Figure, Record
 
 PAGE: Final = "RESULTS.md"
 _LOWEST: Final = 12
+_WHY: Final = Path(__file__).with_name("lowest.md")
 _INTRO: Final = """\
 # Benchmarks beside peers
 
@@ -30,7 +31,7 @@ def markdown(records: Sequence[Record], pictures: Path, names: Sequence[str]) ->
         pictures: those that lie in this folder's `results`.
         names: of all benchmarks that there are; those without a record are named.
     """
-    parts = [_INTRO, *_unmeasured(records, names), _lowest(records)]
+    parts = [_INTRO, *_unmeasured(records, names), _lowest(records), _WHY.read_text()]
     parts += [_section(record, pictures) for record in records]
     return "\n".join(parts)
 
