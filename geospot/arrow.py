@@ -15,6 +15,7 @@ import pyarrow as pa
 
 # The stubs know neither numpy's arrays as buffers nor what an array's type is.
 _Array: Any = pa.Array
+_Chunked: Any = pa.ChunkedArray
 _buffer: Any = pa.py_buffer
 
 
@@ -27,21 +28,28 @@ def number_column(value_N: npt.NDArray[Any]) -> Any:
     return _Array.from_buffers(kind, len(whole_N), [None, _buffer(whole_N)])
 
 
-def text_column(texts: Sequence[str]) -> Any:
+def text_column(texts: Sequence[str | None]) -> Any:
     """Texts as an Arrow array of `large_string`.
 
     Raises:
         UnicodeEncodeError: one of them is half a character.
     """
-    encoded = [text.encode() for text in texts]
+    encoded = [text.encode() if text else b"" for text in texts]
     ends_N = np.fromiter(accumulate(map(len, encoded), initial=0), np.int64, len(texts) + 1)
-    buffers = [None, _buffer(ends_N), _buffer(b"".join(encoded))]
+    there_N = np.fromiter((text is not None for text in texts), np.bool_, len(texts))
+    there = None if there_N.all() else _buffer(np.packbits(there_N, bitorder="little"))
+    buffers = [there, _buffer(ends_N), _buffer(b"".join(encoded))]
     return _Array.from_buffers(pa.large_string(), len(texts), buffers)
+
+
+def short_text_column(texts: Sequence[str | None]) -> Any:
+    """The same of `string`, of 2 GB at most."""
+    return text_column(texts).cast(pa.string())
 
 
 def text_value(text: str) -> Any:
     """One text, as the functions of `pyarrow.compute` take it."""
-    return text_column([text]).cast(pa.string())[0]
+    return short_text_column([text])[0]
 
 
 def nothing(kind: Any) -> Any:
@@ -49,9 +57,16 @@ def nothing(kind: Any) -> Any:
     return cast(Any, pa.nulls(1, kind))[0]
 
 
+def one_piece(column: Any) -> Any:
+    """A chunked array as one array; an array as it is."""
+    if not isinstance(column, _Chunked):
+        return column
+    return column.combine_chunks() if column.num_chunks else cast(Any, pa.nulls(0, column.type))
+
+
 def numbers_of(column: Any) -> npt.NDArray[Any]:
     """Numbers or truth values of an Arrow column without nulls; read-only where they lie in it."""
-    whole: Any = column.combine_chunks() if hasattr(column, "combine_chunks") else column
+    whole = one_piece(column)
     if pa.types.is_boolean(whole.type):
         return numbers_of(whole.cast(pa.uint8())).view(np.bool_)
     return cast("npt.NDArray[Any]", np.from_dlpack(whole))

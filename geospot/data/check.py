@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from geospot.arrow import numbers_of
 from geospot.data.dataset import GeoDataset
 from geospot.data.exif import GPS_IFD
 from geospot.data.leakage import (
@@ -169,7 +170,7 @@ def _countries(table: SampleTable) -> tuple[dict[str, int], int]:
     """Images by country as the data set has it, most first, and how many have none."""
     column: Any = table.arrow.column("country").combine_chunks()
     encoded = column.dictionary_encode()
-    codes_N = encoded.indices.drop_null().to_numpy()
+    codes_N = numbers_of(encoded.indices.drop_null())
     counts: list[int] = np.bincount(codes_N, minlength=len(encoded.dictionary)).tolist()
     names: list[str] = encoded.dictionary.to_pylist()
     ranked = sorted(zip(names, counts, strict=True), key=lambda item: (-item[1], item[0]))

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
+from geospot.arrow import nothing, number_column, short_text_column, text_value
 from geospot.data.columns import find_columns, refuse_overrides
 from geospot.data.dataset import GeoDataset
 from geospot.data.exif import gps_position
@@ -124,7 +126,8 @@ def _from_upper_metadata(
     """The rows of the root's one metadata file that name photos in the split's folder."""
     raw = _read_metadata(path, columns)
     prefix = f"{base.relative_to(root).as_posix()}/"
-    raw = raw.filter(pc.fill_null(pc.starts_with(raw.column("image"), prefix), False))
+    starts_so = pc.starts_with(raw.column("image"), prefix)
+    raw = raw.filter(pc.fill_null(starts_so, number_column(np.array([False]))[0]))
     raw = _with_images(raw, pc.utf8_slice_codeunits(raw.column("image"), len(prefix)))
     return valid_rows(_with_ids(raw))
 
@@ -135,14 +138,21 @@ def _from_exif(base: Path, photos: list[str], progress: Progress) -> SampleTable
         positions.append(_position(base, photo))
         if done % 100 == 0 or done == len(photos):
             progress("reading GPS positions", done, len(photos))
-    known = [position or (None, None) for position in positions]
+    is_known = number_column(np.array([position is not None for position in positions], np.bool_))
+    latitude_N, longitude_N = (
+        np.array([position or (0.0, 0.0) for position in positions]).reshape(-1, 2).T
+    )
+    latitudes, longitudes = (
+        pc.if_else(is_known, number_column(degrees_N), nothing(pa.float64()))
+        for degrees_N in (latitude_N, longitude_N)
+    )
     return valid_rows(
         pa.table(
             {
-                "id": pa.array(photos, pa.string()),
-                "image": pa.array(photos, pa.string()),
-                "latitude": pa.array([latitude for latitude, _ in known], pa.float64()),
-                "longitude": pa.array([longitude for _, longitude in known], pa.float64()),
+                "id": short_text_column(photos),
+                "image": short_text_column(photos),
+                "latitude": latitudes,
+                "longitude": longitudes,
             }
         )
     )
@@ -165,9 +175,9 @@ def _with_images(raw: pa.Table, images: Any) -> pa.Table:
 
 def _joined(folder: str, images: Any) -> Any:
     """`folder/image`, null where the image is null or empty."""
-    empty = pc.equal(images, "")
-    joined = pc.binary_join_element_wise(folder, images, "/")
-    return pc.if_else(empty, pa.scalar(None, pa.string()), joined)
+    empty = pc.equal(images, text_value(""))
+    joined = pc.binary_join_element_wise(text_value(folder), images, text_value("/"))
+    return pc.if_else(empty, nothing(pa.string()), joined)
 
 
 def _with_ids(raw: pa.Table) -> pa.Table:

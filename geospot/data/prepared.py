@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from geospot.arrow import number_column, short_text_column
 from geospot.data.memberjoin import NO_MEMBER, Members, matched, part_of
 from geospot.data.progress import Progress
 from geospot.data.sample import SAMPLE_SCHEMA, SampleTable
@@ -204,18 +205,18 @@ def take_rows(prepared: Path, wanted_K: npt.NDArray[np.int64]) -> SampleTable:
     order_K = np.argsort(wanted_K, kind="stable")
     ordered_K = wanted_K[order_K]
     source = _open(prepared)
-    parts: list[pa.Table] = [SAMPLE_SCHEMA.empty_table()]
+    parts: list[pa.Table] = [pa.Table.from_batches([], schema=SAMPLE_SCHEMA)]
     first = 0
     for group in range(source.num_row_groups):
         last = first + source.metadata.row_group(group).num_rows
         begin, end = np.searchsorted(ordered_K, [first, last])
         if begin < end:
-            local_K: Column = pa.array(ordered_K[begin:end] - first)
+            local_K: Column = number_column(ordered_K[begin:end] - first)
             parts.append(source.read_row_group(group).take(local_K).replace_schema_metadata())
         first = last
     back_K = np.empty_like(order_K)
     back_K[order_K] = np.arange(len(order_K))
-    restore_K: Column = pa.array(back_K)
+    restore_K: Column = number_column(back_K)
     return SampleTable(pa.concat_tables(parts).take(restore_K), dropped_rows(prepared))
 
 
@@ -281,7 +282,7 @@ def _csv_batches(
     for batch in reader:
         table = pa.Table.from_batches([batch])
         table = table.rename_columns([wanted[name] for name in table.column_names])
-        handles = pa.array([NO_MEMBER], pa.string()).take(pa.array([0] * len(table)))
+        handles = short_text_column([NO_MEMBER]).take(number_column(np.zeros(len(table), np.int8)))
         yield table.append_column("image", handles)
 
 
@@ -330,7 +331,7 @@ def _join(folder: Path, parts: Sequence[tuple[str, Path]], progress: Progress) -
             table = pa.Table.from_batches([batch]).replace_schema_metadata()
             handles = members.handles(handle_N[here], batch.column("id"))
             table = table.set_column(at, pa.field("image", pa.string(), False), handles)
-            writer.write_table(table.filter(pa.array(keep_N[here])))
+            writer.write_table(table.filter(number_column(keep_N[here])))
             done += len(batch)
             progress(_JOINING, done, total)
         writer.add_key_value_metadata({_DROPPED: json.dumps(counts)})

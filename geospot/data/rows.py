@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 import pyarrow as pa
 
+from geospot.arrow import short_text_column
 from geospot.data.columns import find_columns, flatten
 from geospot.errors import DataError, refuse_if_exhausted
 from geospot.textsafe import printable
@@ -65,7 +66,7 @@ def table_of_rows(rows: Iterator[dict[str, object]], wanted: Mapping[str, str]) 
         for field, name in wanted.items():
             columns[field].append(json_text(field, row.get(name)))
     return pa.Table.from_arrays(
-        [pa.array(values, pa.string()) for values in columns.values()], names=list(columns)
+        [short_text_column(values) for values in columns.values()], names=list(columns)
     )
 
 

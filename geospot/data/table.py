@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 import pyarrow as pa
 import pyarrow.compute
 
+from geospot.arrow import short_text_column
 from geospot.data.columns import find_columns
 from geospot.data.dataset import GeoDataset
 from geospot.data.download import URL_MARK, Downloader
@@ -166,7 +167,7 @@ def _holds_bytes(path: Path, column: str) -> bool:
 def _rows_with_bytes(number: int, path: Path, wanted: Mapping[str, str]) -> pa.Table:
     """Everything but the images themselves, with handles `file:row`."""
     raw = read_columns(path, {field: name for field, name in wanted.items() if field != "image"})
-    handles = pa.array([f"{number}:{row}" for row in range(raw.num_rows)], pa.string())
+    handles = short_text_column([f"{number}:{row}" for row in range(raw.num_rows)])
     raw = raw.append_column("image", handles)
     if "id" in wanted:
         return raw
@@ -184,7 +185,7 @@ def _paths_inside(path: Path, column: str) -> pa.StringArray | None:
         structs: Any = file.read(columns=[f"{column}.path"]).column(column)
     inside: list[str | None] = [cell and cell["path"] for cell in structs.to_pylist()]
     whole = all(inside) and len(set(inside)) == len(inside)
-    return pa.array(inside, pa.string()) if whole else None
+    return short_text_column(inside) if whole else None
 
 
 def _name(path: Path, split: str) -> str:

@@ -1,5 +1,7 @@
 """Numpy to Arrow and back, and that no pandas comes with it."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,18 +12,26 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from geospot.arrow import number_column, numbers_of, text_column, text_value
+from geospot.arrow import (
+    number_column,
+    numbers_of,
+    short_text_column,
+    text_column,
+    text_value,
+)
+from tests.support.osv_tree import make_osv_tree
+from tests.support.photos import make_photo
 
 _OPENS = """
 import sys
 from geospot.data.open import open_dataset
 from geospot.places import reverse_geocode
 
-dataset = open_dataset(sys.argv[1])
-table = dataset.table
-assert dataset.select(2, 0).table.latitude_N.size == 2
-assert reverse_geocode(table.latitude_N, table.longitude_N).country_N.size == 3
-print("pandas" in sys.modules)
+for source in sys.argv[1:]:
+    dataset = open_dataset(source, split="test")
+    table = dataset.select(2, 0).table
+    assert reverse_geocode(table.latitude_N, table.longitude_N).country_N.size == 2
+    print(source, "pandas" in sys.modules)
 """
 
 
@@ -39,6 +49,7 @@ def test_texts_become_a_column() -> None:
     texts = ["", "Zürich", "東京", ""]
     assert text_column(texts).to_pylist() == texts
     assert text_column([]).to_pylist() == []
+    assert short_text_column([None, *texts, None]).to_pylist() == [None, *texts, None]
     assert text_value("Ōsaka").as_py() == "Ōsaka"
 
 
@@ -48,11 +59,22 @@ def test_half_a_character_is_no_text() -> None:
 
 
 def test_what_an_evaluation_opens_and_selects_needs_no_pandas(tmp_path: Path) -> None:
-    table = tmp_path / "photos.csv"
-    table.write_text(
-        "id,image,latitude,longitude\n1,a.jpg,46,7\n2,b.jpg,47,8\n3,c.jpg,,8\n4,d.jpg,4,8\n"
-    )
+    make_osv_tree(tmp_path / "osv5m", images=8)
+    places = {"1": (46.0, 7.0), "2": (47.0, 8.0), "4": (4.0, 8.0)}
+    (tmp_path / "photos").mkdir()
+    for name, place in places.items():
+        (tmp_path / "photos" / f"{name}.jpg").write_bytes(make_photo(name, gps=place))
+    rows = [(name, f"photos/{name}.jpg", *place) for name, place in places.items()]
+    table, lines = tmp_path / "photos.csv", tmp_path / "photos.jsonl"
+    head = ("id", "image", "latitude", "longitude")
+    table.write_text("".join(f"{','.join(map(str, row))}\n" for row in (head, *rows)))
+    lines.write_text("".join(f"{json.dumps(dict(zip(head, row, strict=True)))}\n" for row in rows))
+    sources = ("world", tmp_path / "osv5m", tmp_path / "photos", table, lines)
     done = subprocess.run(
-        [sys.executable, "-c", _OPENS, str(table)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", _OPENS, *map(str, sources)],
+        env=os.environ | {"GEOSPOT_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert done.stdout == "False\n"
+    assert done.stdout.splitlines() == [f"{source} False" for source in sources]

@@ -31,7 +31,6 @@ CLIENT: Final = (
     "geospot.cli.eval",
     "geospot.data.world.render",
     "geospot_backends.tinker_sampler",
-    "pandas",  # pyarrow imports it with the first array that it makes
     "scipy.spatial",
     "transformers.models.auto.tokenization_auto",
 )

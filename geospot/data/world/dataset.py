@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from geospot.arrow import number_column, short_text_column
 from geospot.data.dataset import GeoDataset
 from geospot.data.sample import SAMPLE_SCHEMA, GeoSample, SampleTable
 from geospot.data.world.sites import draw_points, sites
@@ -74,11 +75,10 @@ def _build_table(split: str, seed: int, size: int) -> SampleTable:
     found = reverse_geocode(latitude_N, longitude_N)
     ids = [f"world{VERSION}-{seed}-{split}-{index:07d}" for index in range(size)]
     labels = [unique_labels(found[index], fixed=True) for index in range(size)]
-    columns: dict[str, Any] = {
-        "id": ids,
-        "image": ids,
-        "latitude": latitude_N,
-        "longitude": longitude_N,
+    degrees = {"latitude": latitude_N, "longitude": longitude_N}
+    texts: dict[str, list[str | None]] = {
+        "id": list(ids),
+        "image": list(ids),
         "city": _known(found.city_N),
         "region": _known(found.region_N),
         "sub_region": _known(found.sub_region_N),
@@ -88,7 +88,11 @@ def _build_table(split: str, seed: int, size: int) -> SampleTable:
         "unique_sub_region": [label.unique_sub_region for label in labels],
         "sequence": [None] * size,
     }
-    return SampleTable(pa.Table.from_pydict(columns, schema=SAMPLE_SCHEMA))
+    arrays: list[Any] = [
+        number_column(degrees[name]) if name in degrees else short_text_column(texts[name])
+        for name in SAMPLE_SCHEMA.names
+    ]
+    return SampleTable(pa.Table.from_arrays(arrays, schema=SAMPLE_SCHEMA))
 
 
 def _known(name_N: NameArray) -> list[str | None]:
