@@ -1,7 +1,7 @@
 """The scripted endpoint in a process of its own: it deals behaviours by photo, and counts who asked.
 
 `python -m tests.drills.dealer PLAN.json`: an object that names, by a photo's digest, a place in
-`tests.support.dealt.DEALT`; photos that it doesn't name get the first. It prints its port, serves until its
+`tests.support.dealt.HANDS`; photos that it doesn't name get the first. It prints its port, serves until its
 standard input ends, and then prints how often each photo was asked about.
 """
 
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.dealt import DEALT
+from tests.support.dealt import HANDS
 from tests.support.vlm_server import Asked, Behaviour, VlmServer
 
 
@@ -53,7 +53,7 @@ def main(path: Path) -> None:
     plan: dict[str, int] = json.loads(path.read_text())
 
     def deal(asked: Asked) -> Behaviour:
-        return DEALT[plan.get(asked.digest, 0)][0]
+        return HANDS[plan.get(asked.digest, 0)].behaviour_at(asked.attempt)
 
     with VlmServer(deal, keeps=False) as server:
         sys.stdout.write(f"{server.port}\n")

@@ -1,8 +1,10 @@
 """The hostile endpoint of the evaluation tests, many times over: outcomes are counted as it dealt them.
 
-Each behaviour alone, then all of them mixed. A server that answers nobody for long is taken for dead, and
-the evaluation ends, as it should; here it is told to be patient, so that every sample is dealt with. What the
-server was asked has to be what the records say: no request is repeated behind anybody's back.
+Each behaviour alone, then all of them mixed: once without those that stall, and once without those that ask
+for fewer requests, since an evaluation that asks as few at once as they want waits for hours for the others.
+A server that answers nobody for long is taken for dead, and the evaluation ends, as it should; here it is told
+to be patient, so that every sample is dealt with. What the server was asked has to be what the records say: no
+request is repeated behind anybody's back.
 
 Where every answer stalls, an evaluation never gets beyond the few requests that it starts with
 (`limiter.START`), since only an answer lets it ask more at once: `times` samples take
@@ -11,8 +13,8 @@ as it should be: a server that answers nobody isn't asked by hundreds at once.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +23,7 @@ from geospot.evaluation.results import read_records
 from tests.drills.dealer import dealer
 from tests.drills.drill import Session, Trial, drill
 from tests.drills.many_photos import write_many_photos
-from tests.support.dealt import DEALT
+from tests.support.dealt import HANDS
 from tests.support.evaluating import run
 
 _PATIENT: Final = Settings(
@@ -35,24 +37,44 @@ answer takes seconds, and where nobody waits so long it is rightly counted as no
 _SHORT_AT_ONCE: Final = 32
 
 
+@dataclass(frozen=True, slots=True)
+class _Deal:
+    """Which behaviours are dealt in one evaluation, and how long an answer is waited for."""
+
+    what: str
+    hands: Sequence[int]
+    patience_s: float
+
+
+def _deals() -> list[_Deal]:
+    stalls = {at for at, hand in enumerate(HANDS) if hand.behaviour.kind == "stall"}
+    limits = {at for at, hand in enumerate(HANDS) if hand.behaviour.status in (429, 503, 529)}
+    alone = [
+        _Deal(hand.name, [at], _STALLED_S if at in stalls else _ANSWERED_S)
+        for at, hand in enumerate(HANDS)
+    ]
+    everything = set(range(len(HANDS)))
+    return [
+        *alone,
+        _Deal("all behaviours but rate limits mixed", sorted(everything - limits), _MIXED_S),
+        _Deal("all behaviours but stalls mixed", sorted(everything - stalls), _ANSWERED_S),
+    ]
+
+
 @drill("hostile endpoint, samples a behaviour, alone and mixed", times=10_000, short=10)
 def hostile_endpoint(session: Session) -> Iterator[Trial]:
-    """A trial a behaviour, and one of all, which is the short form; `times` samples of each."""
-    first = len(DEALT) if session.is_short else 0
-    for number in range(first, len(DEALT) + 1):
-        if session.only not in (None, number):
+    """A trial a behaviour, and two of nearly all, which are the short form; `times` samples of each."""
+    for number, deal in enumerate(_deals()):
+        if session.only not in (None, number) or (session.is_short and len(deal.hands) == 1):
             continue
         folder = session.folder / str(number)
         folder.mkdir(parents=True)
-        if number < len(DEALT):
-            yield _dealt(session, number, folder, [number] * session.times)
-        else:
-            hand = [at for at in range(len(DEALT)) for _ in range(session.times)]
-            session.chance(number).shuffle(hand)
-            yield _dealt(session, number, folder, hand)
+        hand = [at for at in deal.hands for _ in range(session.times)]
+        session.chance(number).shuffle(hand)
+        yield _dealt(session, number, folder, deal, hand)
 
 
-def _dealt(session: Session, number: int, folder: Path, hand: list[int]) -> Trial:
+def _dealt(session: Session, number: int, folder: Path, deal: _Deal, hand: list[int]) -> Trial:
     """One evaluation; `hand` has the behaviour for each of its photos."""
     digests = write_many_photos(folder / "osv", len(hand))
     dealt = dict(zip(digests, hand, strict=True))
@@ -64,7 +86,7 @@ def _dealt(session: Session, number: int, folder: Path, hand: list[int]) -> Tria
             settings=replace(_PATIENT, concurrency=_SHORT_AT_ONCE)
             if session.is_short
             else _PATIENT,
-            timeout=_patience_s(number),
+            timeout=deal.patience_s,
             canary=False,
         )
     if done.ending == "interrupted":
@@ -74,21 +96,8 @@ def _dealt(session: Session, number: int, folder: Path, hand: list[int]) -> Tria
         *_miscounted(done.summary, dealt),
         *_asked_otherwise(folder / "out", digests, server.asked),
     ]
-    what = "all behaviours mixed" if number == len(DEALT) else _named(number)
     requests = sum(server.asked.values())
-    return Trial(f"{what}: {requests:,} requests", len(hand), tuple(lost[:20]), number=number)
-
-
-def _patience_s(number: int) -> float:
-    if number == len(DEALT):
-        return _MIXED_S
-    return _STALLED_S if DEALT[number][0].kind == "stall" else _ANSWERED_S
-
-
-def _named(number: int) -> str:
-    behaviour, outcome = DEALT[number]
-    how = f"{behaviour.kind} {behaviour.status}" if behaviour.kind == "status" else behaviour.kind
-    return f"{how} {behaviour.text[:24]!r}, {outcome}"
+    return Trial(f"{deal.what}: {requests:,} requests", len(hand), tuple(lost[:20]), number=number)
 
 
 def _otherwise(out: Path, dealt: Mapping[str, int]) -> Iterator[str]:
@@ -96,13 +105,13 @@ def _otherwise(out: Path, dealt: Mapping[str, int]) -> Iterator[str]:
     lines: Counter[str] = Counter()
     for record in read_records(out / "samples.jsonl"):
         lines[record.id] += 1
-        if record.outcome is not (due := DEALT[dealt[record.id]][1]):
+        if record.outcome is not (due := HANDS[dealt[record.id]].outcome):
             yield f"{record.id} is {record.outcome} for {due}: {record.error or record.text[:80]}"
     yield from (f"{id_} has {lines[id_]} lines" for id_ in dealt if lines[id_] != 1)
 
 
 def _miscounted(summary: Mapping[str, Any], dealt: Mapping[str, int]) -> Iterator[str]:
-    due = Counter(str(DEALT[at][1]) for at in dealt.values())
+    due = Counter(str(HANDS[at].outcome) for at in dealt.values())
     counted = {name: n for name, n in summary["outcomes"].items() if n}
     if counted != dict(due) or summary["not_asked"] or summary["n"] != len(dealt):
         yield f"the summary counts {counted} for {dict(due)}, {summary['not_asked']} not asked"

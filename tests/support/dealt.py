@@ -1,5 +1,6 @@
 """How an endpoint answers, and what has to become of the question: every behaviour with its outcome."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from geospot.outcomes import Outcome
@@ -36,3 +37,43 @@ DEALT: Final[list[tuple[Behaviour, Outcome]]] = [
     (Behaviour(kind="raw", body=_ROUTER_ERROR), Outcome.TRANSPORT_ERROR),
     (Behaviour(kind="raw", body=[]), Outcome.TRANSPORT_ERROR),
 ]
+
+PASSING: Final = {
+    "429 in seconds": Behaviour(kind="status", status=429, headers=(("retry-after", "0.02"),)),
+    "429 plain": Behaviour(kind="status", status=429),
+    "500": Behaviour(kind="status", status=500),
+    "502": Behaviour(kind="status", status=502),
+    "503": Behaviour(kind="status", status=503),
+    "529": Behaviour(kind="status", status=529),
+    "reset in mid-body": Behaviour(kind="reset"),
+    "half a JSON": Behaviour(kind="half_json"),
+    "wrong content type": Behaviour(kind="html"),
+    "empty choices": Behaviour(kind="no_choices"),
+    "stall": Behaviour(kind="stall"),
+}
+"""Faults after which the next answer is a good one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """What is dealt to a photo: how it is answered each time, or at first, and its outcome."""
+
+    name: str
+    behaviour: Behaviour
+    outcome: Outcome
+    passes: bool = False
+
+    def behaviour_at(self, attempt: int) -> Behaviour:
+        """How it is answered, after so many earlier questions."""
+        return Behaviour() if self.passes and attempt else self.behaviour
+
+
+def _named(behaviour: Behaviour, outcome: Outcome) -> str:
+    how = f"{behaviour.kind} {behaviour.status}" if behaviour.kind == "status" else behaviour.kind
+    return f"{how} {behaviour.text[:24]!r}, {outcome}"
+
+
+HANDS: Final = (
+    *(Hand(_named(behaviour, outcome), behaviour, outcome) for behaviour, outcome in DEALT),
+    *(Hand(f"{name}, then ok", how, Outcome.OK, passes=True) for name, how in PASSING.items()),
+)
