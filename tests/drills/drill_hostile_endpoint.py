@@ -2,9 +2,9 @@
 
 Each behaviour alone, then all of them mixed: once without those that stall, and once without those that ask
 for fewer requests, since an evaluation that asks as few at once as they want waits for hours for the others.
-A server that answers nobody for long is taken for dead, and the evaluation ends, as it should; here it is told
-to be patient, so that every sample is dealt with. What the server was asked has to be what the records say: no
-request is repeated behind anybody's back.
+A server that answers nobody for long is taken for dead, and the evaluation ends, as it should; here it is
+told to be patient, so that every sample is dealt with. What the server was asked has to be what the records
+say: no request is repeated behind anybody's back.
 
 Where every answer stalls, an evaluation never gets beyond the few requests that it starts with
 (`limiter.START`), since only an answer lets it ask more at once: `times` samples take
