@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.records import Conditions
 
 _ROOT = Path(__file__).parents[1]
+_WRITTEN = ("results", "RESULTS.md")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -87,10 +88,20 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    """Which version of this repository it is; with a + where something isn't committed."""
-    command = ["git", "describe", "--always", "--dirty=+"]
+    """Which version of this repository it is; with a + where something but these records isn't committed."""
+    commit = _git("describe", "--always").strip() or "unknown"
+    changed = _git(
+        "status", "--porcelain", "--", ".", *(f":!benchmarks/{name}" for name in _WRITTEN)
+    )
+    return f"{commit}+" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    """What git says; nothing where there is none."""
     try:
-        done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", *arguments], cwd=_ROOT, capture_output=True, text=True, check=False
+        )
     except OSError:
-        return "unknown"
-    return done.stdout.strip() or "unknown"
+        return ""
+    return done.stdout
