@@ -31,8 +31,7 @@ _ROUNDS: Final = {4: 12, 8: 12, 16: 12, 32: 9}
 _WARM_UP: Final = 2
 _NOTES: Final = f"""\
 {GROUP} rollouts of each photo, of at most {MAX_TOKENS} tokens, temperature 1, one torch thread each.
-Processor
-time is of client, server and engine together.
+Processor time is of client, server and engine together.
 """
 _ROOT: Final = Path(__file__).parents[1]
 
