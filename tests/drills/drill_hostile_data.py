@@ -41,6 +41,11 @@ _ODD_CELLS: Final = (
     "caf\u00e9 \u202e",
     "x\x1b[31m",
 )
+_TWICE: Final = "plain0"
+"""An id that two rows have, in every source."""
+_MIXED: Final = 0.25
+"""How often a table has a byte that is no UTF-8; it has to be refused then."""
+_LATIN: Final = "M\xfcnchen".encode("latin-1")
 _LIMIT_S: Final = 300.0
 
 
@@ -72,8 +77,10 @@ class _Dealt:
     def photos(self) -> dict[str, bytes]:
         return self.good | self.bad | self.either
 
-    def as_set(self, spec: Path | str, **env: str) -> _Set:
-        return _Set(str(spec), dict(self.good), set(self.bad), env=env)
+    def as_set(self, spec: Path | str, *, is_readable: bool = True, **env: str) -> _Set:
+        asked = {id_: photo for id_, photo in self.good.items() if id_ != _TWICE}
+        once = {_TWICE}  # which of its two rows counts is the reader's to say
+        return _Set(str(spec), asked, set(self.bad), once, env, is_readable)
 
 
 def _deal(chance: random.Random, folder: Path) -> _Dealt:
@@ -99,10 +106,10 @@ def _osv5m(dealt: _Dealt, root: Path, chance: random.Random) -> _Set:
     writer.writerow([str(dealt.secret.with_suffix("")), 1.5, 2.5, "DE", "c", "r"])
     for trap in ("evil", "../evil", "../../../evil", str(root.parent / "evil")):
         writer.writerow([trap, 1.5, 2.5, "DE", "c", "r"])
-    mixed = chance.random() < 0.25
+    mixed = chance.random() < _MIXED
     data = out.getvalue().encode() + b"nul,1.5,2.5,D\x00E,a\x00b,r\n"
-    data += b"latin,1.5,2.5,DE,M\xfcnchen,r\n" * mixed
-    data += b"plain0,3.5,4.5,DE,c,r\n"  # there twice
+    data += (b"latin,1.5,2.5,DE," + _LATIN + b",r\n") * mixed
+    data += f"{_TWICE},3.5,4.5,DE,c,r\n".encode()
     data += b'giant,1.5,2.5,DE,"' + b"y" * _LONG_CELL + b'",r\nnowhere,NaN,1e999,DE,c,r\n'
     (root / "test.csv").write_bytes(data)
     with zipfile.ZipFile(images / "00.zip", "w") as archive:
@@ -116,29 +123,26 @@ def _osv5m(dealt: _Dealt, root: Path, chance: random.Random) -> _Set:
         ):
             archive.writestr(name, make_photo("evil"))
         archive.writestr("00/latin.jpg", make_photo("latin"))
-    made = dealt.as_set(root)
-    made.is_readable = not mixed
-    made.asked.pop("plain0")  # which of its two rows counts is the reader's to say
-    made.once.add("plain0")
-    return made
+    return dealt.as_set(root, is_readable=not mixed)
 
 
-def _rows(dealt: _Dealt, paths: dict[str, str], *more: str) -> str:
+def _rows(dealt: _Dealt, paths: dict[str, str], mixed: bool, *more: str) -> bytes:
+    """A CSV of photos, of paths that lead out, of one photo twice; some say München in another encoding."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["file_name", "latitude", "longitude", "city"])
     for n, path in enumerate(paths.values()):
         writer.writerow([path, 10 + n, 20 - n, _ODD_CELLS[n % len(_ODD_CELLS)]])
     outside = ("../secret.jpg", str(dealt.secret), f"file://{dealt.secret}")
-    for path in (*outside, "a\x00b.jpg", "", *more):
+    for path in (*outside, paths[_TWICE], "a\x00b.jpg", "", *more):
         writer.writerow([path, 1.5, 2.5, "c"])
     writer.writerow(["giant.jpg", 1.5, 2.5, "y" * _LONG_CELL])
-    return out.getvalue()
+    return out.getvalue().encode() + (b"latin.jpg,1.5,2.5," + _LATIN + b"\n") * mixed
 
 
 def _folder(dealt: _Dealt, root: Path, chance: random.Random) -> _Set:
     """A folder of photos and a metadata.csv that points out of it; links, too."""
-    del chance
+    mixed = chance.random() < _MIXED
     for id_, photo in dealt.photos.items():
         (root / f"{id_}.jpg").write_bytes(photo)
     (root / "link.jpg").symlink_to(dealt.secret)
@@ -146,9 +150,9 @@ def _folder(dealt: _Dealt, root: Path, chance: random.Random) -> _Set:
     (root / "folder.jpg").mkdir()
     odd = {"link", "pipe", "folder"}
     names = {id_: f"{id_}.jpg" for id_ in dealt.photos}
-    rows = _rows(dealt, names, *(f"{name}.jpg" for name in sorted(odd)))
-    (root / "metadata.csv").write_text(rows)
-    made = dealt.as_set(root)
+    rows = _rows(dealt, names, mixed, *(f"{name}.jpg" for name in sorted(odd)))
+    (root / "metadata.csv").write_bytes(rows)
+    made = dealt.as_set(root, is_readable=not mixed)
     made.refused |= odd
     return made
 
@@ -159,10 +163,11 @@ def _table(dealt: _Dealt, root: Path, chance: random.Random) -> _Set:
     for id_, photo in dealt.photos.items():
         (root / "p" / f"{id_}.jpg").write_bytes(photo)
     names = {id_: f"p/{id_}.jpg" for id_ in dealt.photos}
+    mixed = chance.random() < _MIXED
     if chance.random() < 0.5:
         path = root / "rows.csv"
-        path.write_text("image" + _rows(dealt, names).removeprefix("file_name"))
-        return dealt.as_set(path)
+        path.write_bytes(b"image" + _rows(dealt, names, mixed).removeprefix(b"file_name"))
+        return dealt.as_set(path, is_readable=not mixed)
     path = root / "rows.jsonl"
     lines = [
         json.dumps(
@@ -177,11 +182,18 @@ def _table(dealt: _Dealt, root: Path, chance: random.Random) -> _Set:
         for n, (id_, name) in enumerate(names.items())
     ]
     lines += [
-        json.dumps({"id": name, "image": name, "lat": 1.5, "lng": 2.5})
-        for name in ("../secret.jpg", str(dealt.secret))
+        json.dumps({"id": id_, "image": name, "lat": 1.5, "lng": 2.5})
+        for id_, name in (
+            ("../secret.jpg", "../secret.jpg"),
+            (str(dealt.secret), str(dealt.secret)),
+            (_TWICE, names[_TWICE]),
+        )
     ]
-    path.write_text("\n".join(lines) + "\n")
-    return dealt.as_set(path)
+    latin = (
+        b'{"id": "latin", "image": "p/plain1.jpg", "lat": 1, "lng": 2, "city": "' + _LATIN + b'"}\n'
+    )
+    path.write_bytes("\n".join(lines).encode() + b"\n" + latin * mixed)
+    return dealt.as_set(path, is_readable=not mixed)
 
 
 def _tars(dealt: _Dealt, root: Path, chance: random.Random) -> _Set:
@@ -201,6 +213,10 @@ def _tars(dealt: _Dealt, root: Path, chance: random.Random) -> _Set:
         for name in ("../evil", str(root.parent / "evil")):
             add(f"{name}.jpg", make_photo(name))
             add(f"{name}.json", place)
+        add(f"{_TWICE}.jpg", dealt.photos[_TWICE])
+        add(f"{_TWICE}.json", place)
+        add("latin.jpg", make_photo("latin"))
+        add("latin.json", b'{"lat": 1.5, "lng": 2.5, "city": "' + _LATIN + b'"}')
         add("linked.jpg", b"", tarfile.SYMTYPE, str(dealt.secret))
         add("linked.json", place)
         add("giant.jpg", make_photo("giant"))
@@ -215,9 +231,10 @@ def _hub_files(dealt: _Dealt, root: Path) -> Repo:
         {"bytes": data, "path": f"../{id_}.jpg"} for id_, data in dealt.photos.items()
     ]
     photos += [{"bytes": None, "path": "../secret.jpg"}, {"bytes": None, "path": str(dealt.secret)}]
+    photos.append(photos[0])
     count = len(photos)
     columns = {
-        "id": [*dealt.photos, "outside0", "outside1"],
+        "id": [*dealt.photos, "outside0", "outside1", next(iter(dealt.photos))],
         "image": photos,
         "lat": [float(10 + n) for n in range(count)],
         "lng": [float(20 - n) for n in range(count)],
@@ -324,7 +341,7 @@ def _unlike(made: _Set, out: Path) -> Iterator[str]:
         if outcome is not Outcome.OK:
             why = found[id_].error if id_ in found else "no record"
             yield f"{id_} could be asked about, and is {outcome}: {why}"
-    times = Counter(record.id for record in read_records(out / "samples.jsonl"))
+    times = Counter(Path(record.id).stem for record in read_records(out / "samples.jsonl"))
     yield from (f"{id_} has {times[id_]} records" for id_ in made.once if times[id_] != 1)
     for id_ in made.refused:
         outcome = found[id_].outcome if id_ in found else None

@@ -17,6 +17,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -59,12 +60,13 @@ class _Place:
         self.seen = {path: _stamp(path) for path in given}
 
     def written(self) -> Iterator[Path]:
-        """Files that have been made or changed since the last call."""
-        names = (Path(at, name) for at, _, found in os.walk(self.folder) for name in found)
+        """Files that have been made or changed since the last call, Ray's beyond its link, too."""
+        walk = os.walk(self.folder, followlinks=True)
+        names = (Path(at, name) for at, _, found in walk for name in found)
         for path in names:  # a run goes on meanwhile, and its folders come and go
             with suppress(FileNotFoundError):
                 stamp = _stamp(path)
-                if self.seen.get(path) != stamp:
+                if self.seen.get(path) != stamp and path.is_file():  # sockets can't be read
                     self.seen[path] = stamp
                     yield path
 
@@ -128,7 +130,12 @@ def _served(folder: Path) -> Generator[tuple[_Place, Urls]]:
             redirects=ears[6].url,
             nobody=f"http://127.0.0.1:{_NOBODY}",
         )
-        yield _Place(folder, make_place(folder, urls), ears), urls
+        ray = stack.enter_context(TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True))
+        env = make_place(folder, urls) | {
+            "RAY_TMPDIR": ray
+        }  # whose sockets' paths have to be short
+        (folder / "ray").symlink_to(ray)
+        yield _Place(folder, env, ears), urls
 
 
 def _of_hub() -> Repo:

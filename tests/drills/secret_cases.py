@@ -152,6 +152,8 @@ def _asking(urls: Urls) -> Iterator[Step]:
         return (*ask, "--base-url", url, "--api-key-env", "MY_OWN_KEY", "--max-retries", "0")
 
     yield "eval", Case((*at(urls.chat), *photos, "--out", "res"), keys=key)
+    workers = ("--engine", "ray", "--workers", "2", "--out", "of-workers")
+    yield "eval", Case((*at(urls.chat), *photos, *workers), keys=key)
     yield "eval", Case((*ask, "--base-url", urls.chat, *photos, "--out", "keyless"), FAILED)
     yield "eval", Case((*ask, "--base-url", with_password, *photos), WRONG)
     yield "eval", Case((*at(f"{urls.nobody}/v1"), *photos), FAILED)
