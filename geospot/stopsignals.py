@@ -15,3 +15,13 @@ def stop_signals() -> tuple[signal.Signals, ...]:
     """
     outlives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return _ASKING if outlives else (*_ASKING, signal.SIGHUP)
+
+
+def hear_interrupts() -> None:
+    """Has SIGINT interrupt this process also where it was started to ignore it.
+
+    A shell starts so what a script has in the background. Once work is under way it asks for the end all the
+    same, and before that `geospot runs stop` would ask in vain, and wait for ever.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

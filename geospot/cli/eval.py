@@ -50,7 +50,9 @@ def evaluate(config: ConfigFile = None, *, said: dict[str, Any]) -> None:
     from geospot.evaluation.evaluate import evaluate as run
     from geospot.evaluation.progress import TerminalView
     from geospot.runs.evaluations import this_process
+    from geospot.stopsignals import hear_interrupts
 
+    hear_interrupts()
     view = TerminalView(console)
     process = this_process(settings.model_dump(mode="json", exclude_unset=True))
     try:

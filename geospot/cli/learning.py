@@ -11,6 +11,7 @@ from geospot.cli.console import data_progress, stderr_console
 from geospot.config.learning import LearnConfig
 from geospot.learning.display import TerminalRunView
 from geospot.learning.session import Finished
+from geospot.stopsignals import hear_interrupts
 from geospot.textsafe import printable
 
 Run = Callable[..., Awaitable[Finished]]
@@ -32,6 +33,7 @@ _FIGURES: Final = {
 
 def train(run: Run, config: LearnConfig) -> None:
     """Runs a training under a live display, prints how it ended, and exits with its code."""
+    hear_interrupts()
     console = stderr_console()
     view = TerminalRunView(console)
     ask = _ask if sys.stdin.isatty() else None

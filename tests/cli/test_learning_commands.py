@@ -2,13 +2,18 @@
 
 import asyncio
 import json
+import os
+import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from geospot.cli.eval import app as evaluation
 from geospot.cli.keyvalue import complete_key, read_settings, setting_rows
+from geospot.cli.learning import train
 from geospot.cli.rl import app as rl
 from geospot.cli.sft import app as sft
 from geospot.config.evaluation import EvalConfig
@@ -16,6 +21,7 @@ from geospot.config.learning import LearnConfig, RLConfig, SFTConfig
 from geospot.errors import UsageError
 from geospot.evaluation.evaluate import evaluate
 from geospot.evaluation.progress import TerminalView
+from geospot.learning.session import Finished
 from tests.support.evaluating import geospot
 from tests.support.learning import checkpoint_rows, engine_url, rows_of
 from tests.support.vlm_server import dead_port
@@ -142,3 +148,37 @@ def test_from_nothing_to_a_model_that_can_be_evaluated(tmp_path: Path) -> None:
     assert again.returncode == 2
     assert "already holds a run" in again.stderr
     assert "Traceback" not in again.stderr
+
+
+@pytest.fixture
+def in_the_background() -> Generator[None]:
+    """As a shell starts what a script has in the background: what Ctrl-C sends is ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+async def _starts_for_ever(*_: object, **__: object) -> Finished:
+    """What `geospot runs stop` sends while a run starts, and a run that doesn't end by itself."""
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.sleep(60)
+    raise AssertionError("nobody heard")
+
+
+@pytest.mark.usefixtures("in_the_background")
+def test_a_training_in_the_background_of_a_script_hears_of_its_end_while_it_starts() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(_starts_for_ever, SFTConfig())
+
+
+@pytest.mark.usefixtures("in_the_background")
+def test_an_evaluation_in_the_background_of_a_script_does_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("geospot.evaluation.evaluate.evaluate", _starts_for_ever)
+    done = CliRunner().invoke(evaluation, ["--backend", "constant"])
+    assert isinstance(done.exception, SystemExit)
+    assert done.exit_code == 130
+    assert "Every answer is kept" in done.output
