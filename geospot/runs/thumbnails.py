@@ -91,7 +91,8 @@ def _small(data: bytes) -> "PreparedImage":
     with open_image(data) as image:
         times = max(image.size) / MAX_SIDE
         if times > 1:
-            image.draft(None, (int(image.width / times), int(image.height / times)))
+            width, height = (max(int(side / times), 1) for side in image.size)
+            image.draft(None, (width, height))
             return prepare_decoded(image, MAX_SIDE)
     return prepare_image(data)
 

@@ -20,6 +20,17 @@ def test_the_longest_side_is_256_and_the_shape_stays(tmp_path: Path) -> None:
         assert image.size == (256, 128)
 
 
+@pytest.mark.parametrize(("size", "small"), [((600, 1), (256, 1)), ((1, 5000), (1, 256))])
+def test_a_line_is_a_photo_too(
+    tmp_path: Path, size: tuple[int, int], small: tuple[int, int]
+) -> None:
+    assert ThumbnailStore(tmp_path, 1.0).add("a", photo(0, size))
+    path = find_thumbnail(tmp_path, "a")
+    assert path is not None
+    with Image.open(path) as image:
+        assert image.size == small
+
+
 def test_nothing_says_where_the_photo_was_taken(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010E] = "SECRET-PLACE"
