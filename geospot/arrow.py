@@ -5,15 +5,16 @@ look first whether the values are pandas', and import pandas for that wherever i
 0.2 s of processor time for a library that nothing here uses. These don't.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 # The stubs know neither numpy's arrays as buffers nor what an array's type is.
+_CHUNK: Final = 10_000
 _Array: Any = pa.Array
 _Chunked: Any = pa.ChunkedArray
 _buffer: Any = pa.py_buffer
@@ -23,7 +24,7 @@ def number_column(value_N: npt.NDArray[Any]) -> Any:
     """Numbers or truth values as an Arrow array; numbers lie where they lay."""
     if value_N.dtype == np.bool_:
         return number_column(value_N.view(np.uint8)).cast(pa.bool_())
-    whole_N = np.ascontiguousarray(value_N)
+    whole_N = np.ascontiguousarray(value_N, value_N.dtype.newbyteorder("="))
     kind: Any = pa.from_numpy_dtype(whole_N.dtype)
     return _Array.from_buffers(kind, len(whole_N), [None, _buffer(whole_N)])
 
@@ -45,6 +46,18 @@ def text_column(texts: Sequence[str | None]) -> Any:
 def short_text_column(texts: Sequence[str | None]) -> Any:
     """The same of `string`, of 2 GB at most."""
     return text_column(texts).cast(pa.string())
+
+
+def text_table(rows: Sequence[Mapping[str, str | None]], names: Sequence[str]) -> pa.Table:
+    """Rows of texts as a table of these columns of `string`; what a row lacks is null."""
+    columns = [_text_chunks([row.get(name) for row in rows]) for name in names]
+    return pa.Table.from_arrays(columns, names=list(names))
+
+
+def _text_chunks(texts: Sequence[str | None]) -> Any:
+    """A column in pieces, none of which comes near the 2 GB that one of `string` can have."""
+    starts = range(0, max(len(texts), 1), _CHUNK)
+    return pa.chunked_array([short_text_column(texts[at : at + _CHUNK]) for at in starts])
 
 
 def text_value(text: str) -> Any:

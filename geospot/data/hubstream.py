@@ -8,8 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, cast
 
-import pyarrow as pa
-
+from geospot.arrow import text_table
 from geospot.data.columns import find_columns
 from geospot.data.dataset import StreamedDataset
 from geospot.data.download import Downloader
@@ -126,7 +125,7 @@ def _append(
         if field != "image":
             fields[field] = json_text(field, row.get(column))
     spool.seen += 1
-    valid = valid_rows(pa.Table.from_pylist([fields], schema=TEXT_SCHEMA))
+    valid = valid_rows(text_table([fields], TEXT_SCHEMA.names))
     reason = next(iter(valid.dropped), None)
     if reason is None and valid[0].id in spool.ids:
         reason = "duplicate_id"

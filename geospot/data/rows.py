@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 import pyarrow as pa
 
-from geospot.arrow import short_text_column
+from geospot.arrow import text_table
 from geospot.data.columns import find_columns, flatten
 from geospot.errors import DataError, refuse_if_exhausted
 from geospot.textsafe import printable
@@ -61,13 +61,10 @@ def names_an_image(path: Path, overrides: Mapping[str, str] | None = None) -> bo
 
 def table_of_rows(rows: Iterator[dict[str, object]], wanted: Mapping[str, str]) -> pa.Table:
     """Rows of JSON values as a table of text columns; `wanted` is new name → key of the row."""
-    columns: dict[str, list[str | None]] = {field: [] for field in wanted}
-    for row in rows:
-        for field, name in wanted.items():
-            columns[field].append(json_text(field, row.get(name)))
-    return pa.Table.from_arrays(
-        [short_text_column(values) for values in columns.values()], names=list(columns)
-    )
+    kept = [
+        {field: json_text(field, row.get(name)) for field, name in wanted.items()} for row in rows
+    ]
+    return text_table(kept, list(wanted))
 
 
 def json_text(field: str, value: object) -> str | None:

@@ -1,14 +1,14 @@
 """The one shape that every data source is brought into: a sample, and a columnar table of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Final, cast
+from dataclasses import dataclass
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from geospot.arrow import number_column, numbers_of
+from geospot.arrow import number_column, numbers_of, short_text_column
 
 # Arrow's own pool keeps most of what reading a large table took for a moment; malloc gives it back.
 pa.set_memory_pool(pa.system_memory_pool())
@@ -90,8 +90,15 @@ class SampleTable:
         cls, samples: Sequence[GeoSample], dropped: Mapping[str, int] | None = None
     ) -> "SampleTable":
         """A table of samples already made one by one; for sources of modest size."""
-        rows = [asdict(sample) for sample in samples]
-        return cls(pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA), dropped)
+        columns: list[Any] = []
+        for name in SAMPLE_SCHEMA.names:
+            values = [getattr(sample, name) for sample in samples]
+            columns.append(
+                number_column(np.array(values, np.float64))
+                if name in ("latitude", "longitude")
+                else short_text_column(values)
+            )
+        return cls(pa.Table.from_arrays(columns, schema=SAMPLE_SCHEMA), dropped)
 
     def __len__(self) -> int:
         return self._table.num_rows if self._row_N is None else len(self._row_N)

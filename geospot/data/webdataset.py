@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 
 import pyarrow as pa
 
+from geospot.arrow import text_table
 from geospot.data.columns import find_columns, flatten, same_column
 from geospot.data.dataset import GeoDataset
 from geospot.data.progress import Progress, silent
@@ -60,7 +61,7 @@ def open_webdataset(
             _put(groups, member, number, reader)
             if count % 1000 == 0:
                 progress("indexing tars", before + member.offset, total)
-        tables.append(pa.Table.from_pylist(list(_rows(groups)), schema=TEXT_SCHEMA))
+        tables.append(text_table(list(_rows(groups)), TEXT_SCHEMA.names))
         before += path.stat().st_size
     progress("indexing tars", total, total)
     reader.check()

@@ -17,10 +17,12 @@ from geospot.arrow import (
     numbers_of,
     short_text_column,
     text_column,
+    text_table,
     text_value,
 )
 from tests.support.osv_tree import make_osv_tree
 from tests.support.photos import make_photo
+from tests.support.tars import Member, write_tar
 
 _OPENS = """
 import sys
@@ -43,6 +45,8 @@ def test_numbers_go_there_and_back(kind: Any) -> None:
     back_N = numbers_of(pa.chunked_array([column.slice(1, 2), column.slice(3)]))
     assert back_N.dtype == value_N.dtype
     assert back_N.tolist() == value_N[1:].tolist()
+    swapped_N = value_N.astype(value_N.dtype.newbyteorder(">"))
+    assert number_column(swapped_N).to_pylist() == value_N.tolist()
 
 
 def test_texts_become_a_column() -> None:
@@ -51,6 +55,15 @@ def test_texts_become_a_column() -> None:
     assert text_column([]).to_pylist() == []
     assert short_text_column([None, *texts, None]).to_pylist() == [None, *texts, None]
     assert text_value("Ōsaka").as_py() == "Ōsaka"
+
+
+def test_rows_become_a_table_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geospot.arrow._CHUNK", 2)
+    rows: list[dict[str, str | None]] = [{"a": "1"}, {"a": "2", "b": "x"}, {"b": None, "c": "no"}]
+    table = text_table(rows, ["a", "b"])
+    assert table.to_pydict() == {"a": ["1", "2", None], "b": [None, "x", None]}
+    assert table.column("a").num_chunks == 2
+    assert text_table([], ["a"]).num_rows == 0
 
 
 def test_half_a_character_is_no_text() -> None:
@@ -69,7 +82,13 @@ def test_what_an_evaluation_opens_and_selects_needs_no_pandas(tmp_path: Path) ->
     head = ("id", "image", "latitude", "longitude")
     table.write_text("".join(f"{','.join(map(str, row))}\n" for row in (head, *rows)))
     lines.write_text("".join(f"{json.dumps(dict(zip(head, row, strict=True)))}\n" for row in rows))
-    sources = ("world", tmp_path / "osv5m", tmp_path / "photos", table, lines)
+    shard = tmp_path / "shards" / "test-000.tar"
+    members: list[Member] = []
+    for name, (latitude, longitude) in places.items():
+        members.append((f"{name}.jpg", make_photo(name)))
+        members.append((f"{name}.json", {"lat": latitude, "lng": longitude}))
+    write_tar(shard, members)
+    sources = ("world", tmp_path / "osv5m", tmp_path / "photos", table, lines, shard.parent)
     done = subprocess.run(
         [sys.executable, "-c", _OPENS, *map(str, sources)],
         env=os.environ | {"GEOSPOT_CACHE": str(tmp_path / "cache")},
