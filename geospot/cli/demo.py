@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from geospot.cli.leaderboard import show
+from geospot.stopsignals import hear_interrupts
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -42,6 +43,7 @@ def demo(
     from geospot_leaderboard.export import to_csv
     from geospot_leaderboard.ranking import rank
 
+    hear_interrupts()
     console = stderr_console()
     scale = Scale(sft_steps or SFT_STEPS, rl_steps or RL_STEPS, limit)
     run = Demo(out, scale, seed, TerminalView(console), TerminalRunView(console))

@@ -10,6 +10,7 @@ from geospot.cli.console import data_progress, finish, stderr_console
 from geospot.cli.options import options_from
 from geospot.config.evaluation import EvalConfig
 from geospot.config.load import build, read_toml
+from geospot.stopsignals import hear_interrupts
 from geospot.textsafe import printable
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -39,6 +40,7 @@ def evaluate(config: ConfigFile = None, *, said: dict[str, Any]) -> None:
     geospot eval --backend prior --dataset world --limit 500
     geospot eval --config eval.toml --limit all --dry-run
     """
+    hear_interrupts()
     settings = build(EvalConfig, read_toml(config) if config else {}, said)
     console = stderr_console()
     if settings.dry_run:
@@ -50,9 +52,7 @@ def evaluate(config: ConfigFile = None, *, said: dict[str, Any]) -> None:
     from geospot.evaluation.evaluate import evaluate as run
     from geospot.evaluation.progress import TerminalView
     from geospot.runs.evaluations import this_process
-    from geospot.stopsignals import hear_interrupts
 
-    hear_interrupts()
     view = TerminalView(console)
     process = this_process(settings.model_dump(mode="json", exclude_unset=True))
     try:
