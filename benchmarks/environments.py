@@ -113,9 +113,9 @@ def layered(pins: Pins) -> Path | str:
 
 
 def environment(folder: Path, packages: Sequence[str]) -> Path | str:
-    """The interpreter of a new environment with these packages alone, or why there is none.
+    """The interpreter of a new environment that has these packages over those of this one.
 
-    The packages of this environment lie below.
+    Or why there is none.
     """
     below = sysconfig.get_path("purelib")
     commands: Sequence[Sequence[str]] = (

@@ -38,6 +38,28 @@ def test_every_module_is_named_and_none_that_is_gone(room: str) -> None:
     assert set(re.findall(r"`(\w+)\.py`", text)) ^ there == set()
 
 
+SMALL = re.findall(
+    r"^\| `([\w/]+)/` \| (.*) \|$", sections()["Inside the small rooms"], re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("room", "text"), SMALL, ids=[room for room, _ in SMALL])
+def test_a_small_room_has_a_line(room: str, text: str) -> None:
+    there = {path.stem for path in (ROOT / "geospot" / room).glob("*.py")} - {"__init__"}
+    assert set(re.findall(r"`(\w+)\.py`", text)) ^ there == set()
+
+
+def test_only_screens_and_widgets_are_mapped_by_their_own_first_lines() -> None:
+    """They are a module a screen, and a module a part: sixty names that say what they are."""
+    rooms = {
+        str(path.parent.relative_to(ROOT / "geospot"))
+        for path in (ROOT / "geospot").rglob("__init__.py")
+        if any(one.stem != "__init__" for one in path.parent.glob("*.py"))
+    }
+    mapped = {room.removeprefix("geospot/") for room in ROOMS} | {room for room, _ in SMALL}
+    assert rooms - mapped == {".", "tui/screens", "tui/widgets"}
+
+
 def test_the_map_has_every_room() -> None:
     tree = sections()["The rooms"].partition("backends/")[0]
     there = {path.stem for path in (ROOT / "geospot").iterdir() if path.suffix in (".py", "")}

@@ -71,7 +71,10 @@ def small_programs(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("line", [one for one in shown("make ") if one != "make demo"])
 def test_make_does_what_the_pages_say(line: str, small_programs: Path, tmp_path: Path) -> None:
-    """But for the demo, which is in tests/cli. Only one module is checked: the state of others is no test."""
+    """But for the demo, which is in tests/cli.
+
+    ruff and basedpyright read one module alone: the state of the others is no test.
+    """
     place = ROOT
     if line == "make check":
         place = tmp_path / "checked"
