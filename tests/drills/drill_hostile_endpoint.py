@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from geospot.evaluation.harness import Settings
 from geospot.evaluation.results import read_records
+from geospot_backends.http_faults import RATE_LIMIT_STATUSES
 from tests.drills.dealer import dealer
 from tests.drills.drill import Session, Trial, drill
 from tests.drills.many_photos import write_many_photos
@@ -48,7 +49,7 @@ class _Deal:
 
 def _deals() -> list[_Deal]:
     stalls = {at for at, hand in enumerate(HANDS) if hand.behaviour.kind == "stall"}
-    limits = {at for at, hand in enumerate(HANDS) if hand.behaviour.status in (429, 503, 529)}
+    limits = {at for at, hand in enumerate(HANDS) if hand.behaviour.status in RATE_LIMIT_STATUSES}
     alone = [
         _Deal(hand.name, [at], _STALLED_S if at in stalls else _ANSWERED_S)
         for at, hand in enumerate(HANDS)

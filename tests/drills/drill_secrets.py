@@ -131,9 +131,8 @@ def _served(folder: Path) -> Generator[tuple[_Place, Urls]]:
             nobody=f"http://127.0.0.1:{_NOBODY}",
         )
         ray = stack.enter_context(TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True))
-        env = make_place(folder, urls) | {
-            "RAY_TMPDIR": ray
-        }  # whose sockets' paths have to be short
+        # Somewhere else, since the paths of its sockets have to be short.
+        env = make_place(folder, urls) | {"RAY_TMPDIR": ray}
         (folder / "ray").symlink_to(ray)
         yield _Place(folder, env, ears), urls
 
