@@ -34,7 +34,6 @@ PACKAGES: Final = (
     "datasets",
     "huggingface_hub",
     "numpy",
-    "pandas",
     "pillow",
     "pyarrow",
     "textual",
