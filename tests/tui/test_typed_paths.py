@@ -65,6 +65,28 @@ def test_a_path_that_is_none_can_stand_in_a_field(tmp_path: Path, typed: str) ->
     drive(app, steps)
 
 
+def test_what_is_pasted_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A form that checks itself for each character of a long path stands still for seconds."""
+    told, typed = list[str](), LaunchScreen.typed
+
+    def heard(form: LaunchScreen, name: str, text: str) -> None:
+        told.append(text)
+        typed(form, name, text)
+
+    monkeypatch.setattr(LaunchScreen, "typed", heard)
+    app = GeospotApp([tmp_path / "runs"], [tmp_path / "results"])
+
+    async def steps(pilot: Pilot[None]) -> None:
+        app.open_launch("sft")
+        await until_seen(pilot, "New run › SFT", "hf_repo")
+        form = app.screen
+        assert isinstance(form, LaunchScreen)
+        await paste(pilot, form, "log_path", "/long" * 60)
+
+    drive(app, steps)
+    assert told == ["/long" * 60]
+
+
 async def paste(pilot: Pilot[None], form: LaunchScreen, name: str, text: str) -> None:
     """Until the form says what it is."""
     form.show(name)
