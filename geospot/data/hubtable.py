@@ -71,25 +71,30 @@ class HubTable(GeoDataset):
         """The original bytes of the image; see `GeoDataset.read_image`."""
         if URL_MARK in sample.image:
             return self._downloader.fetch(sample.image)
-        path = sample.image.removeprefix("./")
-        if not is_safe_name(path):
-            raise ImageError(f"The path {printable(path, limit=200)!r} leaves its root; refused.")
-        return fetch_image(self._repo, f"{self._folder}/{path}".lstrip("/"))
+        return fetch_image(self._repo, sample.image, below=self._folder)
 
     def close(self) -> None:
         """Lets go of connections."""
         self._downloader.close()
 
 
-def fetch_image(repo: HubRepo, path: str) -> bytes:
+def fetch_image(repo: HubRepo, path: str, *, below: str = "") -> bytes:
     """An image that is a file of the repository.
 
+    Args:
+        path: as the data has it.
+        below: the folder in which it begins.
+
     Raises:
-        ImageError: there is no such file, or it is too large.
+        ImageError: there is no such file, it is too large, or the path leads out of the repository: the hub
+            would be asked for something else then, with the person's token.
         SourceUnavailableError: the hub doesn't answer, or refuses since the data set was opened.
     """
+    path = path.removeprefix("./")
+    if not is_safe_name(path):
+        raise ImageError(f"The path {printable(path, limit=200)!r} leaves its root; refused.")
     try:
-        return repo.fetch(path, MAX_BYTES)
+        return repo.fetch(f"{below}/{path}".lstrip("/"), MAX_BYTES)
     except SourceUnavailableError:
         raise
     except DataError as error:

@@ -217,17 +217,27 @@ def test_images_that_are_missing_or_elsewhere(tmp_path: Path) -> None:
                     "a.jpg",
                     "b.jpg",
                     "",
+                    "../../other/photos/a.jpg",
+                    "/etc/passwd",
                 ],
-                "lat": [1.0, 2.0, 3.0, 4.0],
-                "lon": [5.0, 6.0, 7.0, 8.0],
+                "lat": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+                "lon": [5.0, 6.0, 7.0, 8.0, 9.0, 10.0],
             }
         )
         out = io.BytesIO()
         pq.write_table(table, out)
         server.repos["o/photos"] = Repo({"test.parquet": out.getvalue(), "a.jpg": photo})
         got = ask(server, tmp_path, "o/photos", "test", "all")
-    assert got["images"][:2] == [SUMS[7], SUMS[7]]
-    assert got["images"][2:] == ["o/photos has no file b.jpg.", "The row has no image."]
+        assert not [
+            one.path for one in server.asked() if "other" in one.path or "passwd" in one.path
+        ]
+    assert got["images"] == [
+        *[SUMS[7]] * 2,
+        "o/photos has no file b.jpg.",
+        "The row has no image.",
+        "The path '../../other/photos/a.jpg' leaves its root; refused.",
+        "The path '/etc/passwd' leaves its root; refused.",
+    ]
 
 
 def test_photos_that_the_cache_has_lost_are_fetched_again(tmp_path: Path) -> None:

@@ -280,6 +280,7 @@ def _one(attempt: Attempt, service: str) -> Trial:
         made = dealt.as_set(
             "some/photos", HF_ENDPOINT=server.url, HF_HOME=str(attempt.folder / "hf")
         )
+        made.refused |= {"outside0", "outside1"}
         return _tried(attempt, dealt, made, source, service)
 
 
